@@ -40,7 +40,7 @@ def test_the_sentence_says_all_of_it() -> None:
     number = loss.__code__.co_firstlineno + 1
     assert line.endswith(f"test_origins.py:{number}, in loss: return tg.log(x).sum())")
     told = str(tg.why_nan(lambda x: (1 / x).sum(), np.array([1.0, 0.0])))
-    assert told.startswith("divide of a = 1 and x[1] = 0 gives inf: add eps, or mask with where, for the divisor is 0")
+    assert told.startswith("divide of a = 1 and x[1] = 0 gives inf: add eps to the divisor, or mask with where")
     told = str(tg.why_nan(lambda x: tg.sqrt(x).sum(), np.array([1.0, 0.0])))
     assert told.startswith("the rule of sqrt for x[1], of 0 at x[1], gives inf from a finite cotangent: its slope is")
 
@@ -198,7 +198,7 @@ def test_what_is_older_than_two_passes_is_still_checked() -> None:
     for function, sentence in (
         (tg.log, r"log of 0 at x\[0\] gives -inf.*: z = function\(x\)\)"),
         (tg.sqrt, r"the rule of sqrt for x\[0\] gives inf.*: z = function\(x\)\)"),
-        (lambda x: tg.log(x) * 2, "compute what it reads in the watched block, too, at most two passes before"),
+        (lambda x: tg.log(x) * 2, "compute its operands inside the watched block, too, at most two passes before"),
     ):
         with pytest.raises(FloatingPointError, match=sentence), tg.detect_anomaly():
             z = function(x)
@@ -348,7 +348,7 @@ def test_what_a_transform_gives_a_function_has_its_name() -> None:
 def test_a_number_that_is_not_finite_is_told() -> None:
     origin = tg.why_nan(lambda x: (x * np.inf).sum(), np.ones(2))
     assert origin is not None
-    assert "in place of the operand that is not finite itself" in origin.remedy
+    assert "replace the operand, which is not finite itself" in origin.remedy
 
 
 def test_a_hook_of_a_leaf_has_the_line_that_reads_the_leaf() -> None:

@@ -86,7 +86,7 @@ def test_the_page_of_figure_1_is_small_and_says_each_step(tmp_path: Path) -> Non
     assert parsed.text.count("tests/inspection/test_page.py:") == 0
     assert parsed.text.count("test_page.py:") == 11
     assert "loss = tg.binary_cross_entropy(network(X), y)" in parsed.text
-    assert "right here, for nothing is read in two ways" in parsed.text
+    assert "right here, because nothing is read in two ways" in parsed.text
 
 
 def test_the_policy_allows_no_network_and_only_the_pages_own_script(tmp_path: Path) -> None:

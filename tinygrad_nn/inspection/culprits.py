@@ -1,4 +1,4 @@
-"""Which entry of which operand makes a result nan or inf: found by computing it again with sound numbers."""
+"""Which entry of which operand makes a result nan or inf: found by recomputing the result from finite numbers."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from .nodes import Contribution, GraphNode
 
 Index = tuple[int, ...]
 
-_TRIED = 64  # entries of an operand, one by one
-_SOUND: Any = np.random.default_rng(0).uniform(1, 2, 997)  # in place of entries that are not finite
+_TRIED = 64  # entries of an operand are tried one by one, at most
+_SOUND: Any = np.random.default_rng(0).uniform(1, 2, 997)  # replace entries that are not finite
 
 
 def indexed(name: str, index: Index) -> str:
@@ -35,12 +35,12 @@ def faults(x: Any) -> Iterator[Index]:
 
 
 def entry(x: Any, index: Index) -> Any:
-    """Return an entry of an array, or of one of several."""
+    """Return an entry of an array, or of a tuple of arrays, where an index begins with the array's number."""
     return x[index[0]][index[1:]] if isinstance(x, tuple) else np.asarray(x)[index]
 
 
 def share(contribution: Contribution, index: Index) -> Any:
-    """Return what a contribution adds to an entry; what one output of several has passed on adds 0 to the others."""
+    """Return what a contribution adds to an entry; if it comes from one of several outputs, it adds 0 to the others."""
     source = contribution.source
     if source is None or source.operation != "item":
         return entry(contribution.value, index)
@@ -48,7 +48,7 @@ def share(contribution: Contribution, index: Index) -> Any:
 
 
 def positions(node: GraphNode, index: Index) -> dict[str, Index]:
-    """Return which entry of each operand an entry of a pointwise result is computed from."""
+    """Return the entry of each operand from which an entry of a pointwise result is computed; {} if not pointwise."""
     if node.engine is None or not node.engine.pointwise:
         return {}
     shapes = {name: np.shape(x) for name, x in node.known.items()}
@@ -56,7 +56,7 @@ def positions(node: GraphNode, index: Index) -> dict[str, Index]:
 
 
 def there(node: GraphNode, index: Index) -> dict[str, Any]:
-    """Return the numbers that a pointwise operation had at an entry, by the operands' names; of others the arrays."""
+    """Return the operands by name: their numbers at an entry if the operation is pointwise, else the whole arrays."""
     places, found = positions(node, index), {}
     for argument, x in node.known.items():
         if x is not None:
@@ -68,10 +68,10 @@ def there(node: GraphNode, index: Index) -> dict[str, Any]:
 def blamed(
     operands: Mapping[str, Any], compute: Callable[[Any], Any], index: Index, places: Mapping[str, Index]
 ) -> tuple[str, Index] | None:
-    """Return which entry of which operand makes an entry of a result not finite, None if the computation itself does.
+    """Return the operand and the index that make an entry of a result not finite, None if the computation itself does.
 
-    Each entry that is not finite, and at these places, if any are named, is tried alone, all others being sound; where
-    only several together do it, as in inf - inf, the first one is to blame.
+    Each entry that is not finite (of those at `places`, if there are any) is tried alone, with finite numbers in all
+    others. If only several together have the effect, as in inf - inf, the first of them is returned.
     """
     wrong = [(name, i) for name, x in operands.items() for i in itertools.islice(faults(x), _TRIED)]
     wrong = [(name, i) for name, i in wrong if not places or places[name] == i]
@@ -85,7 +85,7 @@ def blamed(
 
 
 def _sound(x: Any, but: Index | None = None) -> Any:
-    """Return an array, or several, with numbers in place of what is not finite, but for one entry."""
+    """Return an array or a tuple of arrays, with numbers in place of entries that are not finite, except at `but`."""
     if isinstance(x, tuple):
         return tuple([_sound(part, but[1:] if but is not None and but[0] == i else None) for i, part in enumerate(x)])
     if x is None or np.asarray(x).dtype.kind != "f":
@@ -99,14 +99,14 @@ def _sound(x: Any, but: Index | None = None) -> Any:
 
 
 def recomputed(node: GraphNode, operands: Mapping[str, Any]) -> Any:
-    """Return what an operation computes of other operands, an array or a tuple of them."""
+    """Return what a node's operation computes from other operands: an array or a tuple of arrays."""
     arrays = list(operands.values())
     with np.errstate(all="ignore"), setting(recording, False):
         return node.engine.forward(*([arrays] if node.engine.variadic else arrays), **node.settings)
 
 
 def pulled(part: Contribution, parent: GraphNode, operands: Mapping[str, Any]) -> Any:
-    """Return what the rule of a contribution makes of another cotangent `g`, in the parent's shape."""
+    """Return what a contribution's rule computes from another cotangent, the operand "g", in the parent's shape."""
     source: Any = part.source
     g = operands["g"]
     if isinstance(g, tuple):

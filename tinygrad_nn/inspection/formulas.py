@@ -1,6 +1,6 @@
-"""What a node computes, and what its rules make of its adjoint, as `explain()` says it: NumPy, and a derivation.
+"""What a node computes, and what its rules compute from its adjoint: NumPy and a derivation, as `explain()` has them.
 
-The operation and its rules are compiled as a step of their own, by names that stand for those of the nodes.
+The operation and its rules are compiled as a separate step, with placeholders that nodes' names replace afterwards.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _OURS = re.compile(r"\b(dL/d|d?)(v\d+_|[yg]\d*_)(?![A-Za-z0-9_])")
 
 
 class Formula(NamedTuple):
-    """What computes a node, named "", and what its rules contribute, by input.
+    """The code that computes a node, under the key "", and the code and derivation of its rules, by input.
 
-    `code` has lines of NumPy, before them the functions that they call, and `rules` the derivation.
+    `code` holds lines of NumPy, after the functions that they call; `rules` holds expressions of a derivation.
     """
 
     code: dict[str, list[str]]
@@ -59,7 +59,7 @@ class Formulas:
         private = rf"(?<![.\w]){node.engine.name if node.engine else 'item'}(?=\(|_vjp|'s)"
 
         def renamed(text: str) -> str:
-            """Return code in the names of the graph; the adjoint that a rule is given is dL/dy in a derivation."""
+            """Return code with the graph's names; in a derivation, the adjoint that a rule is given is dL/dy."""
             public = re.sub(private, node.operation, text)
             return _OURS.sub(lambda m: f"{m[1]}{names.get(m[2], m[2])}", public)
 
@@ -68,7 +68,7 @@ class Formulas:
 
 
 def _called(node: GraphNode, given: list[str], wanted: list[str]) -> Formula:
-    """Return the formula of an operation that can't be compiled by itself, and of an output of several."""
+    """Return the formula of an operation that can't be compiled by itself, or of one of several outputs."""
     if node.operation == "item":
         part = f"v0_[{given[0].removeprefix('output ')}]"
         return Formula({"": [f"y_ = {part}"], "outputs": [f"d{part} = g_"]}, {"outputs": "dL/dy_"})
@@ -80,7 +80,7 @@ def _called(node: GraphNode, given: list[str], wanted: list[str]) -> Formula:
 
 
 def _outputs(node: GraphNode) -> dict[str, str]:
-    """Return the graph's names for the outputs of a node, by the endings of what stands for them."""
+    """Return the graph's names for the outputs of a node, by the suffixes of their placeholders."""
     if not isinstance(node.value, tuple):
         return {"_": node.symbol}
     items = {argument: x.symbol for x in node.children if x.operation == "item" for argument in x.inputs}
@@ -88,9 +88,9 @@ def _outputs(node: GraphNode) -> dict[str, str]:
 
 
 def _traced(node: GraphNode, given: list[str], wanted: list[str], sound: float | None) -> Formula | None:
-    """Return the formula of an operation and of its rules, None where they can't be compiled by themselves.
+    """Return the formula of an operation and of its rules, None if they can't be compiled by themselves.
 
-    Its operands may be where it is not defined; numbers a little above `sound` stand for them, if that is given.
+    The operation may be undefined at its operands: if `sound` is given, numbers a little above it replace them.
     """
     engine, value = node.engine, node.value
     if engine is None or not given or not node.operands or value is None:
@@ -131,14 +131,14 @@ def _traced(node: GraphNode, given: list[str], wanted: list[str], sound: float |
 
 
 def _above(least: float | None, x: Any) -> Any:
-    """Return numbers a little above the least, no two of them equal, in place of an array of floats."""
+    """Return numbers a little above `least`, no two of them equal, in place of an array of floats."""
     if least is None or not isinstance(x, np.ndarray) or x.dtype.kind != "f":
         return x
     return np.asarray(np.random.default_rng(0).uniform(least, least + 0.4, x.shape), x.dtype)
 
 
 def _code(listing: Listing, section: str, otherwise: str) -> list[str]:
-    """Return the code of a section, after the functions that it calls; of the library's own the head and a sentence."""
+    """Return the code of a section, after the functions that it calls: the library's own as head and summary only."""
     code = [*listing.code.get(section, [otherwise])]
     heads = [re.match(r'def [^:"]*:\n    """.*?(?="""|\n)', text) for text in listing.kernels]
     for text in reversed([*[f'{head[0]}"""' for head in heads if head], *map(str.strip, listing.functions)]):
@@ -152,7 +152,7 @@ def derivation(nodes: list[GraphNode], formulas: Formulas) -> list[str]:
     """Return the backward pass that was watched, a line for each adjoint, in the order of the pass."""
     lines, functions = [], dict[str, None]()
     for node in sorted((n for n in nodes if n.contributions), key=lambda n: -n.number):
-        if isinstance(node.seen, tuple):  # what arrived is said at its outputs
+        if isinstance(node.seen, tuple):  # what arrived is shown at its outputs
             continue
         parts = " + ".join([part_of(c, formulas) for c in node.contributions])
         lines.append(f"dL/d{node.symbol} = {parts if node.arrived is None else f'hook({parts})'}")
@@ -162,9 +162,9 @@ def derivation(nodes: list[GraphNode], formulas: Formulas) -> list[str]:
 
 
 def equations(code: Iterable[str]) -> Iterator[str]:
-    """Yield the lines of the functions in code as equations, the last one of each that of its result.
+    """Yield the lines of the functions in code as equations; the last one of each function gives its result.
 
-    Of a function whose lines are not shown this is what its docstring says.
+    If the lines of a function are not shown, the first sentence of its docstring is its only equation.
     """
     for function in [text for text in code if text.startswith("def ")]:
         head, docstring, *lines = map(str.strip, function.splitlines())
@@ -175,7 +175,7 @@ def equations(code: Iterable[str]) -> Iterator[str]:
 
 
 def part_of(contribution: Contribution, formulas: Formulas) -> str:
-    """Return one summand of an adjoint, as a derivation says it."""
+    """Return one summand of an adjoint, as a derivation shows it."""
     source = contribution.source
     if source is None:
         return "1" if np.size(contribution.value) == 1 and contribution.value == 1 else "seed"

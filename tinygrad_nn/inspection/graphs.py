@@ -26,14 +26,14 @@ from .sites import Site
 from .terms import LIVE
 from .text import brief, printable, some
 
-_LETTERS = {"linear": "ZW"} | dict.fromkeys(ACTIVATIONS, "AZ")  # of what an operation makes, and of what
+_LETTERS = {"linear": "ZW"} | dict.fromkeys(ACTIVATIONS, "AZ")  # letters of an operation's result and operand
 
 
 class Graph:
-    """What was computed: nodes in the order of execution, which is iterated over; `print(graph)` lists them.
+    """What was computed, as nodes: iteration yields them in the order of execution, and `print(graph)` lists them.
 
-    `tg.graph(loss)` finds what was recorded, `tg.watch()` also what no rule needs: values, adjoints, contributions
-    and lines. `graph[2]`, `graph["W1"]` and `graph[tensor]` give a node.
+    `tg.graph(loss)` finds what was recorded; `tg.watch()` also keeps what no rule needs: values, adjoints,
+    contributions and lines of code. `graph[2]`, `graph["W1"]` and `graph[tensor]` give a node.
 
     >>> import tinygrad_nn as tg
     >>> w = tg.tensor([1.0, 2.0], requires_grad=True, name="w")
@@ -50,9 +50,9 @@ class Graph:
     def __init__(self) -> None:
         self._nodes: list[GraphNode] = []
         self._of_node: dict[Node, GraphNode] = {}
-        self._of_array: dict[int, tuple[GraphNode, Any]] = {}  # with the array, whose id is its own as long as it lives
-        self.reached: set[GraphNode] = set()  # by the last pass that was watched
-        self._forgotten: dict[int, dict[str, Any]] = {}  # of nodes that live on, by their numbers: where they were made
+        self._of_array: dict[int, tuple[GraphNode, Any]] = {}  # with the array, so that its id stays unique
+        self.reached: set[GraphNode] = set()  # by the last watched pass
+        self._forgotten: dict[int, dict[str, Any]] = {}  # by number: line, modules and name of nodes still alive
         self.count: int = 0
         LIVE.add(self)
 
@@ -70,7 +70,7 @@ class Graph:
         return len(self._nodes)
 
     def __getitem__(self, key: int | str | Tensor) -> GraphNode:
-        """Return a node by its number, its name, or a Tensor. Raises KeyError for one that is not there."""
+        """Return a node by its number, its name, or a Tensor. Raises KeyError if there is no such node."""
         tensor = isinstance(key, Tensor)
         found = self.get(key) if tensor else next((n for n in self.nodes if key in (n.number, n.name)), None)
         if found is None:
@@ -86,7 +86,7 @@ class Graph:
         return _listed(self.nodes)
 
     def get(self, tensor: Any) -> GraphNode | None:
-        """Return the node of a Tensor, None if it is not there."""
+        """Return the node of a Tensor, None if the graph has none."""
         found = self._of_node.get(node_of(tensor)) or self._of_array.get(id(tensor.data), (None,))[0]
         return None if found is not None and isinstance(found.stored, tuple) else found
 
@@ -106,10 +106,10 @@ class Graph:
         return dot_of(self.nodes)
 
     def to_svg(self) -> str:
-        """Return the graph as a picture: an SVG element, from top to bottom in the order of computing.
+        """Return the graph as a picture: an SVG element, from top to bottom in the order of computation.
 
-        Data is in rectangles, parameters in hexagons, operations in round boxes, modules are frames around what they
-        computed. In graphs of more than some 150 nodes modules, or rows of operations, are one box each.
+        Rectangles are data, hexagons parameters, round boxes operations; a frame is drawn around what a module
+        computed. In graphs of more than about 150 nodes, each module, or sequence of operations, is drawn as one box.
 
         >>> import tinygrad_nn as tg
         >>> w = tg.tensor(2.0, requires_grad=True, name="w")
@@ -121,13 +121,13 @@ class Graph:
     _repr_svg_ = to_svg  # for notebooks
 
     def to_html(self, path: str | PathLike[str]) -> None:
-        """Write a page that steps through what was watched, forward and backward, by buttons, keys or a slider.
+        """Write a page that steps through what was watched, forward and backward, with buttons, keys or a slider.
 
         Each step shows the operation in the picture, the values that flow in and out, the rule as mathematics and as
-        the NumPy that runs, what is added up where, and the line of code; its number in the address links to it. A
-        second list walks the graph depth first, and shows where that goes wrong, unless hooks have changed something.
-        The page is one file that needs no network; without a script, and printed, it is a list. Raises ValueError for
-        more than 600 nodes: watch a smaller part, such as one layer or fewer steps, or look at `to_svg()`.
+        the NumPy that runs, the sums of contributions, and the line of code; its number in the address links to it. A
+        second list walks the graph depth first and shows where that goes wrong, unless hooks or operations with several
+        outputs took part. The page is one file that needs no network; without scripts, or printed, it is a list. Raises
+        ValueError for more than 600 nodes: watch a smaller part, such as one layer or fewer steps, or use `to_svg()`.
         """
         if len(self) > MOST:
             raise ValueError(
@@ -137,10 +137,10 @@ class Graph:
         Path(path).write_text(Page(self.nodes, repr(self)).html(), encoding="utf-8")
 
     def to_latex(self) -> str:
-        r"""Return the last backward pass that was watched as LaTeX for amsmath, an equation for each adjoint.
+        r"""Return the last watched backward pass as LaTeX for amsmath, with an equation for each adjoint.
 
-        Below them are the functions that they call. Hooks are a function `hook`.
-        Raises GradientError if none was watched.
+        The functions that they call follow below. Hooks appear as a function `hook`.
+        Raises GradientError if no backward pass was watched.
 
         >>> import tinygrad_nn as tg
         >>> print(tg.graph(lambda x: tg.exp(x), 3.0).to_latex())
@@ -155,10 +155,10 @@ class Graph:
         return latex_of(lines, {node.symbol: node.name for node in self.nodes})
 
     def memory(self) -> Memory:
-        """Return which arrays the recorded nodes keep for the backward pass, the largest first, and which keep them.
+        """Return the arrays that recorded nodes keep for the backward pass, the largest first, with the nodes' names.
 
-        What a pass has freed is not there, nor what only a watched graph itself keeps. An array and its views count
-        once.
+        Arrays that a pass has freed are not listed, nor those that only a watched graph itself keeps. An array and its
+        views count once.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -171,10 +171,10 @@ class Graph:
         """
         return Memory.of(self.nodes)
 
-    # How it is made: by `graph`, and by the watcher.
+    # How `graph` and the watcher build it.
 
     def add(self, kind: str, operation: str = "", **about: Any) -> GraphNode:
-        """Return a new node, which its parents know as a child."""
+        """Add a node, also to the children of its parents, and return it."""
         new = GraphNode(self.count, kind, operation, **about)
         new.operation = public(operation, new)
         self._nodes.append(new)
@@ -186,14 +186,14 @@ class Graph:
         return new
 
     def forget(self, number: int, alive: Collection[int]) -> None:
-        """Let go of the nodes before this one, but of what a pass begins from.
+        """Drop the nodes before a number, except those that the current pass begins from.
 
-        Of those of the engine's that are `alive` line and name are kept.
+        `alive` are numbers of the engine's nodes: the line, modules and name of these are kept.
         """
         old = {n for n in self._nodes if n.number < number} - self.reached
         about = {n.node.number: {"line": n.line, "modules": n.modules, "given": n.given} for n in old if n.node}
         self._forgotten = {key: x for key, x in (self._forgotten | about).items() if key in alive}
-        for node in old:  # newer ones may read them, as running means do, and would keep all that was ever computed
+        for node in old:  # newer nodes may read them, as running means do, and would keep everything ever computed
             if node.operation != "item":
                 node.inputs, node.operands, node.children = dict.fromkeys(node.inputs), {}, []
         self._nodes = [node for node in self._nodes if node not in old]
@@ -201,7 +201,7 @@ class Graph:
         self._of_array = {key: pair for key, pair in self._of_array.items() if pair[0] not in old}
 
     def of_node(self, node: Node) -> GraphNode:
-        """Return the node for one of the engine's; what it was recorded from is added before it."""
+        """Return the node for a node of the engine; a new one is added after the nodes that it was recorded from."""
         if node not in self._of_node:
             for one in reversed(history([node])):
                 if one not in self._of_node:
@@ -209,7 +209,7 @@ class Graph:
         return self._of_node[node]
 
     def of_array(self, array: Any) -> Any:
-        """Return the node of a value that no gradient goes back to; of a number the number itself."""
+        """Return the node of an array to which no gradient goes back; for a number, the number itself."""
         if id(array) in self._of_array:
             node = self._of_array[id(array)][0]
             if isinstance(node.stored, tuple):
@@ -221,7 +221,7 @@ class Graph:
         return self.computed(array, self.add("data", shape=array.shape, dtype=array.dtype, stored=array))
 
     def computed(self, array: Any, node: GraphNode) -> GraphNode:
-        """Return a node, having noted that it has computed an array."""
+        """Return a node, after noting that it computed an array."""
         self._of_array[id(array)] = node, array
         return node
 
@@ -242,13 +242,13 @@ class Graph:
         return self.add("operation", operation.name, inputs=inputs, settings=settings, engine=operation, **about)
 
     def _item(self, whole: GraphNode, number: int, **about: Any) -> GraphNode:
-        """Return a new node for one of the outputs of a node, which has been read."""
+        """Return a new node for one of the outputs of a node, because that output has been read."""
         stored = None if whole.stored is None else whole.stored[number]
         about |= {"line": whole.line, "modules": whole.modules, "owners": whole.owners}
         return self.add("operation", "item", inputs={f"output {number}": whole}, stored=stored, **about)
 
     def name_by(self, site: Site) -> None:
-        """Name all, what has no name yet as the user's code does, or a Module that is known there."""
+        """Name all nodes; those without a name are named as in the user's code, or in a Module among its variables."""
         for name, x in site.named():
             held = [*x.named_parameters(), *x.named_buffers()] if isinstance(x, Module) else [(name, x)]
             for own, t in held:
@@ -257,7 +257,7 @@ class Graph:
         self.name_all()
 
     def name_all(self) -> None:
-        """Give each node a name that no other has: the user's, the article's, or the operation's with a number."""
+        """Give each node a unique name: the user's, the article's, or the operation's with a number."""
         numbers, taken = Counter[str](), Counter[str]()
         for node in self._nodes:
             wish = printable(node.given) or _of_article(node)
@@ -273,7 +273,7 @@ class Graph:
 
 
 def _of_article(node: GraphNode) -> str:
-    """Return Z1 for what a weight W1 makes in a DenseNetwork, A1 for the activation of that; "" for all else."""
+    """Return Z1 for what a DenseNetwork computes with the weight W1, A1 for its activation, "" for anything else."""
     if node.operation not in _LETTERS or not any(kind == "DenseNetwork" for _, kind in node.modules):
         return ""
     letters = _LETTERS[node.operation]
@@ -282,8 +282,8 @@ def _of_article(node: GraphNode) -> str:
 
 
 def _listed(nodes: list[GraphNode]) -> str:
-    """Return the table of nodes, columns without an entry left out."""
-    watched = any(n.operation and n.value is not None for n in nodes)  # else the values of leaves alone are known
+    """Return the table of nodes, without empty columns."""
+    watched = any(n.operation and n.value is not None for n in nodes)  # else only the values of leaves are known
     columns = {
         "#": [str(n.number) for n in nodes],
         "name": [n.name for n in nodes],

@@ -1,7 +1,7 @@
-"""A graph as boxes within boxes, few enough to be looked at, and where these and the edges go.
+"""A graph as nested boxes, few enough to look at, and the positions of the boxes and edges.
 
-A group is drawn around what a call of a module computed. Groups are laid out from within, and an edge that enters or
-leaves one passes its border at a port, which is a dummy in the first or last layer.
+A group is drawn around what a call of a module computed. Inner groups are laid out first. An edge that enters or leaves
+a group crosses its border at a port: a dummy in the first or last layer.
 Source: Sugiyama, Tagawa and Toda, Methods for visual understanding of hierarchical system structures (1981): layers by
 the longest path, dummies where an edge passes a layer, orders by barycentres.
 """
@@ -17,20 +17,20 @@ from operator import itemgetter
 
 from .nodes import GraphNode
 
-MOST = 150  # boxes in a picture, about: beyond that groups are drawn in place of what they hold
+MOST = 150  # boxes in a picture, roughly: if there are more, groups replace their contents
 _CHARACTER, _LINE = 7.2, 15.0  # the size of text, in pixels
 GAP, BETWEEN, PORT, MARGIN, TITLE = 18.0, 40.0, 10.0, 14.0, 20.0  # pixels
-_SWEEPS, _SORTED = 20, 14  # sweeps over all layers, and those of them that put layers in another order
+_SWEEPS, _SORTED = 20, 14  # sweeps over all layers, and how many of them reorder the layers
 
 Point = tuple[float, float]
 
 
 @dataclass(eq=False)
 class Box:
-    """A node, or a group: `members` are the nodes in it, `inner` its boxes, none if it is collapsed.
+    """A node or a group: `members` are the nodes that it stands for, `inner` the boxes in it, none if it is collapsed.
 
-    `kind` is that of its node, or "group". Once it is laid out, `x` and `y` are its centre, in pixels, and `ways` the
-    points that edges, from box to box, go through in it, relative to its centre. A dummy has no lines.
+    `kind` is that of its node, or "group". After the layout, `x` and `y` are its centre in pixels, and `ways` the
+    points in it that each edge passes through, relative to its centre. A dummy has no lines.
     """
 
     lines: list[str] = field(default_factory=list)
@@ -46,13 +46,13 @@ class Box:
         self.height: float = _LINE * len(self.lines) + 10 if self.lines else 0.0
 
     def walk(self) -> Iterator[Box]:
-        """Yield the box and all within, each before what it holds."""
+        """Yield this box and all boxes in it, outer before inner ones."""
         yield self
         for box in self.inner:
             yield from box.walk()
 
     def closed(self, label: str) -> Box:
-        """Return a box in place of this one, with what it holds in two lines."""
+        """Return a collapsed box for this one, which sums up its contents in two lines."""
         members = [node for box in self.walk() for node in box.members]
         counts = Counter(node.operation for node in members if node.operation)
         most = ", ".join(f"{count} {name}" for name, count in counts.most_common(2))
@@ -63,10 +63,10 @@ Edge = tuple[Box, Box]
 
 
 def boxes_of(nodes: list[GraphNode], most: int = MOST) -> Box:
-    """Return the nodes of a graph in a box, in groups, of which the innermost are collapsed where there are too many.
+    """Return the nodes of a graph as nested boxes; the innermost groups are collapsed if there are too many boxes.
 
-    A group is a call of a module: what it computed in a row. A leaf that a module holds is in the group of what reads
-    it first.
+    A group is a call of a module: the consecutive nodes that it computed. A module's leaf is in the group of the node
+    that reads it first.
     """
     root, placed = Box(), set[GraphNode]()
     path, stack = list[tuple[str, int]](), [root]
@@ -87,7 +87,7 @@ def boxes_of(nodes: list[GraphNode], most: int = MOST) -> Box:
 
 
 def _box(node: GraphNode) -> Box:
-    """Return the box of a node: its name, and what else there is to say."""
+    """Return the box of a node, which shows its name, operation and shape."""
     shape = str(node.shape).replace(" ", "") if node.shape else ""
     name = node.name if len(node.name) <= 24 else f"{node.name[:11]}..{node.name[-11:]}"
     what = node.operation if node.operation and not name.startswith(node.operation) else ""
@@ -95,14 +95,14 @@ def _box(node: GraphNode) -> Box:
 
 
 def _groups(node: GraphNode) -> list[tuple[str, int]]:
-    """Return the labels of the modules around a node, and which ones these are; the article's layers count as such."""
+    """Return the labels and ids of the modules around a node; layers of the article's network count as modules."""
     layer = re.fullmatch(r"[ZA](\d+)", node.name) if any(kind == "DenseNetwork" for _, kind in node.modules) else None
     own = [(": ".join(filter(None, module)), owner) for module, owner in zip(node.modules, node.owners)]
     return own + ([(f"layer {layer[1]}", 0)] if layer else [])
 
 
 def _collapse(root: Box, most: int) -> None:
-    """Collapse the innermost groups, and then rows of boxes, until there are few enough."""
+    """Collapse the innermost groups, and then sequences of boxes, until few enough boxes are left."""
     levels = [[root]]
     while inner := [one for box in levels[-1] for one in box.inner]:
         levels.append(inner)
@@ -121,19 +121,19 @@ def _collapse(root: Box, most: int) -> None:
 
 
 def edges_of(root: Box) -> list[Edge]:
-    """Return the pairs of boxes of which the second reads what the first has computed, each once."""
+    """Return the pairs of boxes where the second reads what the first computed, each pair once."""
     home = {node: box for box in root.walk() if not box.inner for node in box.members}
     found = ((home[parent], box) for node, box in home.items() for parent in node.parents if parent in home)
     return [*dict.fromkeys((a, b) for a, b in found if a is not b)]
 
 
 def laid_out(root: Box) -> dict[Edge, list[Point]]:
-    """Give all boxes their places, and return the points that each edge, from box to box, goes through."""
+    """Position all boxes, and return the points that each edge passes through."""
     edges = edges_of(root)
     _arrange(root, edges)
     root.x, root.y = root.width / 2, root.height / 2
     points = {edge: list[Point]() for edge in edges}
-    for box in root.walk():  # what holds a box comes before it
+    for box in root.walk():  # outer boxes before inner ones
         for inner in box.inner:
             inner.x, inner.y = box.x + inner.x, box.y + inner.y
         for edge, way in box.ways.items():
@@ -145,16 +145,16 @@ def laid_out(root: Box) -> dict[Edge, list[Point]]:
 
 
 def _arrange(box: Box, edges: list[Edge]) -> None:
-    """Place what is in a box, relative to its centre, and give it its size; note the edges' ways within."""
+    """Place the contents of a box relative to its centre, and set its size and the points of the edges in it."""
     for inner in box.inner:
         if inner.inner:
             own = set(inner.walk())
             _arrange(inner, [e for e in edges if e[0] in own or e[1] in own])
     holder = {one: inner for inner in box.inner for one in inner.walk()}
-    ends = {(a, b): (holder.get(a) or Box(), holder.get(b) or Box()) for a, b in edges}  # without a holder, a port
+    ends = {(a, b): (holder.get(a) or Box(), holder.get(b) or Box()) for a, b in edges}  # outside of the box: a port
     layers, chains = _layers(box.inner, {edge: (a, b) for edge, (a, b) in ends.items() if a is not b})
     _place(layers, chains)
-    top, levels = 0.0, dict[Box, Point]()  # of each the top and the bottom
+    top, levels = 0.0, dict[Box, Point]()  # top and bottom of each
     heights = [max(v.height for v in layer) for layer in layers]
     for layer, height, following in zip(layers, heights, [*heights, 0.0][1:], strict=True):
         levels |= dict.fromkeys(layer, (top, top + height))
@@ -175,11 +175,11 @@ def _arrange(box: Box, edges: list[Edge]) -> None:
 
 
 def _layers(inner: Sequence[Box], links: dict[Edge, Edge]) -> tuple[list[list[Box]], dict[Edge, list[Box]]]:
-    """Return layers of boxes, ports and dummies, and the chain that each edge goes along, one in each layer."""
+    """Return layers of boxes, ports and dummies, and the chain of these that each edge follows, one per layer."""
     depth: dict[Box, int] = {}
-    for v in inner:  # in the order of execution, but for leaves, which are before what reads them
+    for v in inner:  # in the order of execution, except that leaves precede the nodes that read them
         depth[v] = 1 + max((depth.get(a, 0) for a, b in links.values() if b is v), default=0)
-    for v in reversed(inner):  # a leaf is next to what reads it
+    for v in reversed(inner):  # move a leaf next to the node that reads it
         below = [depth[b] for a, b in links.values() if a is v and b in depth]
         if below and depth[v] == 1:
             depth[v] = min(below) - 1
@@ -199,9 +199,9 @@ def _layers(inner: Sequence[Box], links: dict[Edge, Edge]) -> tuple[list[list[Bo
 
 
 def _place(layers: list[list[Box]], chains: dict[Edge, list[Box]]) -> None:
-    """Put each layer in the order of the mean places of what it is linked to, and give each its place.
+    """Sort each layer by the mean positions of the boxes that its boxes are linked to, and set the positions.
 
-    It goes down and up by turns; the last sweeps keep the order, and let places come to rest.
+    Sweeps go down and up in turn; the last ones keep the order, and only let the positions settle.
     """
     above, below = defaultdict[Box, list[Box]](list), defaultdict[Box, list[Box]](list)
     for a, b in [pair for chain in chains.values() for pair in pairwise(chain)]:
@@ -222,9 +222,9 @@ def _place(layers: list[list[Box]], chains: dict[Edge, list[Box]]) -> None:
 
 
 def apart(wishes: Sequence[float], widths: Sequence[float]) -> list[float]:
-    """Return the places nearest to the wished ones, by least squares, at which nothing overlaps and the order holds.
+    """Return the positions nearest to the wished ones, by least squares, that keep the order without overlaps.
 
-    Without the widths this is isotonic regression, by pooling adjacent violators.
+    With the widths subtracted, this is isotonic regression, by pooling adjacent violators.
     """
     offsets = [0.0]
     for a, b in pairwise(widths):

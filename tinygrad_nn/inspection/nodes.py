@@ -1,4 +1,4 @@
-"""The nodes of a graph: what each reads, what reads it, what was seen of it, and what it keeps alive."""
+"""The nodes of a graph: what each reads, what reads it, what was observed, and what it keeps alive."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ..errors import in_columns
 from ..tensor.handle import Tensor
 from .sites import Line
 
-MANY = 2**63  # ways: no more are counted
+MANY = 2**63  # ways are counted up to this number
 
 
 @dataclass(eq=False, slots=True)
 class Contribution:
-    """One summand of an adjoint: its `value`, which the rule of `source` for `argument` has made.
+    """One summand of an adjoint: its `value`, computed by the rule of `source` for `argument`.
 
-    The adjoint that a backward pass begins with has no source, and is named a "seed". `ways` says along how many ways
-    it came from the output, `steps` how long the shortest is, and `before` what of the source's is next on that one.
+    The adjoint that a backward pass begins with has no source, and its argument is "seed". `ways` is the number of
+    paths from the output, `steps` the length of the shortest, `before` the source's contribution on that path.
     """
 
     value: Any
@@ -35,7 +35,7 @@ class Contribution:
 
     @property
     def path(self) -> tuple[str, ...]:
-        """The names of the nodes on the shortest way to the output."""
+        """The names of the nodes on the shortest path to the output."""
         part: Contribution | None = self
         names = []
         while part is not None and part.source is not None:
@@ -46,13 +46,13 @@ class Contribution:
 
 @dataclass(eq=False, slots=True)
 class GraphNode:
-    """One value of a graph: a "parameter", a leaf that requires grad; "data", another leaf; or of an "operation".
+    """A value in a graph, of the kind "parameter" (a leaf that requires grad), "data" (another leaf) or "operation".
 
-    `inputs` are its operands by the operation's names for them, nodes or plain numbers, and `operands` what these were;
+    `inputs` are the operands as nodes or plain numbers, by the operation's names for them, and `operands` their values;
     `settings` are the operation's parameters, such as an axis. `value`, `adjoint`, `contributions`, `line` and
-    `modules` are known of what was watched; `adjoint` also of a leaf whose `.grad` is filled. An adjoint of several
-    outputs is a tuple of arrays.
-    `modules` are the names and classes of the modules that computed it, from the outermost in.
+    `modules` are known if the node was watched; `adjoint` also for a leaf whose `.grad` is filled. The adjoint of
+    several outputs is a tuple of arrays. `modules` are the names and classes of the modules that computed the value,
+    the outermost first.
     """
 
     number: int
@@ -68,24 +68,24 @@ class GraphNode:
     contributions: list[Contribution] = field(default_factory=list)
     line: Line | None = None
     modules: tuple[tuple[str, str], ...] = ()
-    owners: tuple[int, ...] = ()  # which modules these are
-    given: str = ""  # the name that the user, a module or the article has for it
-    name: str = ""  # its own in the graph: no other node has it
-    symbol: str = ""  # the same as an identifier of Python's, in formulas
-    node: Node | None = None  # the engine's, and what it kept when a pass came to it
+    owners: tuple[int, ...] = ()  # the ids of these modules
+    given: str = ""  # the name that the user or a module has for it
+    name: str = ""  # unique in the graph
+    symbol: str = ""  # the name as a Python identifier, in formulas
+    node: Node | None = None  # the engine's; `kept` is what it saved when a pass came to it
     kept: Any = None
-    engine: Any = None  # the engine's operation, None of an item
+    engine: Any = None  # the engine's operation, None for an item
     arrived: Any = None  # the sum of the contributions, if hooks were called with it
-    seen: Any = None  # the adjoint in the last pass that was watched
+    seen: Any = None  # the adjoint in the last watched pass
 
     @property
     def parents(self) -> list[GraphNode]:
-        """The nodes that it reads, in order; a value that is read twice stands there twice."""
+        """The nodes that it reads, in order; a node that is read twice is listed twice."""
         return [x for x in self.inputs.values() if isinstance(x, GraphNode)]
 
     @property
     def value(self) -> Any:
-        """What was computed or given: if it was watched, of a leaf, or as long as the node's rule needs it."""
+        """The value if it was watched, if the node is a leaf, or as long as the node's rule needs it; else None."""
         if self.stored is not None or self.node is None:
             return self.stored
         if self.engine is None:
@@ -94,7 +94,7 @@ class GraphNode:
 
     @property
     def known(self) -> dict[str, Any]:
-        """The operands; of what was not watched when it was recorded those that its rules read, as long as they do."""
+        """The operands; if it was not watched when recorded, those that its rules read, as long as they are kept."""
         if self.operands or self.engine is None or self.engine.variadic or self.node is None:
             return self.operands
         saved = zip(self.engine.arguments, self.kept or self.node.saved or (), strict=False)
@@ -108,14 +108,14 @@ class GraphNode:
 
     @property
     def adjoint(self) -> Any:
-        """The derivative of the output by this value: an array, or None if no backward pass came here."""
+        """The derivative of the output with respect to this value: an array, or None if no backward pass came here."""
         if self.seen is not None or (tensor := self.tensor) is None:
             return self.seen
         return None if tensor.grad is None else tensor.grad.data
 
     @property
     def kept_arrays(self) -> list[tuple[str, Any]]:
-        """The arrays that the engine keeps for its rules, with the rules' names for them."""
+        """The arrays that the engine keeps for the node's rules, with the rules' names for them."""
         saved = zip(getattr(self.engine, "slots", ()), getattr(self.node, "saved", None) or (), strict=False)
         return [(slot, x) for slot, tree in saved for x in leaves(tree) if isinstance(x, np.ndarray)]
 
@@ -129,13 +129,13 @@ class GraphNode:
 
 
 def arguments_of(operation: Any, count: int) -> list[str]:
-    """Return an operation's names for that many operands."""
+    """Return an operation's names for `count` operands."""
     first: str = operation.arguments[0]
     return [f"{first}[{i}]" for i in range(count)] if operation.variadic else list(operation.arguments)
 
 
 class Kept(NamedTuple):
-    """An array that is kept: its `nbytes`, and `by` whom, nodes and the names that their rules have for it."""
+    """An array that is kept: its size `nbytes`, and `by` which nodes, each with its rules' name for the array."""
 
     nbytes: int
     shape: tuple[int, ...]
@@ -148,11 +148,11 @@ class Memory(tuple[Kept, ...]):
 
     @classmethod
     def of(cls, nodes: Iterable[GraphNode]) -> Memory:
-        """Return what the recorded ones among these nodes keep."""
+        """Return the arrays that the recorded nodes among these keep."""
         found: dict[int, Kept] = {}
         for node in nodes:
             for slot, array in node.kept_arrays:
-                while isinstance(array.base, np.ndarray):  # a view keeps the whole
+                while isinstance(array.base, np.ndarray):  # a view keeps its whole base
                     array = array.base
                 kept = found.setdefault(id(array), Kept(array.nbytes, array.shape, array.dtype, []))
                 kept.by.append(f"{node.name} ({slot})")
@@ -160,7 +160,7 @@ class Memory(tuple[Kept, ...]):
 
     @property
     def nbytes(self) -> int:
-        """How many bytes are kept in all."""
+        """The total number of bytes kept."""
         return sum(array.nbytes for array in self)
 
     def __str__(self) -> str:

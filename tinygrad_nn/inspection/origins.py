@@ -25,19 +25,19 @@ from .remedies import LOST, remedy_for
 from .sites import Site
 from .text import brief
 
-_STARTS = 16  # entries of a result that is not finite
+_STARTS = 16  # entries that are not finite are traced, at most
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the first value that is not finite began, and what to do; `str(origin)` says it in one sentence.
+    """Where the first nan or inf began, and what to do about it; `str(origin)` says both in one sentence.
 
-    `phase` is "forward" where `operation` computed it, "backward" where its rule for `argument` turned a finite
-    cotangent into it, "given" where it was in the data, a parameter or a cotangent, named by `operation`, "step" where
-    that optimiser made the parameter so, and "write" where an array that the operation has computed, or that its rule
-    reads, was written into. `argument` is the name of what is not finite, or was written into, `index` the entry,
-    `value` what stands there, `operands` the numbers that the operation had there, by name. `line` is the user's, of
-    what was given the first that reads it, `module` the layer, "" outside of one.
+    `phase` is "forward" if `operation` computed it; "backward" if the operation's rule for `argument` turned a finite
+    cotangent into it; "given" if it was in the data, parameter or cotangent that `operation` names; "step" if the
+    optimiser `operation` made it of a finite parameter; "write" if an array that the operation computed, or that its
+    rule reads, was written into. `argument` names the array that is not finite or was written into, `index` is the
+    entry, `value` the number there, and `operands` are the operation's numbers there, by name. `line` is the user's
+    line (the first that reads a given value), `module` the layer, "" outside of layers.
     """
 
     operation: str
@@ -79,14 +79,14 @@ class Anomaly(FloatingPointError):
 
 
 def why_nan(function: Callable[..., Any], /, *inputs: Any) -> Origin | None:
-    """Return where a function's results or gradients cease to be finite, None where all of them are finite.
+    """Return where a function's results or gradients cease to be finite, None if all of them are finite.
 
-    The function is run once, forward and, from the sum of its results, backward, unless it goes backward itself.
-    Arrays and numbers among the inputs become Tensors that require grad, integers stay as they are; no `.grad` is
-    changed but by the function. Raises GradientError if nothing is recorded, since an input is an array of integers.
-    It finds the first value that is not finite and stays so until it reaches a result: a mask of -inf that softmax
-    turns into 0 is no origin. Where results are finite, it finds the first rule that turned a finite cotangent into
-    one that is not. It finds arrays, too, that were written into while the graph needs them.
+    The function runs once forward, then backward from the sum of its results, unless it calls `backward` itself. Arrays
+    and numbers among the inputs become Tensors that require grad; integers stay as they are. No `.grad` is changed,
+    except by the function. Raises GradientError if nothing is recorded because an input is an array of integers. The
+    origin is the first value that is not finite and makes a result not finite: a mask of -inf that softmax turns into 0
+    is no origin. If all results are finite, it is the first rule that turned a finite cotangent into one that is not.
+    Arrays that were written into while the graph needs them are found, too.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -109,13 +109,13 @@ def why_nan(function: Callable[..., Any], /, *inputs: Any) -> Origin | None:
 
 @contextmanager
 def detect_anomaly() -> Iterator[None]:
-    """Raise in the body where a value or gradient is not finite, and say where that began.
+    """Raise in the body when a value or gradient is not finite, and say where that began.
 
-    A backward pass is not begun from a value that is not finite, and ends at the first leaf whose gradient is not; at
-    the end of the body a result that nothing has read has to be finite. Raises FloatingPointError whose `origin` says
-    what `tg.why_nan` returns, also where an array was written into while the graph needs it, or an optimiser's step
-    made a parameter so. Every value of the last two passes is kept, and the line of what a graph still needs of older
-    ones; of what was computed outside of the body an origin has no line. Tangents of `tg.jvp` are not looked at.
+    A backward pass has to begin from finite values, and ends at the first leaf whose gradient is not finite; at the end
+    of the body, results that nothing has read have to be finite. Raises FloatingPointError, whose `origin` is what
+    `tg.why_nan` returns, also if an array was written into while the graph needs it, or an optimiser's step made a
+    parameter nan or inf. Every value of the last two passes is kept, and the lines of older ones that a graph still
+    needs; what was computed outside of the body has no line. Tangents of `tg.jvp` are not checked.
 
     >>> import tinygrad_nn as tg
     >>> x = tg.tensor([4.0, 0.0], requires_grad=True)
@@ -130,25 +130,25 @@ def detect_anomaly() -> Iterator[None]:
 
 
 class Watchdog(Recorder):
-    """Raises Anomaly where something is not finite, or was written into."""
+    """A watcher that raises Anomaly if something is not finite, or was written into."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.sums: dict[int, list[tuple[str, Callable[[], Any], int]]] = {}  # of what nodes keep, by their numbers
-        self._begun = [0, 0]  # where the last passes began
-        self.stepped: list[tuple[GraphNode, Tensor, Any, Any]] = []  # steps, and what a parameter was before each
+        self.sums: dict[int, list[tuple[str, Callable[[], Any], int]]] = {}  # of kept arrays, by node number
+        self._begun = [0, 0]  # how many nodes there were when the last passes began
+        self.stepped: list[tuple[GraphNode, Tensor, Any, Any]] = []  # a step, a parameter, and what it was before
 
     def _add(self, operation: Any, arrays: list[Any], parameters: Any, node: Any, y: Any, site: Any) -> GraphNode:
         self.check_step()
         added = super()._add(operation, arrays, parameters, node, y, site)
-        sums = self.sums  # which go with the arrays
+        sums = self.sums  # an entry goes with its array
         if arrays := added.kept_arrays:
             number = node.number
             sums[number] = [(s, ref(x, lambda _: sums.pop(number, None)), crc32(x.tobytes())) for s, x in arrays]
         return added
 
     def state(self, owner: Any, state: Any) -> Any:
-        """Note what the parameters are before an optimiser's step, which asks for its state first."""
+        """Note the parameters' values before an optimiser's step, which asks for its state first."""
         step = GraphNode(0, "operation", type(owner).__name__, line=Site().line)
         with setting(recording, True):
             self.check_step()
@@ -156,7 +156,7 @@ class Watchdog(Recorder):
         return state
 
     def check_step(self) -> None:
-        """Raise Anomaly if an optimiser's last step has made a parameter that was finite not so."""
+        """Raise Anomaly if an optimiser's last step made a finite parameter nan or inf."""
         while self.stepped:
             step, p, before, g = self.stepped.pop(0)
             after, known = p.data, self.graph.get(p)
@@ -168,7 +168,7 @@ class Watchdog(Recorder):
                 raise Anomaly(self.origin(step, "step", index, after[index], numbers, name))
 
     def cotangents(self, seeds: Mapping[Node, Any], lift: Any, create_graph: bool) -> Cotangents:
-        """Begin a pass, unless it would begin from what is not finite, and forget what came before the last one."""
+        """Begin a pass, after checking the values it begins from, and forget what was computed before the last one."""
         for node in [known.node for known in self.graph.reached if known.node is not None]:
             if node.parents is None:  # the last pass has freed it
                 self.sums.pop(node.number, None)
@@ -180,18 +180,18 @@ class Watchdog(Recorder):
         return found
 
     def left(self, node: GraphNode) -> None:
-        """Check what the node's rules are about to read, and a gradient that is whole."""
+        """Check the arrays that the node's rules are about to read, and the complete gradient of a Tensor."""
         super().left(node)
         for slot, array, before in self.sums.get(node.node.number, ()):  # type: ignore[union-attr]
             if crc32(array().tobytes()) != before:
                 self.graph.name_all()
                 name = x.name if isinstance(x := node.inputs.get(slot), GraphNode) else node.name
                 raise Anomaly(self.origin(node, "write", (), np.nan, {}, name))
-        if node.node is not None and node.node.handle is not None:  # of a Tensor, which may be gone
+        if node.node is not None and node.node.handle is not None:  # a Tensor's, even if that is gone
             self.check(partial(self.from_gradient, node), node.seen)
 
     def closed(self) -> None:
-        """Check what nothing has read."""
+        """Check the results that nothing has read."""
         self.check_step()
         super().closed()
         self.check_values([node for node in self.graph.nodes if not node.children and node.operation])
@@ -202,7 +202,7 @@ class Watchdog(Recorder):
             self.check(partial(self.from_value, node), node.value)
 
     def check(self, trace: Callable[[Index], tuple[int, Origin]], value: Any) -> None:
-        """Raise Anomaly with the earliest of the origins of what is not finite in an array."""
+        """Raise Anomaly if entries of a value are not finite, with the earliest of their origins."""
         wrong = list(itertools.islice(faults(value), _STARTS))
         if wrong:
             self.graph.name_by(Site())
@@ -214,15 +214,15 @@ class Watchdog(Recorder):
     ) -> Origin:
         """Return the origin at an entry of a node."""
         name, at = node.name if phase == "given" else node.operation, node.line
-        if at is None and node.engine is None:  # where it is read first, or where the pass begins
+        if at is None and node.engine is None:  # the first line that reads it, or begins the pass
             at = next((child.line for child in node.children if child.line is not None), Site().line)
         line, source = ("", "") if at is None or not at.file else (str(at), at.text)
-        lost = phase == "forward" and not node.inputs.keys() <= node.known.keys()  # it was recorded unseen, or long ago
+        lost = phase == "forward" and not node.inputs.keys() <= node.known.keys()  # recorded unwatched, or long ago
         advice = LOST if lost else remedy_for(name, phase, operands, value, node.dtype)
         return Origin(name, phase, index, float(value), operands, argument, line, source, node.group, advice)
 
     def from_value(self, node: GraphNode, index: Index) -> tuple[int, Origin]:
-        """Return the number of the node where a value that is not finite began, and that origin."""
+        """Return the number of the node where an entry that is not finite began, and the origin."""
         value = entry(node.value, index)
         while id(node.stored) not in self._adjoints:
             if node.operation == "item":
@@ -236,10 +236,10 @@ class Watchdog(Recorder):
                 phase = "given" if node.engine is None else "write" if written else "forward"
                 return node.number, self.origin(node, phase, index, value, there(node, index), node.name)
             value, node, index = entry(node.operands[culprit[0]], culprit[1]), parent, culprit[1]
-        return self.from_gradient(self._adjoints[id(node.stored)], index)  # rules have computed it, and were recorded
+        return self.from_gradient(self._adjoints[id(node.stored)], index)  # recorded rules computed it
 
     def from_gradient(self, node: GraphNode, index: Index) -> tuple[int, Origin]:
-        """Return minus the number of the node in whose rule a gradient that is not finite began, and that origin."""
+        """Return minus the number of the node whose rule first made a gradient not finite, and the origin."""
         while True:
             part = next((c for c in node.contributions if not np.isfinite(share(c, index))), None)
             value = entry(node.seen, index)

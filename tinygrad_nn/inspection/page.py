@@ -1,4 +1,4 @@
-"""A graph as one page that steps through forward and backward: it needs no network, and no script to be read."""
+"""A graph as one page that steps through forward and backward: it needs no network, and is readable without scripts."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from .nodes import Contribution, GraphNode
 from .picture import STYLE, svg_of
 from .text import brief
 
-MOST = 600  # nodes: a page of more can't be stepped through
-_NUMBERS, _MAP = 48, 32  # entries that are shown as numbers; the sides of a heat map, in cells
-_WALK = 200  # steps of the naive order
+MOST = 600  # nodes: more are too many to step through
+_NUMBERS, _MAP = 48, 32  # entries shown as numbers, and cells along a side of a heat map, at most
+_WALK = 200  # steps of the naive order, at most
 _HOOKED = ", after its hooks"
 _HERE = Path(__file__).parent
 _close = functools.partial(np.allclose, equal_nan=True)
 
 
 class Step(NamedTuple):
-    """One step: its title, the nodes that the picture marks, by their numbers, and its text, as HTML."""
+    """One step: its title, the numbers of the nodes that the picture marks, and its text as HTML."""
 
     title: str
     at: int
@@ -96,7 +96,7 @@ class Page:
         return Step(f"forward: {node.name}, by {node.operation}", node.number, [x.number for x in node.parents], text)
 
     def backward(self, node: GraphNode) -> Step:
-        """Return the step that hands a node's adjoint on to what it was computed from."""
+        """Return the step that passes a node's adjoint on to its operands."""
         given = _uses(node)
         names = ", ".join([x.name for x in dict.fromkeys(x for x, _ in given)])
         text = _values({f"∂L/∂{node.name}{_HOOKED * (node.arrived is not None)}": node.seen})
@@ -109,13 +109,13 @@ class Page:
         return Step(title, node.number, [x.number for x, _ in given], text)
 
     def formula(self, line: str, code: list[str], relation: str = "=") -> str:
-        """Return a line, and the functions that the code calls, as mathematics, and the code."""
+        """Return the HTML of a line and the functions that the code calls, as mathematics, and of the code."""
         printed = [self._mathematics.equation(line, relation), *map(self._mathematics.equation, equations(code))]
         text = escape("".join([f"{part}\n\n" if part.startswith("def ") else f"{part}\n" for part in code]).rstrip())
         return "".join(f'<math display="block">{x}</math>' for x in printed) + f"<pre><code>{text}</code></pre>"
 
     def naive(self) -> list[Step]:
-        """Return the steps of a pass that goes on to each value as soon as anything has arrived there."""
+        """Return the steps of a pass that goes on from each value as soon as any contribution has arrived there."""
         root = self._order[0]
         arrived, steps, stack = {root: root.seen}, [_left(root, root.seen)], _uses(root)[::-1]
         while stack and len(steps) < _WALK:
@@ -129,18 +129,18 @@ class Page:
             return [*steps, Step(f"and so on: cut after {_WALK} steps", root.number)]
         wrong = [n for n in arrived if not n.operation and not _close(arrived[n], n.seen)]
         if not wrong:
-            return [*steps, Step("right here, for nothing is read in two ways", root.number)]
+            return [*steps, Step("right here, because nothing is read in two ways", root.number)]
         text = "".join([_values({f"∂L/∂{n.name}, naive": arrived[n], "right": n.seen}) for n in wrong])
         text += (
-            '<p class="wrong">A value was left before all that it is read by had contributed, and what it held was '
-            "handed on again. In the order of a topological sort that can't happen.</p>"
+            '<p class="wrong">A value was left before everything that reads it had contributed, and what it held was '
+            "handed on again. In the order of a topological sort this can't happen.</p>"
         )
         title = f"wrong: {', '.join(n.name for n in wrong)}"
         return [*steps, Step(title, root.number, [n.number for n in wrong], text)]
 
 
 def _left(node: GraphNode, g: Any) -> Step:
-    """Return the step that hands on what has arrived at a node by now."""
+    """Return the step that hands on what has arrived at a node so far."""
     text = _values({"held": g}) if np.size(g) > 4 else ""
     if not _close(g, node.seen):
         right = escape(f"∂L/∂{node.name} = {brief(node.seen)}")
@@ -149,7 +149,7 @@ def _left(node: GraphNode, g: Any) -> Step:
 
 
 def _added(parent: GraphNode, contribution: Contribution) -> str:
-    """Return what a contribution is, and what has been added up with it."""
+    """Return the HTML of a contribution, and of the sum of those up to it."""
     parts, adjoint = parent.contributions, f"∂L/∂{parent.name}"
     if isinstance(parent.seen, tuple) or len(parts) == 1:
         shown = {adjoint: contribution.value}

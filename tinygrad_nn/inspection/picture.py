@@ -9,7 +9,7 @@ from itertools import pairwise
 from .layout import Box, Point, boxes_of, edges_of, laid_out
 from .nodes import GraphNode
 
-# The colours of the library's plots, by Okabe and Ito, on whatever is behind; shapes tell the kinds apart as well.
+# The colours of the library's plots, by Okabe and Ito, on any background; shapes tell the kinds apart as well.
 STYLE = """
 .tg-graph { font: 12px system-ui, "DejaVu Sans", sans-serif; fill: currentColor; }
 .tg-graph g > path { fill-opacity: .2; }
@@ -24,7 +24,7 @@ STYLE = """
 
 
 def svg_of(nodes: list[GraphNode], label: str, style: str = f"<style>{STYLE}</style>") -> str:
-    """Return the nodes of a graph as an SVG element: layers from top to bottom, in the order of computing."""
+    """Return the nodes of a graph as an SVG element: layers from top to bottom, in the order of computation."""
     root = boxes_of(nodes)
     edges = laid_out(root)
     body = [f'<path class="edge" d="{_curve(points)}" marker-end="url(#tg-arrow)"/>' for points in edges.values()]
@@ -38,7 +38,7 @@ def svg_of(nodes: list[GraphNode], label: str, style: str = f"<style>{STYLE}</st
 
 
 def _drawn(box: Box) -> str:
-    """Return the element of a box, with what it holds."""
+    """Return the SVG element of a box and its contents."""
     left, top = box.x - box.width / 2, box.y - box.height / 2
     number = f' data-node="{box.members[0].number}"' if box.kind != "group" else ""
     if box.inner:
@@ -76,7 +76,7 @@ def _curve(points: list[Point]) -> str:
     return path
 
 
-# The shape and the colour of a kind in Graphviz's words.
+# The shape and colour of each kind, in Graphviz's terms.
 _LOOKS = {
     "parameter": ("hexagon", "#fde3cf"), "data": ("box", "#d8f0e6"), "operation": ("ellipse", "#dcebf7"),
     "group": ("box3d", "#eeeeee"),

@@ -1,4 +1,4 @@
-"""`watch` and `graph`: the watcher that keeps every value, adjoint and contribution, and the line that made each."""
+"""`watch` and `graph`: the watcher that keeps every value, adjoint and contribution, and the line behind each."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from .text import printable
 
 @contextmanager
 def watch() -> Iterator[Graph]:
-    """Keep every value, adjoint and contribution that is computed in the body, and the line that made each.
+    """Keep every value, adjoint and contribution computed in the body, and the line of code that computed each.
 
-    Yields the Graph, which grows as the body computes. A backward pass in the body is seen as well. What a compiled
-    function computes is seen as its own code computes it. Nothing else changes; memory is kept as long as the graph
-    is, or the leaves whose gradients it explains. Raises GradientError inside another watcher's body.
+    Yields the Graph, which grows as the body computes, backward passes included. A compiled function runs its original
+    code, so that all of its steps are seen. Nothing else changes. Memory is held as long as the graph is alive, or a
+    leaf whose gradient it explains. Raises GradientError inside the body of another watcher.
 
     >>> import tinygrad_nn as tg
     >>> x = tg.tensor(2.0, requires_grad=True)
@@ -52,7 +52,7 @@ def watch() -> Iterator[Graph]:
 
 @contextmanager
 def watching(watcher_: Any) -> Iterator[Any]:
-    """Let a watcher of this room see the body. Raises GradientError inside another watcher's body."""
+    """Let a watcher see the body. Raises GradientError inside the body of another watcher."""
     if watcher() is not None:
         raise errors.GradientError(
             "what is computed here is watched already, by tg.watch, tg.detect_anomaly or tg.compile; put "
@@ -68,15 +68,15 @@ def graph(output: Tensor, /) -> Graph: ...
 @overload
 def graph(function: Callable[..., Any], /, *inputs: Any) -> Graph: ...
 def graph(output: Any, /, *inputs: Any) -> Graph:
-    """Return the Graph of what was recorded on the way to a Tensor, or of a function that is run, watched.
+    """Return the Graph of what was recorded on the way to a Tensor, or of a function, which is run and watched.
 
-    A recorded graph has what its rules read: no values but those, and an adjoint only of leaves that have a `.grad`.
-    Names are those of the caller's variables, or in a Module that one of these is; of a leaf that nobody holds any more
-    the name is lost.
-    A function is run with every value kept; if it returns one number that records, it is differentiated, too, and no
-    `.grad` is changed. Arrays and numbers among its inputs, nested as for `tg.grad`, become Tensors that require grad;
-    integers stay as they are.
-    Raises GradientError where nothing is recorded, FreedGraphError if a backward pass has freed a Tensor's graph.
+    A recorded graph has only the values that its rules read, and adjoints only of leaves that have a `.grad`. Nodes are
+    named after the caller's variables, or as in a Module among these; the name of a leaf that no variable holds any
+    more is lost.
+    Of a function, every value is kept. If it returns a single number that requires grad, that is differentiated as
+    well; no `.grad` is changed. Arrays and numbers among its inputs, nested as for `tg.grad`, become Tensors that
+    require grad; integers stay as they are.
+    Raises GradientError if nothing is recorded, FreedGraphError if a backward pass has freed a Tensor's graph.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -99,10 +99,10 @@ def graph(output: Any, /, *inputs: Any) -> Graph:
 
 
 def results_of(function: Callable[..., Any], inputs: Sequence[Any], graph: Graph) -> list[Tensor]:
-    """Return the Tensors that a function returns, given floating arrays and numbers as Tensors that require grad.
+    """Return the Tensors that a function returns; it is given arrays and numbers as Tensors that require grad.
 
-    Integers are given as they are, as indices, but for a plain one without other inputs. Raises GradientError if
-    nothing was recorded, and an input is an array of integers.
+    Integers are passed unchanged, as indices, unless all inputs are plain integers. Raises GradientError if nothing was
+    recorded and an input is an array of integers.
     """
     alone = all(type(x) is int for x in inputs)
     results = function(*[_differentiable(float(x) if alone else x) for x in inputs])
@@ -125,14 +125,14 @@ def _differentiable(x: Any) -> Any:
 
 
 def pulled_back(ends: list[Tensor]) -> None:
-    """Let the sum of what was computed go back to all leaves; no `.grad` is changed."""
+    """Run a backward pass from the sum of the results to all leaves; no `.grad` is changed."""
     seeds = {node_of(y): np.ones(y.shape, y.dtype) for y in ends if node_of(y) is not None}
     if seeds:
         pullback(seeds, None, make, retain_graph=False, create_graph=False)
 
 
 class Recorder(Watcher):
-    """Keeps what is computed in a Graph."""
+    """A watcher that keeps, in a Graph, what is computed."""
 
     def __init__(self) -> None:
         self.graph: Graph = Graph()
@@ -141,12 +141,12 @@ class Recorder(Watcher):
         self._around = Site()  # where the body is
 
     def shadow(self, tensor: Any) -> Any:
-        """Return the tensor, having noted that it is read."""
+        """Return the tensor, after noting that it is read."""
         self.met[id(tensor)] = tensor
         return tensor
 
     def recorded(self, operation: Any, arrays: list[Any], parameters: dict[str, Any], node: Any, y: Any) -> None:
-        """Add what was computed to the graph, unless a rule has computed it on arrays."""
+        """Add what was computed to the graph, unless a rule computed it from arrays."""
         met, site = [*self.met.values()], Site(self._around)
         self.met.clear()
         if site.passes and node is None:
@@ -157,19 +157,19 @@ class Recorder(Watcher):
             self._add(operation, arrays, parameters, node, y, site)
 
     def _meet(self, tensor: Tensor, site: Site) -> None:
-        """Give what is about to be read the name that modules or the user's code have for it."""
+        """Give a tensor that is about to be read the name that modules or the user's code have for it."""
         node = node_of(tensor)
-        if node is None and not tensor.ndim:  # to ask for its array would make another one of the number it is
+        if node is None and not tensor.ndim:  # a number: each access would make a new array
             return
         array = tensor.data
         known = self.graph.computed(array, self.graph.of_array(array) if node is None else self.graph.of_node(node))
         if node is not None and node.operation is None:
-            known.stored = array  # an optimiser may have put another one there
+            known.stored = array  # an optimiser may have replaced it
         own = self._within(site.modules[0]).get(id(tensor)) if site.modules and not known.operation else None
         if own is not None:
             known.given, known.modules = own, known.modules or self._path(site.modules)
         elif not known.given:
-            whole = known.operation in ("", "positive")  # what is given, also to a function that a transform runs
+            whole = known.operation in ("", "positive")  # an input, also of a function that a transform runs
             known.given = tensor.name or site.name_of(tensor, array, entries=whole)
 
     def _add(self, operation: Any, arrays: list[Any], parameters: Any, node: Any, y: Any, site: Site) -> GraphNode:
@@ -194,21 +194,21 @@ class Recorder(Watcher):
         return added
 
     def _path(self, modules: list[Any]) -> tuple[tuple[str, str], ...]:
-        """Return names and classes of nested modules, as the outermost one names them."""
+        """Return the classes of nested modules, and their names within the outermost one."""
         return tuple([(self._within(modules[0]).get(id(m), ""), type(m).__name__) for m in modules])
 
     def cotangents(self, seeds: Any, lift: Any, create_graph: bool) -> Cotangents:
-        """Return cotangents that are noted as they arrive and leave, but for a pass within another."""
+        """Return cotangents that are noted as they arrive and leave, except in a pass within another."""
         if Site(self._around).passes > 1:
             return Cotangents(seeds, lift, create_graph)
         return SeenCotangents(self, seeds, lift, create_graph)
 
     def left(self, node: GraphNode) -> None:
-        """Be told that a node's adjoint is whole, before its rules run."""
+        """Note that a node's adjoint is complete, before its rules run."""
         remember(node)
 
     def closed(self) -> None:
-        """Give what was computed last, and not read since, the names that the user's code has for it."""
+        """Name what was computed last and not read since, as the user's code names it."""
         self.graph.name_by(Site())
 
 
@@ -219,12 +219,12 @@ def _names_within(module: Any) -> dict[int, str]:
 
 
 class SeenCotangents(Cotangents):
-    """The cotangents of a backward pass, each noted at its node, with the contributions that it is the sum of."""
+    """The cotangents of a backward pass, each noted at its node, with the contributions that sum to it."""
 
     def __init__(self, recorder: Recorder, seeds: Any, lift: Any, create_graph: bool) -> None:
         super().__init__(seeds, lift, create_graph)
         self._recorder, self._graph = recorder, recorder.graph
-        self.node: Any = None  # the one whose rules run
+        self.node: Any = None  # the node whose rules run
         for known in self._graph.reached:
             known.contributions, known.arrived, known.seen = [], None, None
         self._graph.reached = {self._graph.of_node(root) for root in seeds}
@@ -232,7 +232,7 @@ class SeenCotangents(Cotangents):
             self._graph.of_node(root).contributions = [Contribution(raw(seed), None, "seed")]
 
     def leave(self, node: Node) -> Any:
-        """Return a node's whole cotangent, having noted it; what arrives next is from this node's rules."""
+        """Return a node's complete cotangent, and note it; what arrives next is from this node's rules."""
         g = super().leave(node)
         self.node = node
         if g is not None:
@@ -242,7 +242,7 @@ class SeenCotangents(Cotangents):
         return g
 
     def hooked(self, node: Node, g: Any) -> Any:
-        """Return the cotangent after the node's hooks, having noted what it was before."""
+        """Return the cotangent after the node's hooks, and note what it was before them."""
         self._graph.of_node(node).arrived = raw(g)
         return super().hooked(node, g)
 
@@ -250,7 +250,7 @@ class SeenCotangents(Cotangents):
         """Add to the cotangent of `parent` what a rule has computed, and note it."""
         c = project(c, parent, node, rule)
         value, argument = next(iter(c.values())) if isinstance(c, Parts) else c, rule.argument
-        if argument.startswith("input "):  # of an operation on any number of them
+        if argument.startswith("input "):  # of a variadic operation
             argument = arguments_of(node.operation, len(node.parents or ()))[int(argument[6:])]
         source, known = self._graph.of_node(node), self._graph.of_node(parent)
         near = min(source.contributions, key=attrgetter("steps"))
@@ -260,5 +260,5 @@ class SeenCotangents(Cotangents):
         super().arrive(parent, c, node, rule)
 
     def add_into(self, parent: Node, rule: Any, g: Any, saved: Any) -> None:
-        """Add what a rule would add in place: as a contribution of its own, so that all of them sum to the gradient."""
+        """Add what a rule would add in place, as a contribution: so all contributions sum to the gradient."""
         self.arrive(parent, rule.pull(g, saved), self.node, rule)

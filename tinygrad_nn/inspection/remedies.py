@@ -1,4 +1,4 @@
-"""What to do about a value that is not finite, by the operation that made it, in one sentence."""
+"""What to do about a value that is not finite, by the operation that computed it, in one sentence."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 
 from ..errors.unsupported import table
 
-LOST = "compute what it reads in the watched block, too, at most two passes before; that is not known any more"
-# By the operation whose result is not finite; where the operand that decides is 0 there is another remedy.
+LOST = "compute its operands inside the watched block, too, at most two passes before; they are not known any more"
+# By the operation whose result is not finite; `_AT_ZERO` has the remedy if the deciding operand is 0.
 _OF_VALUES = table("""
     log log2 log10: a logarithm needs numbers above 0: clip them, or mask with where |
     log1p: keep its operand above -1: np.clip, or mask with where |
     sqrt: a root needs numbers of 0 or more: clip them with np.maximum(x, 0), or mask with where |
-    power: a negative number has no real power of a fraction: clip it, or use its square |
+    power: a negative number has no real fractional power: clip it, or use its square |
     exp exp2 expm1 cosh sinh: subtract the maximum first, as tg.softmax and tg.logsumexp do, or clip the operand |
     arcsin arccos: keep its operand between -1 and 1: np.clip, or mask with where |
     arctanh: keep its operand between -1 and 1, which are excluded: np.clip, or mask with where |
@@ -26,7 +26,7 @@ _OF_VALUES = table("""
 """)
 _AT_ZERO = table("""
     log log2 log10 power: add eps, or mask with where |
-    divide reciprocal: add eps, or mask with where, for the divisor is 0
+    divide reciprocal: add eps to the divisor, or mask with where
 """)
 # By the operation whose rule makes a cotangent not finite.
 _OF_RULES = table("""
@@ -43,7 +43,7 @@ _OF_PHASES = table("""
 
 
 def remedy_for(operation: str, phase: str, operands: Mapping[str, Any], value: Any, dtype: Any) -> str:
-    """Return what to do, given the numbers that an operation had where its result, or its rule's, is not finite."""
+    """Return what to do, given an operation's numbers at the entry where its result, or its rule's, is not finite."""
     if phase in _OF_PHASES:
         return _OF_PHASES[phase]
     most = np.finfo(dtype)
@@ -59,5 +59,5 @@ def remedy_for(operation: str, phase: str, operands: Mapping[str, Any], value: A
     if operation in _OF_VALUES and not (operation == "power" and decides > 0):
         return _OF_VALUES[operation]
     if not np.isfinite(numbers).all():
-        return "give it another number in place of the operand that is not finite itself"
+        return "replace the operand, which is not finite itself, with another number"
     return f"the result {beyond}" if np.isinf(value) else "look at its operands there, and mask with where"

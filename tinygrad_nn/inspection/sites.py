@@ -20,8 +20,8 @@ from ..nn.module import Module
 from ..tensor.handle import Tensor
 
 _PASSES = {pullback.__code__, pushforward.__code__}
-_HOLD_NOTHING = (int, float, str, np.generic, np.ndarray, Tensor, Module, ModuleType)  # a Module knows names better
-_MOST, _EACH = 600, 200  # entries that are looked through for a name: in all, and of one container
+_HOLD_NOTHING = (int, float, str, np.generic, np.ndarray, Tensor, Module, ModuleType)  # a Module names its own parts
+_MOST, _EACH = 600, 200  # entries searched for a name: in total, and of one container
 
 
 class Line(NamedTuple):
@@ -41,19 +41,19 @@ class Line(NamedTuple):
 
     @property
     def text(self) -> str:
-        """What stands there, "" where the source is not to be had."""
+        """The source code of the line, "" if it is not available."""
         return linecache.getline(self.file, self.number).strip()
 
 
 class Site:
-    """What surrounds a computation: `line` and `frame` of the user's code, `modules` from the outermost in.
+    """What surrounds a computation: `line` and `frame` of the user's code, and `modules`, the outermost first.
 
-    `passes` counts the derivative passes between the user's line and here: what a rule computes is in one. What is
-    `around` the body that is watched is not looked through again.
+    `passes` counts the derivative passes between the user's line and here: a rule runs in one. `around` is the site of
+    the watched body; frames outside of it are not searched again.
     """
 
     def __init__(self, around: Site | None = None) -> None:
-        frame: Any = sys._getframe(2)  # the watcher's own method has no part in it
+        frame: Any = sys._getframe(2)  # without the watcher's own method
         outer = around.frame if around else None
         self.frame: Any = None
         self.passes: int = 0
@@ -76,29 +76,29 @@ class Site:
         self.line: Line = Line(code.co_filename, self.frame.f_lineno, code.co_name) if code else Line("", 0, "")
 
     def named(self, entries: bool = True) -> list[tuple[str, Any]]:
-        """Return what the innermost function of the user's code names, and then the `entries` of what it names.
+        """Return the names and values of variables in the user's innermost function, then the `entries` of the values.
 
-        Those of dictionaries are named by their keys, of lists and tuples by the variable and a number from 1 on, of
-        other objects by the attributes that the code names; so are those of what these hold.
+        Entries of dictionaries are named by their keys, of lists and tuples by the variable and a number from 1 on, of
+        other objects by the attributes that the code names; entries of entries likewise.
         """
         if self.frame is None:
             return []
         code, own, shared = self.frame.f_code, variables_of(self.frame), self.frame.f_globals
         names = filter(str.isidentifier, (*code.co_varnames, *code.co_cellvars, *code.co_freevars, *code.co_names))
         found = [(name, own[name] if name in own else shared[name]) for name in names if name in own or name in shared]
-        for name, x in found if entries else ():  # which grows: what is nearest comes first
+        for name, x in found if entries else ():  # grows on the way: the nearest comes first
             if len(found) < _MOST and not isinstance(x, _HOLD_NOTHING):
                 found += islice(_entries(name, x, code.co_names), _EACH)
         return found
 
     def name_of(self, *objects: Any, entries: bool = True) -> str:
-        """Return the name that the user's code has for the first of these objects that has one, "" if none has."""
+        """Return the user's name for the first of these objects that has one, "" if none has."""
         known = self.named(entries)
         return next((name for one in objects for name, x in known if x is one), "")
 
 
 def _entries(name: str, x: Any, attributes: Iterable[str]) -> Iterable[tuple[str, Any]]:
-    """Return what an object holds, with names."""
+    """Return the entries of an object, with names."""
     if type(x) is dict:
         return ((key, entry) for key, entry in [*x.items()] if isinstance(key, str))
     if type(x) in (list, tuple):
@@ -108,9 +108,9 @@ def _entries(name: str, x: Any, attributes: Iterable[str]) -> Iterable[tuple[str
 
 
 def variables_of(frame: Any) -> dict[str, Any]:
-    """Return a copy of a frame's local variables, which keeps none of them alive once the caller is done with it."""
+    """Return a copy of a frame's local variables; they are kept alive no longer than the copy is."""
     own = frame.f_locals
     found = dict(own)
     if sys.version_info < (3, 13) and frame.f_code.co_flags & inspect.CO_OPTIMIZED and sys.getrefcount(own) <= 3:
-        own.clear()  # a snapshot that the frame would hold until it ends; who has called locals() holds it, too
+        own.clear()  # the frame would hold this snapshot until it ends; a caller of locals() holds it, too
     return found

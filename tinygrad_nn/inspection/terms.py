@@ -1,4 +1,4 @@
-"""What a gradient is the sum of: one term for each use of a tensor, and the way that it came."""
+"""The terms that sum to a gradient: one for each use of a tensor, with the path that it came along."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from .. import errors
 from ..tensor.handle import Tensor
 from .text import brief
 
-if TYPE_CHECKING:  # the library's import ends here: `grad_terms` is a method of every Tensor
+if TYPE_CHECKING:  # `import tinygrad_nn` needs this file for `grad_terms`, but not those
     from .nodes import Contribution, GraphNode
 
-LIVE: weakref.WeakSet[Any] = weakref.WeakSet()  # the graphs that somebody still has
+LIVE: weakref.WeakSet[Any] = weakref.WeakSet()  # the graphs that are still alive
 
 
-# What the last pass has brought to a leaf, by the id of its tensor, as long as that lives: the contributions, their sum
-# before its hooks and after, and what `.grad` held before.
+# By the id of a leaf's tensor, as long as it lives, what the last pass added to its gradient: the contributions, their
+# sum before and after hooks, and what `.grad` held before.
 _LEAVES: dict[int, tuple[list[Contribution], Any, Any, Any]] = {}
 
 
 def remember(node: GraphNode) -> None:
-    """Keep what a leaf's gradient is the sum of, as long as the leaf lives or until it is watched again."""
+    """Keep the contributions to a leaf's gradient, as long as the leaf lives or until it is watched again."""
     tensor = node.tensor
     if tensor is not None:
         if id(tensor) not in _LEAVES:
@@ -37,8 +37,8 @@ def remember(node: GraphNode) -> None:
 class Term(NamedTuple):
     """One summand of a gradient: its `value`, of the tensor's shape, and the `path` it came along.
 
-    `path` names the nodes from the use of the tensor to the output, the shortest way where there are several; `ways`
-    says how many there are, 2**63 at most. `argument` is the operation's name for the tensor in this use.
+    `path` names the nodes from the use of the tensor to the output, on the shortest path if there are several; `ways`
+    is the number of paths, 2**63 at most. `argument` is the operation's name for the tensor in this use.
     """
 
     value: Any
@@ -57,7 +57,7 @@ class Terms(tuple[Term, ...]):
 
     @property
     def cancellation(self) -> float:
-        """How much the terms cancel: the sum of their sizes over the size of their sum, 1 if they do not, inf at 0.
+        """How much the terms cancel: the sum of their sizes over the size of their sum; 1 if not at all, inf for 0.
 
         Sizes are sums of absolute entries: at 1e6 the gradient has lost six decimal digits.
         """
@@ -71,11 +71,11 @@ class Terms(tuple[Term, ...]):
 
 
 def grad_terms(self: Tensor) -> Terms:
-    """Return the contributions that this tensor's gradient is the sum of, one for each use, in the order of adding.
+    """Return the contributions that sum to this tensor's gradient, one for each use, in the order they were added in.
 
-    The backward pass has to be watched: call `backward` in the body of `tg.watch()`. What hooks of this tensor have
-    added to the sum is a term, too, and the last one is what `.grad` held before the pass. Raises GradientError where
-    no watched pass came to this tensor, or where `.grad` is no more what the last one has left.
+    The backward pass has to be watched: call `backward` in the body of `tg.watch()`. What hooks of this tensor add to
+    the sum is a term, too, and the last term is what `.grad` held before the pass. Raises GradientError if no watched
+    pass came to this tensor, or if `.grad` has changed since the last one.
 
     >>> import tinygrad_nn as tg
     >>> x = tg.tensor(3.0, requires_grad=True)

@@ -30,6 +30,6 @@ def printable(text: str) -> str:
 
 
 def some(names: list[str]) -> str:
-    """Return names in a row, of many the first and how many there are, "." for none."""
+    """Return names joined by commas; if there are many, the first ones and their number; "." for none."""
     more = f", ... {len(names):,} in all" if len(names) > _NAMES else ""
     return ", ".join(names[:_NAMES]) + more or "."

@@ -671,11 +671,11 @@ class Tensor:
         array([-0.15865525,  0.        ,  1.95449974])
         """
     def grad_terms(self) -> Any:
-        r"""Return the contributions that this tensor's gradient is the sum of, one for each use, in the order of adding.
+        r"""Return the contributions that sum to this tensor's gradient, one for each use, in the order they were added in.
 
-        The backward pass has to be watched: call `backward` in the body of `tg.watch()`. What hooks of this tensor have
-        added to the sum is a term, too, and the last one is what `.grad` held before the pass. Raises GradientError where
-        no watched pass came to this tensor, or where `.grad` is no more what the last one has left.
+        The backward pass has to be watched: call `backward` in the body of `tg.watch()`. What hooks of this tensor add to
+        the sum is a term, too, and the last term is what `.grad` held before the pass. Raises GradientError if no watched
+        pass came to this tensor, or if `.grad` has changed since the last one.
 
         >>> import tinygrad_nn as tg
         >>> x = tg.tensor(3.0, requires_grad=True)
