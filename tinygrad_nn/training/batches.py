@@ -1,4 +1,4 @@
-"""Samples to train on: arrays, or tuples and dictionaries of arrays, with the sample on axis 0, or a DataLoader's."""
+"""Samples to train on: arrays, or tuples and dictionaries of arrays, with samples on axis 0, or those of a loader."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .loader import DataLoader, Subset, TensorDataset
 def as_samples(name: str, values: Any, dtype: Any = None) -> Any:
     """Return the values as an array, or a tuple or dictionary of arrays; floating numbers in `dtype`, if given.
 
-    A tuple of arrays is several inputs, any other sequence of numbers one array. Raises DataError.
+    A tuple of arrays is several inputs; any other sequence of numbers is one array. Raises DataError.
     """
     if isinstance(values, (DataLoader, Subset, TensorDataset)):
         raise DataError(f"{name} is a {type(values).__name__}; pass arrays, or to tg.train a DataLoader for X and y")
@@ -36,7 +36,7 @@ def as_samples(name: str, values: Any, dtype: Any = None) -> Any:
 
 
 def checked_rows(X: Any, y: Any, which: str = "", least: int = 1) -> int:
-    """Return the number of samples. Raises DataError where arrays differ in it, or a row is not finite."""
+    """Return the number of samples. Raises DataError if arrays have different numbers, or a row is not finite."""
     arrays = [(f"{which}{name}", array) for name, tree in (("X", X), ("y", y)) for array in leaves(tree)]
     count = len(arrays[0][1]) if arrays and arrays[0][1].ndim else 0
     if count < least:
@@ -64,7 +64,7 @@ def picked(tree: Any, rows: Any) -> Any:
 
 
 class Samples(TensorDataset):
-    """Samples X, y and weights or None as arrays, which an unshuffled loader takes as a `whole`, without a copy."""
+    """X, y, and weights or None, as arrays. A loader of the `whole` as one batch takes them without a copy."""
 
     def __init__(self, arrays: Any, whole: bool) -> None:
         self.arrays: Any = arrays
@@ -78,9 +78,9 @@ class Samples(TensorDataset):
 
 
 def weights_of(y: Any, sample_weight: Any, class_weight: Any, dtype: Any, gathered: Any) -> np.ndarray | None:
-    """Return a weight per sample, 1 in the mean, or None: its own times that of its class.
+    """Return a weight per sample, its own times that of its class, scaled to a mean of 1; or None.
 
-    The mean and the counts of classes are those of all ranks: `gathered` returns what each of them has.
+    The mean and the class counts are over all ranks: `gathered` returns the values of each.
     Raises DataError for weights that are not finite, below 0 or all 0, or a class without a weight.
     """
     if sample_weight is None and class_weight is None:

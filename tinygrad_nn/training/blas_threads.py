@@ -1,17 +1,17 @@
-"""How many threads BLAS computes with while a network trains: one where all products are small.
+"""The number of threads that BLAS uses while a network trains: one if all products are small.
 
-OpenBLAS's threads wait for each other by spinning. How long products of float64 took with two threads, relative to
-one, on two cores (`examples/benchmarks/blas_threads.py`, with `--busy 4` for the second row):
+OpenBLAS's threads wait for each other by spinning. Time of float64 products with two threads, relative to one, on two
+cores (`examples/benchmarks/blas_threads.py`, with `--busy 4` for the second row):
 
     multiplications         1.1e6   2.3e6   6.4e6   8.4e6   1.5e7   2.6e7   3.4e7   1.3e8   1.1e9
     on a quiet machine       0.52    0.51    0.57    0.56    0.52    0.53    0.50    0.48    0.49
     beside four busy loops  66.53    0.61    0.97   22.26    5.68   12.66    2.56    0.51    0.69
 
-Products are a part of a training step only: one thread loses 18 % of the article's on a quiet machine. Beside others
-two threads take many times longer, and there is no telling when; from some 10**8 multiplications on they gain.
+Products are only a part of a training step: with one thread, the article's step takes 18 % longer on a quiet machine.
+On a busy machine two threads can take many times longer, unpredictably; from some 10**8 multiplications on they gain.
 
-The number of threads decides in what order a product adds up, and so its last bits. It follows from sizes alone,
-never from a measurement of time: the same seed gives the same numbers in every run.
+The number of threads decides the order in which a product is summed, and so its last bits. It depends on sizes alone,
+never on measured time, so the same seed gives the same numbers in every run.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ def threads_for(rows: int, parameters: Iterable[Tensor]) -> int | None:
 
 @contextmanager
 def limited_blas(asked: int | None, otherwise: int | None) -> Iterator[None]:
-    """Set the number of threads of BLAS in the body: to `asked` if it is a number, else to the environment's.
+    """Set the number of BLAS threads in the body: to `asked` if it is a number, else to the environment's.
 
-    If there is neither, to `otherwise`, or to the number before all such bodies if that is None. Of nested bodies the
-    innermost one counts, in each thread. BLAS has one number for the whole process: if several threads are in such
-    bodies at once, it is the smallest of theirs. The last thread that leaves restores the number from before.
+    If there is neither, it is set to `otherwise`; None keeps the original number. In each thread, the innermost body
+    counts. BLAS has one number for the whole process: if several threads are in such bodies, it is the smallest of
+    theirs. The last thread that leaves restores the original number.
 
-    Raises TypeError or ValueError for what is no number of threads, and ImportError if a number was asked for
-    and threadpoolctl is not installed.
+    Raises TypeError or ValueError for an invalid number of threads, and ImportError if a number was asked for and
+    threadpoolctl is not installed.
     """
     number = asked_threads(asked)
     if _controller() is None:
@@ -63,7 +63,7 @@ def limited_blas(asked: int | None, otherwise: int | None) -> Iterator[None]:
 
 
 def asked_threads(number: int | None) -> int | None:
-    """Return the number of threads that the caller or the environment asks for, checked, and None if neither does."""
+    """Return the number of threads that the caller or the environment asks for, checked; None if neither does."""
     text = os.environ.get(VARIABLE, "").strip()
     if number is None and text:
         if not text.isdecimal() or int(text) < 1:
@@ -76,7 +76,7 @@ def asked_threads(number: int | None) -> int | None:
 
 
 class _Limits:
-    """The numbers of threads that are asked for, each with the thread that asks, and what each library had before."""
+    """The requested numbers of threads, with the requesting thread, and the original number of each library."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -84,7 +84,7 @@ class _Limits:
         self.before: list[tuple[Any, int]] = []
 
     def change(self, key: object, *numbers: int | None) -> None:
-        """Ask for a number under a key, or no longer, and let BLAS have what the innermost of each thread ask for."""
+        """Set or remove the request of a key, and give BLAS the smallest of the threads' innermost requests."""
         with self.lock:
             if not self.requests:
                 self.before = [(library, library.num_threads) for library in _controller().lib_controllers]
@@ -93,25 +93,25 @@ class _Limits:
             self._apply()
 
     def _apply(self) -> None:
-        innermost = dict(self.requests.values()).values()  # of each thread's the last one stays
+        innermost = dict(self.requests.values()).values()  # the last request of each thread stays
         for library, before in self.before:
             _set(library, min([before if n is None else n for n in innermost], default=before))
 
     def after_fork(self) -> None:
-        """Forget, in a forked process, the requests of threads that only its parent has."""
+        """In a forked process, forget the requests of threads that exist only in its parent."""
         self.lock, own = threading.Lock(), threading.get_ident()
         self.requests = {key: request for key, request in self.requests.items() if request[0] == own}
         self._apply()
 
 
 def _set(library: Any, number: int) -> None:
-    """Set a library's number of threads, past threadpoolctl's own check which thread may do so: we hold a lock."""
+    """Set a library's number of threads without threadpoolctl's check of the calling thread: we hold a lock."""
     getattr(library, "_real_set_num_threads", library.set_num_threads)(number)
 
 
 @functools.cache
 def _controller() -> Any:
-    """Return what sets the threads of each BLAS in this process, None where threadpoolctl is not installed."""
+    """Return the controller of the BLAS libraries in this process, or None if threadpoolctl is not installed."""
     try:
         from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
     except ImportError:

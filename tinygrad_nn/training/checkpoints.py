@@ -1,4 +1,4 @@
-"""Checkpoints: all that a training goes on from, as one tree, in files that are whole or not there."""
+"""Checkpoints: the whole state of a training as one tree, in files that are complete or absent."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from .files import load, save
 from .formats import bytes_of
 from .loader import TensorDataset
 
-_NAME = re.compile(r"step-\d+\.npz|\.\w+\.tmp")  # the latter are of writers that were killed
-_TREE = "tree"  # the name of what is no array, in a file
-_OF_ALL = ("position", "updates", "waited", "best")  # what ranks that train together have in common
+_NAME = re.compile(r"step-\d+\.npz|\.\w+\.tmp")  # the latter are left by killed writers
+_TREE = "tree"  # the name, in a file, of everything that is not an array
+_OF_ALL = ("position", "updates", "waited", "best")  # the same on all ranks that train together
 _OF_EACH = ("rows", "means", "drawn")
 
 
 class Checkpoints:
-    """The checkpoints of a training: one after `every` epochs, and one after `every_steps` steps.
+    """The checkpoints of a training: one every `every` epochs, and one every `every_steps` steps.
 
-    The last `keep` stay. `best.npz` holds the module's own state after the epoch whose validation cost was lowest.
+    The last `keep` are kept. `best.npz` holds the module's state after the epoch with the lowest validation cost.
     """
 
     def __init__(self, folder: str | os.PathLike[str], every: int | None, every_steps: int | None, keep: int) -> None:
@@ -46,12 +46,12 @@ class Checkpoints:
         self.settings: dict[str, Any] = {}
 
     def begin(self, training: Training, resume: bool) -> None:
-        """Let the training go on from the newest checkpoint, if asked to; write the first one where there is none.
+        """Continue from the newest checkpoint if `resume`; if there is none, write the first one.
 
-        Raises FileError where the folder holds checkpoints that are not to be gone on from, or can't be written to,
-        and StateError where they are of another training.
+        Raises FileError if the folder holds checkpoints and `resume` is False, or can't be written to, and StateError
+        if they belong to another training.
         """
-        self.settings, found = settings_of(training), self._found()  # ranks meet in the first: none has written yet
+        self.settings, found = settings_of(training), self._found()  # the former waits for all ranks
         if found and not resume:
             raise FileError(f"{self._folder} holds checkpoints; pass resume=True to go on from them, or another folder")
         for path in reversed(found):
@@ -73,19 +73,19 @@ class Checkpoints:
         self.write(training)
 
     def after_step(self, training: Training) -> None:
-        """Write a checkpoint if enough steps were made."""
+        """Write a checkpoint if one is due after this step."""
         if self._every_steps and training.updates % self._every_steps == 0:
             self.write(training)
 
     def after_epoch(self, training: Training) -> None:
-        """Write a checkpoint if enough epochs are over, and before it the module's state if it is the best so far."""
+        """Write the module's state if it is the best so far, and a checkpoint if one is due after this epoch."""
         if training.held_out is not None and training.waited == 0 and training.rank == 0:
             save(self._folder / "best.npz", training.steps.module)
         if self._every and len(training.history) % self._every == 0:
             self.write(training)
 
     def write(self, training: Training) -> None:
-        """Write a checkpoint, unless it is there, and remove what is no longer kept. Raises FileError."""
+        """Write a checkpoint unless it exists, and remove those that are no longer kept. Raises FileError."""
         if self.newest == (training.updates, training.position):
             return
         training.steps.check_parameters(len(training.history) - (training.position == 0))
@@ -100,12 +100,12 @@ class Checkpoints:
                     path.unlink()
 
     def _found(self) -> list[Path]:
-        """Return the checkpoints that there are, the newest last."""
+        """Return the existing checkpoints, the newest last."""
         return sorted(path for path in self._folder.glob("step-*.npz") if _NAME.fullmatch(path.name))
 
 
 def captured(training: Training) -> dict[str, Any]:
-    """Return all that a training goes on from, as one tree; what each rank has its own of is a list of all ranks'."""
+    """Return the whole state of a training as one tree; "ranks" is a list of what differs between ranks."""
     steps = training.steps
     steps.look()
     alike = {*map(id, steps.parameters)}
@@ -131,7 +131,7 @@ def captured(training: Training) -> dict[str, Any]:
 
 
 def restore(training: Training, state: dict[str, Any]) -> None:
-    """Let a training go on from what was captured. Raises StateError where it does not fit; nothing is changed then."""
+    """Set a training to a captured state. Raises StateError if it does not fit; nothing is changed then."""
     steps, own = training.steps, state["ranks"][training.rank]
     before = steps.optimizer.state_dict()
     try:
@@ -144,7 +144,7 @@ def restore(training: Training, state: dict[str, Any]) -> None:
     values, training.best_arrays = (
         {name: np.asarray(x, steps.tensors[name].dtype) for name, x in (state[kind] | own[kind]).items()}
         for kind in ("tensors", "best_arrays")
-    )  # of several ranks, JSON has lists
+    )  # with several ranks, arrays have become lists
     replace_values([(t, values[name]) for name, t in steps.tensors.items()])
     for name, t in steps.tensors.items():
         if t.requires_grad != state["trained"][name]:
@@ -159,7 +159,7 @@ def restore(training: Training, state: dict[str, Any]) -> None:
 
 
 def settings_of(training: Training) -> dict[str, Any]:
-    """Return texts of what has to be the same in a training that goes on, by name."""
+    """Return, as texts by name, what must be the same in a training that is resumed."""
     steps = training.steps
     loss = None if steps.cost.by_default else steps.cost.loss
     loader, dataset = training.loader, training.loader.dataset
@@ -194,7 +194,7 @@ def settings_of(training: Training) -> dict[str, Any]:
 
 
 def compare(was: dict[str, Any], now: dict[str, Any]) -> None:
-    """Raise StateError that lists where the settings of two trainings differ."""
+    """Raise StateError, with a list of the differences, if the settings of two trainings differ."""
     names = [name for name in was | now if was.get(name) != now.get(name)]
     if names:
         raise StateError(
@@ -220,9 +220,9 @@ def load_tree(path: Path) -> Any:
 
 
 def _packed(name: str, tree: Any, arrays: dict[str, np.ndarray]) -> Any:
-    """Return what JSON has of a tree, and put its arrays into `arrays`.
+    """Return a tree for JSON, and put its arrays into `arrays`.
 
-    An array is written as it lies in memory, with the order of its axes there: the bits of sums depend on it.
+    An array is written in its memory order, with the order of its axes: the bits of sums depend on it.
     """
     if isinstance(tree, (np.ndarray, np.generic)):
         array = np.asarray(tree)

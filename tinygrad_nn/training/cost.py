@@ -1,4 +1,4 @@
-"""What a module's outputs cost, and how many of them are right."""
+"""The cost of a module's outputs, and their accuracy."""
 
 from __future__ import annotations
 
@@ -32,10 +32,9 @@ Metric = Callable[[Any, Any], Any]
 def accuracy(predictions: Any, labels: Any) -> float:
     """Return the share of samples that are right, from 0 to 1.
 
-    Labels shaped like the predictions are compared output by output at > 0.5, and all have to fit;
-    class indices, of shape (m, ...), are compared with the argmax of predictions (m, ..., k) one by one, but for
-    those of -100, which `tg.cross_entropy` leaves out as well. Where both are whole numbers or booleans, they are
-    classes: they are compared as they are.
+    If labels and predictions have the same shape, outputs are compared at > 0.5, and a sample is right if all of them
+    are. Class indices, of shape (m, ...), are compared with the argmax of predictions (m, ..., k), except those of
+    -100, which `tg.cross_entropy` ignores, too. Whole numbers or booleans on both sides are compared directly.
 
     >>> import tinygrad_nn as tg
     >>> round(tg.accuracy([[0.9], [0.2], [0.6]], [[1], [0], [0]]), 3)
@@ -61,10 +60,9 @@ def accuracy(predictions: Any, labels: Any) -> float:
 
 
 def evaluate(module: Module, X: Any, y: Any, loss: Loss | None = None) -> tuple[float, float]:
-    """Return the cost and the accuracy of a module on X and y, as floats, in eval mode; X and y as `tg.train` has them.
+    """Return the cost and the accuracy of a module on X and y, as floats, in eval mode; X and y are as in `tg.train`.
 
-    The accuracy is nan for a regression, and where the labels are not whole numbers for a module that is no
-    DenseNetwork.
+    The accuracy is nan for a regression, and for other modules than DenseNetwork if labels are not whole numbers.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -79,9 +77,9 @@ def evaluate(module: Module, X: Any, y: Any, loss: Loss | None = None) -> tuple[
     return found["cost"], found["accuracy"]
 
 
-# The losses of a batch that are the mean of its samples' losses.
+# Losses that are means over samples.
 LOSSES: list[Any] = [binary_cross_entropy, binary_cross_entropy_with_logits, cross_entropy, mse_loss]
-# What follows from a last activation, a loss that reads what is before it; and the losses that are computed so.
+# The default loss by last activation, computed from the logits; and losses that are computed from logits instead.
 _FOLLOWING = {"sigmoid": binary_cross_entropy_with_logits, "softmax": cross_entropy, "identity": mse_loss}
 _STABLE: dict[str, tuple[Any, ...]] = {
     "sigmoid": (binary_cross_entropy, binary_cross_entropy_with_logits, BCEWithLogitsLoss),
@@ -104,12 +102,12 @@ class Cost:
         if loss is None and following is None:
             raise ValueError(f"no loss follows from {activation or type(module).__name__}; {_losses()}")
         self._on_logits = loss is None or any(loss is f or type(loss) is f for f in _STABLE.get(activation, ()))
-        self._last = activation if self._on_logits else ""  # what the loss has not read yet
+        self._last = activation if self._on_logits else ""  # the activation that the loss has not applied
         if self._on_logits and not isinstance(loss, Module):
             self.loss = following
 
     def checked(self, X: Any, y: Any, which: str = "", least: int = 1) -> tuple[Any, Any]:
-        """Return the data as arrays that fit the module; a loss of one's own reads labels of its own."""
+        """Return the data as arrays that fit the module; a user's own loss may take any labels."""
         X, y = [as_samples(f"{which}{name}", x, dtype_of(self._module)) for name, x in (("X", X), ("y", y))]
         network = self._network
         if network is not None:
@@ -122,7 +120,7 @@ class Cost:
         return X, y if network is None or not isinstance(y, np.ndarray) else self._labels(network, y, f"{which}y")
 
     def _labels(self, network: DenseNetwork, y: np.ndarray, name: str) -> np.ndarray:
-        """Return labels as the loss reads them, perhaps before the last activation. Raises DataError."""
+        """Return labels in the form that the loss needs. Raises DataError."""
         outputs = network.outputs
         if self._last == "softmax":
             y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
@@ -141,11 +139,11 @@ class Cost:
         return y.astype(network.dtype, copy=False)
 
     def read(self, X: Any) -> Any:
-        """Return what the loss reads: the module's outputs, or what is before the last activation."""
+        """Return the input of the loss: the module's outputs, or the logits."""
         return self._network.logits(X) if self._network is not None and self._on_logits else called(self._module, X)
 
     def scores(self, read: Any) -> Any:
-        """Return the outputs, which record nothing, or what is before a softmax: its largest is the same."""
+        """Return the outputs without a graph; for softmax the logits, which have the same argmax."""
         found = map_leaves(lambda t: t.detach() if isinstance(t, Tensor) else t, read)
         if self._last != "sigmoid":
             return found
@@ -153,7 +151,7 @@ class Cost:
             return sigmoid(found)
 
     def figures(self, scores: Any, y: Any, metrics: Mapping[str, Metric]) -> dict[str, float]:
-        """Return the metrics by name; of a DenseNetwork its accuracy too."""
+        """Return the metrics by name, with the accuracy if the module is a DenseNetwork."""
         own = {} if self._network is None else {"accuracy": self.accuracy(scores, y)}
         if not metrics:
             return own
@@ -169,7 +167,7 @@ class Cost:
         return own
 
     def of(self, read: Any, y: Any, weights: Any = None) -> Tensor:
-        """Return the cost: the loss of the mean sample, each by its weight if there are weights."""
+        """Return the cost: the mean of the samples' losses, weighted if there are weights."""
         assert self.loss is not None
         summed = self.by_default and read.ndim == 2 and read.shape[1] > 1 and self.loss is not cross_entropy
         if weights is not None:
@@ -185,7 +183,7 @@ class Cost:
         return cost
 
     def _each(self, read: Any, y: Any, count: int) -> Tensor:
-        """Return the loss of each sample, or of each of its entries. Raises ValueError if the loss gives but one."""
+        """Return the loss of each sample, or each of its entries. Raises ValueError if the loss can't give them."""
         loss: Any = self.loss
         each: Any = None
         if isinstance(loss, Module) and hasattr(loss, "reduction"):
@@ -199,7 +197,7 @@ class Cost:
         return each
 
     def accuracy(self, outputs: Any, y: Any) -> float:
-        """Return the accuracy, nan where there is none."""
+        """Return the accuracy, or nan if it is undefined."""
         p = outputs.data if isinstance(outputs, Tensor) else None
         if self._last == "identity" or p is None or not isinstance(y, np.ndarray):
             return math.nan
@@ -214,7 +212,7 @@ class Cost:
         with np.errstate(over="ignore", invalid="ignore"), no_grad():
             try:
                 read = computed(self._module, self.read, X, batch_size)
-            except ValueError:  # of what can't be joined
+            except ValueError:  # outputs can't be joined
                 read = computed(self._module, self.read, X, None)
             return {"cost": float(self.of(read, y).item())} | self.figures(self.scores(read), y, metrics)
 

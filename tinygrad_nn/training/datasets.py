@@ -1,4 +1,4 @@
-"""Data to learn from; the experiment's is bit for bit scikit-learn's, from NumPy's legacy generator."""
+"""Data to learn from; the experiment's data equal scikit-learn's bit for bit, by NumPy's legacy generator."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ += ["read_idx", "train_test_split"]
 
 
 def make_moons(n_samples: int = 1000, noise: float = 0.2, seed: int = 100) -> tuple[np.ndarray, np.ndarray]:
-    """Return points of two interleaving half circles, X (n, 2), and which each belongs to, y (n,).
+    """Return points on two interleaving half circles, X (n, 2), and the half circle of each, y (n,).
 
     `noise` is the standard deviation added to each coordinate. The same seed gives the same points
     as scikit-learn's function of this name.
@@ -46,8 +46,8 @@ def train_test_split(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return X_train, X_test, y_train, y_test: a random share of the rows, rounded up, is the test set.
 
-    The same seed gives the same split as scikit-learn's function of this name. Raises ValueError
-    where rows don't pair up, or where one of the sets would be empty.
+    The same seed gives the same split as scikit-learn's function of this name. Raises ValueError if X and y differ in
+    length, or if one of the sets would be empty.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -70,8 +70,7 @@ def train_test_split(
 def one_hot(labels: Any, num_classes: int | None = None, dtype: Any = np.float64) -> np.ndarray:
     """Return class indices (...) as rows (..., num_classes) that are 1 at the class and 0 elsewhere.
 
-    Without `num_classes` there are as many as the largest index needs. Raises DataError for an entry that is
-    no class index.
+    By default, `num_classes` is the largest index plus 1. Raises DataError for an entry that is not a class index.
 
     >>> import tinygrad_nn as tg
     >>> tg.data.one_hot([2, 0])

@@ -1,4 +1,4 @@
-"""A training's epochs: batches and their steps, the figures that they add to the history, the best state so far."""
+"""The epochs of a training: batches and steps, the figures for the history, the best state so far."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from .inference import in_mode
 from .loader import DataLoader
 from .steps import Steps
 
-ROWS_AT_ONCE = 1000  # of validation data at least, where training takes batches
+ROWS_AT_ONCE = 1000  # at least, for validation in batches
 
 
 class Training:
-    """How far a training has come, and how it goes on.
+    """A training in progress: its parts, its position, and how to run an epoch.
 
-    `held_out` are X and y. Means of an unfinished epoch are over its first `position` batches, which are `rows`
-    samples, in the order that `drawn`, a state of the data's generator, leads to.
+    `held_out` is the validation data (X, y). `means` are over the first `position` batches of the unfinished epoch,
+    which have `rows` samples. `drawn` is the state of the loader's generator from which the epoch's order follows.
     """
 
     def __init__(
@@ -56,9 +56,9 @@ class Training:
         self.best_arrays: dict[str, np.ndarray] = {}
 
     def epoch(self, after_step: Callable[[Training], None] | None) -> None:
-        """Train on what is left of an epoch, and add its figures to the history."""
+        """Train on the rest of an epoch, and add its figures to the history."""
         size, accumulate, order = self.size, self.options["accumulate"], self.loader.order()
-        end = max(self.gathered(len(order)))  # of the rank with the most batches
+        end = max(self.gathered(len(order)))  # the most batches of any rank
         with in_mode(self.steps.modules, True):
             while self.position < end:
                 self._update(order[self.position : self.position + accumulate])
@@ -106,7 +106,7 @@ class Training:
         return *self.steps.cost.checked(X, y, "a batch's "), None
 
     def _of_all(self, figures: dict[str, float], rows: int) -> dict[str, float]:
-        """Return the figures of all ranks' rows: so all decide alike."""
+        """Return the figures over the rows of all ranks, so that all ranks decide alike."""
         each = self.gathered([rows, figures])
         if len(each) == 1:
             return figures
@@ -130,6 +130,6 @@ class Training:
                 self.best_arrays = {name: copied(t.data) for name, t in self.steps.tensors.items()}
 
     def restore_best(self) -> None:
-        """Give parameters and buffers the values that they had when the validation cost was lowest."""
+        """Set parameters and buffers to their values at the lowest validation cost."""
         self.steps.look()
         replace_values([(self.steps.tensors[name], copied(array)) for name, array in self.best_arrays.items()])

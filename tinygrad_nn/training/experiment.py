@@ -102,7 +102,7 @@ def _introduce(network: DenseNetwork, options: Any, version: str, X_train: Any, 
 def _trained(
     network: DenseNetwork, options: Any, X_train: Any, y_train: Any, test: Any
 ) -> tuple[History, dict[int, Any]]:
-    """Return the history of the training, and the parameters after 300 epochs if there is to be an animation."""
+    """Return the history, and for an animation the parameters after some 300 of the epochs."""
     states: dict[int, Any] = {}
 
     def remember(epoch: int, history: History) -> None:

@@ -1,4 +1,4 @@
-"""Files of arrays: written whole or not at all, and read whole or not at all."""
+"""Files of arrays, which are written completely or not at all, and read completely or not at all."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _SHA256 = "tinygrad_nn.sha256"
 def save(path: Path, module_or_dict: Any) -> None:
     """Write a module's state, or a dict of arrays by name, into a `.safetensors` or `.npz` file.
 
-    Names and shapes are PyTorch's, so `safetensors.torch.load_file` returns what `torch.nn` loads. The
-    file carries the SHA-256 of its content. It is written beside `path` and put in its place once it is
-    whole. Raises FileError where it can't be written, and DtypeError for a dtype that only one of the
-    formats has; what stood at `path` then still does.
+    Names and shapes are PyTorch's, so `torch.nn` loads what `safetensors.torch.load_file` returns. The file contains
+    the SHA-256 of its content. It is written beside `path` and renamed when it is complete. Raises FileError if it
+    can't be written, and DtypeError for a dtype that only one of the formats has; a file that existed at `path` is then
+    unchanged.
 
     >>> import os, tempfile
     >>> import tinygrad_nn as tg
@@ -56,8 +56,8 @@ def save(path: Path, module_or_dict: Any) -> None:
 def load(path: Path) -> dict[str, np.ndarray]:
     """Return the arrays of a `.safetensors` or `.npz` file, by name; nothing in it is ever executed.
 
-    bfloat16 numbers become float32, exactly. Raises FileError for a file that is damaged or hostile, that
-    contradicts the SHA-256 which `save` has given it, or that would take much more memory than disk.
+    bfloat16 numbers become float32, exactly. Raises FileError for a file that is damaged or hostile, that does not
+    match the SHA-256 which `save` wrote, or that would take much more memory than it takes on disk.
 
     >>> import os, tempfile
     >>> import numpy as np
@@ -101,7 +101,7 @@ def _array(name: Any, value: Any) -> np.ndarray:
 
 
 def _digest(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:
-    """Return the SHA-256 of metadata, names, dtypes, shapes and numbers: of the content, whatever the format."""
+    """Return the SHA-256 of the content, whatever the format: metadata, names, dtypes, shapes and numbers."""
     described = [[name, formats.CODES[a.dtype], a.shape] for name, a in arrays.items()]
     sha = hashlib.sha256(json.dumps([metadata, described]).encode())
     for a in arrays.values():
@@ -111,8 +111,8 @@ def _digest(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> st
 
 @contextlib.contextmanager
 def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """Yield a stream into a temporary file, which takes the place of what stands at `path` once it is on the disk."""
-    target = os.path.realpath(os.fsdecode(path))  # a link stays, and leads to the new file
+    """Yield a stream into a temporary file, which replaces the file at `path` once it is safely on disk."""
+    target = os.path.realpath(os.fsdecode(path))  # a symbolic link stays, and points to the new file
     folder = os.path.dirname(target)
     temporary = os.path.join(folder, f".{os.urandom(8).hex()}.tmp")
     try:
@@ -128,12 +128,12 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
     except (OSError, FileError) as error:
         raise FileError(f"{path} can't be written: {error}; make room, or name another file") from error
     finally:
-        with contextlib.suppress(OSError):  # it is gone where it was renamed
+        with contextlib.suppress(OSError):  # it no longer exists if it was renamed
             os.unlink(temporary)
 
 
 def _sync(folder: str) -> None:
-    """Let the folder's entry reach the disk, where the system has a way: some open no folders, or sync none."""
+    """Sync the folder's entry to disk, if possible: some systems can't open or sync folders."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

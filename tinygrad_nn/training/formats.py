@@ -1,6 +1,6 @@
-"""Arrays by name as bytes, in safetensors and .npz; what is read is believed only as far as the file's size bears it.
+"""Arrays by name as bytes, in safetensors and .npz. A header is believed only as far as the file's size allows.
 
-Both readers return arrays and metadata, or raise; what they raise is a reason inside the sentence of `reading.opened`.
+Both readers return arrays and metadata, or raise a reason, which `reading.opened` puts into its sentence.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ DTYPES = {
     **{"U64": "u8", "U32": "u4", "U16": "u2", "U8": "u1", "BOOL": "b1"},
 }
 CODES = {np.dtype(short): code for code, short in DTYPES.items()}  # of native dtypes
-_LONGEST_HEADER = 100_000_000  # as the safetensors library has it
+_LONGEST_HEADER = 100_000_000  # the safetensors library's limit
 _PATH = re.compile(r"^/|^[A-Za-z]:|\\|(^|/)\.\.(/|$)")
 _NPY_HEADER = re.compile(
     rb"\{\s*'descr':\s*'([<>|=]?)(\w\d)',\s*'fortran_order':\s*(True|False),\s*'shape':\s*\(([\d, L]*)\),?\s*\}\s*"
-)  # matched, for NumPy's own reader evaluates it
+)  # matched here, because NumPy's own reader evaluates it
 
 
 def check_name(name: Any) -> None:
-    """Raise FileError for a name that some program would take for a path out of its folder, or can't write."""
+    """Raise FileError for a name that a program could take for a path out of its folder, or can't write."""
     right = isinstance(name, str) and len(name) < 4096 and name.isprintable() and name != "__metadata__"
     right = right and _PATH.search(name) is None
     require(right, f"{name!r:.80} is no name of an array, a printable text that is no path; name it otherwise")
 
 
 def bytes_of(array: np.ndarray) -> memoryview:
-    """Return the bytes of an array, in C order and little-endian: those of its memory, where it lies so."""
+    """Return the bytes of an array, in C order and little-endian, without a copy if it is stored so."""
     return np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(-1).view(np.uint8).data
 
 
 def write_safetensors(stream: BinaryIO, arrays: Arrays, metadata: Mapping[str, str]) -> None:
-    """Write the format's 8 bytes of length, JSON and arrays; those of wide numbers first, so that all are aligned."""
+    """Write the header's length (8 bytes), the JSON header, and the arrays, widest numbers first to align all."""
     names = sorted(arrays, key=lambda name: -arrays[name].itemsize)
     header: dict[str, Any] = {"__metadata__": metadata, **dict.fromkeys(arrays)}
     end = 0
@@ -86,7 +86,7 @@ def _texts(metadata: Any) -> dict[str, str]:
 
 
 def _entry(name: str, entry: Any) -> tuple[int, int, str, str, tuple[int, ...]]:
-    """Return begin, end, name, dtype and shape of an array, as the header has them."""
+    """Return begin, end, name, dtype and shape of an array, from its entry in the header."""
     check_name(name)
     keys = isinstance(entry, dict) and entry.keys() == {"dtype", "shape", "data_offsets"}
     require(keys, f"{name!r} is not described by dtype, shape and data_offsets")
@@ -110,7 +110,7 @@ def _stored(stream: BinaryIO, code: str, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def write_npz(stream: BinaryIO, arrays: Arrays, metadata: Mapping[str, str]) -> None:
-    """Write what numpy.savez would, with the metadata as the archive's comment."""
+    """Write the same as numpy.savez, with the metadata as the archive's comment."""
     comment = json.dumps(metadata).encode()
     with zipfile.ZipFile(stream, "w") as archive:
         for name, array in arrays.items():

@@ -14,14 +14,14 @@ from typing import Any
 from ..errors import in_columns
 from .plots import plot_history
 
-_SHOWN = 10  # rows of a table, of the first epochs and of the last
+_SHOWN = 10  # rows in a table for the first epochs, and for the last
 
 
 class History:
-    """What training recorded, by name, an entry per epoch: `history.cost` is `history["cost"]`, a list.
+    """What a training recorded, by name, with one entry per epoch; `history.cost` is `history["cost"]`, a list.
 
-    An epoch's cost, accuracy and other metrics are the samples' mean over its batches, each before its own update;
-    those of validation data, as `validation_cost`, are taken after its last update. `seconds` is the wall time.
+    Cost, accuracy and other metrics of an epoch are means over its samples, each computed before its batch's update.
+    Those of validation data, such as `validation_cost`, are computed after the last update. `seconds` is wall time.
 
     >>> import tinygrad_nn as tg
     >>> history = tg.History(cost=[0.5, 0.25])
@@ -51,32 +51,32 @@ class History:
         return found
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the names."""
+        """Yield the names of the figures."""
         return iter(self.figures)
 
     def __len__(self) -> int:
         return len(self.cost)
 
     def end_together(self) -> None:
-        """Drop the entries of an interrupted epoch, which only some of the lists have."""
+        """Drop the entries of an interrupted epoch, which not all lists have."""
         kept = min(len(entries) for entries in self.figures.values() if entries) if self.cost else 0
         for entries in self.figures.values():
             del entries[kept:]
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw cost and accuracy by epoch, those of the validation data beside them; return the cost's Axes.
+        """Draw cost and accuracy by epoch, in training and validation; return the cost's Axes.
 
-        Into Axes that are given the cost alone is drawn, into a pair of them both. Needs matplotlib.
+        If `ax` is one Axes, only the cost is drawn into it; if it is a pair, both are. Needs matplotlib.
         """
         return plot_history(self, ax)
 
     def to_csv(self, path: str | PathLike[str]) -> None:
-        """Write a line per epoch, with all digits, below a line of names. Raises OSError where that can't be."""
+        """Write a line of names, then a line per epoch with all digits. Raises OSError if the file can't be written."""
         with open(path, "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows(self._rows(repr))
 
     def _rows(self, text: Any) -> list[tuple[str, ...]]:
-        """Return names and figures as texts: of all that there are, but for an accuracy that a regression lacks."""
+        """Return names and figures as texts, without those that are empty or, as a regression's accuracy, all nan."""
         shown = {name: x for name, x in self.figures.items() if x and not all(map(math.isnan, x))}
         figures = zip(*[map(text, entries) for entries in shown.values()], strict=True)
         return [("epoch", *shown), *[(str(i), *each) for i, each in enumerate(figures)]]
@@ -89,15 +89,15 @@ class History:
 
 
 def newest_figures(history: History) -> dict[str, str]:
-    """Return the newest figures as text, by name: none before the first epoch, no accuracy of a regression."""
+    """Return the newest figures as text, by name, without those that are nan, as a regression's accuracy."""
     newest = {name: entries[-1] for name, entries in history.figures.items() if entries}
     return {name: f"{figure:.5f}" for name, figure in newest.items() if not math.isnan(figure)}
 
 
 def counted(epochs: Iterable[int], total: int, history: History) -> Iterator[int]:
-    """Yield epochs while showing on stderr how many of `total` are done, the newest figures, and the time that is left.
+    """Yield epochs, and show on stderr how many of `total` are done, the newest figures and the remaining time.
 
-    In a terminal they are a line that is written anew, with a bar, else a line after each tenth of the epochs.
+    A terminal gets a progress bar in one line; otherwise a line is printed after each tenth of the epochs.
     """
     terminal, columns = sys.stderr.isatty(), shutil.get_terminal_size().columns - 1
     started, shown, done = time.perf_counter(), 0.0, len(history)

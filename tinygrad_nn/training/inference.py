@@ -1,4 +1,4 @@
-"""A module's outputs, computed without recording, and the modes of modules while they are trained or asked."""
+"""Outputs of modules, computed without recording, and the modes of modules in training and evaluation."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from .batches import as_samples, picked
 
 
 def predict(module: Module, X: Any, batch_size: int | None = None) -> Any:
-    """Return the module's outputs for X as an array, in eval mode, without recording; modes are then as before.
+    """Return the module's outputs for X as an array, computed in eval mode without recording; modes are restored.
 
-    X is an array with samples on axis 0, or arrays: a tuple of them is passed as several arguments, a dictionary as
-    keywords. Floating ones are read in the module's dtype. Several outputs are arrays in the nesting that the module
-    returns. With a `batch_size` so many samples are computed at a time, and joined on axis 0.
+    X is an array with samples on axis 0, or several: a tuple is passed as several arguments, a dictionary as keyword
+    arguments. Floating arrays are converted to the module's dtype. Several outputs are returned in the nesting that the
+    module gives. With a `batch_size`, that many samples are computed at a time, and the results joined on axis 0.
 
-    Raises TypeError for what is no module, ValueError for a batch size below 1, and for outputs that don't have the
-    samples on axis 0, as a recurrent layer's states: their length there is not that of each batch. Where batches come
-    out even, the last one is halved to tell; of 1 layer in batches of 1 it can't be told.
+    Raises TypeError for an object that is not a module, ValueError for a batch size below 1, and for outputs without
+    the samples on axis 0, such as a recurrent layer's states: their length there is not that of the batch. If all
+    batches are equal, the last one is halved to find out; one layer in batches of 1 can't be told apart.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -47,29 +47,29 @@ def predict(module: Module, X: Any, batch_size: int | None = None) -> Any:
 
 
 def check_module(module: Any) -> None:
-    """Raise TypeError for what is no module."""
+    """Raise TypeError unless `module` is a Module."""
     if not isinstance(module, Module):
         makers = "tg.nn.DenseNetwork(architecture), or by tg.nn.Sequential(...) of layers"
         raise TypeError(f"a tg.nn.Module is needed, got {given(module)}; make one by {makers}")
 
 
 def called(module: Module, X: Any) -> Any:
-    """Return what a module computes of samples: a tuple is several arguments, a dictionary keywords."""
+    """Return a module's output for samples: a tuple is several arguments, a dictionary keyword arguments."""
     X = map_leaves(as_tensor, X)
     return module(*X) if isinstance(X, tuple) else module(**X) if isinstance(X, dict) else module(X)
 
 
 def computed(module: Module, function: Callable[[Any], Any], X: Any, batch_size: int | None) -> Any:
-    """Return what a function of samples returns, in eval mode and without recording, some samples at a time.
+    """Return a function's result for samples, in eval mode, without recording, `batch_size` samples at a time.
 
-    Raises ValueError for what can't be joined.
+    Raises ValueError for results that can't be joined.
     """
     count = len(next(leaves(X)))
     with no_grad(), in_mode(module.modules(), False):
         if batch_size is None or count <= batch_size:
             return function(X)
         ends = [*range(0, count, batch_size), count]
-        if count % batch_size == 0 and batch_size > 1:  # batches of one length do not tell whose length it is
+        if count % batch_size == 0 and batch_size > 1:  # equal batches can't show what an axis counts
             ends.insert(-1, count - batch_size // 2)
         parts = [function(picked(X, slice(*each))) for each in pairwise(ends)]
     sizes = [end - start for start, end in pairwise(ends)]
@@ -78,7 +78,7 @@ def computed(module: Module, function: Callable[[Any], Any], X: Any, batch_size:
 
 
 def _joined(parts: tuple[Any, ...], sizes: list[int]) -> Any:
-    """Return the parts of an output, which have the samples on axis 0, or are the same thing, such as None."""
+    """Return the joined parts of an output: arrays with the samples on axis 0, or equal objects such as None."""
     first, arrays = parts[0], [raw(part) for part in parts]
     if isinstance(first, (Tensor, np.ndarray)):
         fits = all(array.shape[:1] == (size,) for array, size in zip(arrays, sizes, strict=True))
@@ -93,7 +93,7 @@ def _joined(parts: tuple[Any, ...], sizes: list[int]) -> Any:
 
 @contextmanager
 def in_mode(modules: list[Module], training: bool) -> Iterator[None]:
-    """Set train or eval mode in the body; afterwards each module has the mode that it had."""
+    """Set train or eval mode in the body, and restore each module's mode afterwards."""
     changed = [m for m in modules if m.training is not training]
     before = [vars(m).get("training") for m in changed]
     try:
@@ -103,11 +103,11 @@ def in_mode(modules: list[Module], training: bool) -> Iterator[None]:
     finally:
         for m, mode in zip(changed, before, strict=True):
             if mode is None:
-                vars(m).pop("training", None)  # that of the class
+                vars(m).pop("training", None)  # the class attribute counts again
             else:
                 m.training = mode
 
 
 def dtype_of(module: Module) -> Any:
-    """Return the dtype in which the module reads floating numbers: that of its first floating parameter, or None."""
+    """Return the dtype to which floating inputs are converted: that of the first floating parameter, or None."""
     return next((p.dtype for p in module.parameters() if p.dtype.kind == "f"), None)

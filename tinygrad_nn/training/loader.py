@@ -1,4 +1,4 @@
-"""Samples by number, and batches of them."""
+"""Datasets, which give samples by index, and loaders, which give batches of samples."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..tensor.handle import Tensor
 
 
 class Dataset(Protocol):
-    """What has a length, and gives a sample for each index from 0: any sequence, or a class with these two methods.
+    """An object with a length that gives a sample for each index from 0: a sequence, or a class with these methods.
 
     >>> import tinygrad_nn as tg
     >>> class Squares:
@@ -55,14 +55,14 @@ class TensorDataset:
         return len(self.arrays[0])
 
     def __getitem__(self, index: Any) -> tuple[Any, ...]:
-        """Return the rows at an index; of a slice or an array of indices several, as they are in a batch."""
+        """Return the rows at an index; for a slice or an array of indices, several rows as a batch."""
         return tuple(a[index] for a in self.arrays)
 
 
 class Subset:
     """The samples of a dataset at some indices, in their order.
 
-    Of a slice, or of an array of indices, it gives the subset at them.
+    A slice or an array of indices gives a subset again.
 
     >>> import tinygrad_nn as tg
     >>> part = tg.data.Subset(["a", "b", "c"], [2, 0, 1])
@@ -109,7 +109,7 @@ def random_split(dataset: Dataset, lengths: Sequence[float], seed: Any = None) -
 
 
 def collate(samples: Sequence[Any]) -> Any:
-    """Return samples as one batch: arrays and numbers stacked, tuples, lists and dicts entry by entry, texts listed.
+    """Return samples as one batch: arrays and numbers stacked, strings listed, tuples, lists and dicts by entry.
 
     Raises DataError for samples that differ in shape, length or keys.
 
@@ -131,12 +131,11 @@ def collate(samples: Sequence[Any]) -> Any:
 
 
 class DataLoader(Explained):
-    """Batches of a dataset's samples: each loop over it is an epoch, in a new order if it shuffles.
+    """Batches of a dataset's samples. Each loop over the loader is an epoch, in a new order if it shuffles.
 
-    `seed` is a whole number, a generator, or None for fresh entropy. An epoch's order is drawn from
-    `generator` when its loop begins; with the state that `generator.bit_generator.state` had before, an equal
-    loader gives the same epoch again. `collate_fn`, `collate` unless given, makes a batch of a list of samples.
-    Raises ValueError for a batch size below 1.
+    `seed` is a whole number, a generator, or None for fresh entropy. An epoch's order is drawn from `generator` when
+    its loop begins; an equal loader with the same `generator.bit_generator.state` gives the same epoch again.
+    `collate_fn`, by default `collate`, makes a batch of a list of samples. Raises ValueError if `batch_size` < 1.
 
     >>> import tinygrad_nn as tg
     >>> import numpy as np
@@ -171,7 +170,7 @@ class DataLoader(Explained):
         return map(self.batch, self.order())
 
     def order(self) -> list[np.ndarray]:
-        """Return the indices of the samples in each batch of an epoch, drawn anew where the loader shuffles."""
+        """Return the indices of the samples in each batch of an epoch, newly drawn if the loader shuffles."""
         n, size = len(self.dataset), self.batch_size
         order = self.generator.permutation(n) if self.shuffle else np.arange(n)
         return [order[i * size : (i + 1) * size] for i in range(len(self))]
@@ -182,5 +181,5 @@ class DataLoader(Explained):
         while isinstance(dataset, Subset):
             dataset, indices = dataset.dataset, dataset.indices[indices]
         if isinstance(dataset, TensorDataset) and self.collate_fn is collate:
-            return dataset[indices]  # what collate would make of the samples, without a loop
+            return dataset[indices]  # the result of `collate`, without a loop
         return self.collate_fn([dataset[i] for i in indices.tolist()])

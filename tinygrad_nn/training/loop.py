@@ -1,4 +1,4 @@
-"""`train`: checks first, then epochs, with history, progress, and nothing lost on Ctrl-C."""
+"""`train`: checks its arguments, runs the epochs, records the history, and loses nothing on Ctrl-C."""
 
 from __future__ import annotations
 
@@ -42,43 +42,45 @@ def train(
     on_epoch: Callable[[int, History], Any] | None = None, progress: bool = True, compile: bool | None = None,
     blas_threads: int | None = None, workers: int | None = None,
 ) -> History:  # fmt: skip
-    """Train a module, whose parameters change, and return the history; Ctrl-C ends it and loses nothing.
+    """Train a module in place and return the history; Ctrl-C ends the training and loses nothing.
 
-    `X` are arrays as in `tg.predict`, y arrays like them, and `loss(outputs, y)` returns what is minimised. Only a
-    DenseNetwork needs none: its last activation leads to binary cross entropy summed over outputs (sigmoid), cross
-    entropy (softmax) or squared error summed over outputs (identity), each computed from the logits and averaged over
-    samples. Plain gradient descent with `learning_rate` (default 0.01), unless an `optimizer` is given; a `scheduler`
-    of it makes a step per epoch, ReduceLROnPlateau by the validation's cost, or else the cost. `batch_size=None` takes
-    all rows at once; otherwise rows are shuffled anew each epoch by a generator seeded with `shuffle_seed`. A
-    `tg.data.DataLoader` of pairs, in place of X and y, has these settings itself, and is checked batch by batch.
+    X is an array or several, as in `tg.predict`, and so is y. `loss(outputs, y)` is minimised. A DenseNetwork needs no
+    loss: by its last activation it gets binary cross entropy summed over outputs (sigmoid), cross entropy (softmax) or
+    squared error summed over outputs (identity), each computed from the logits and averaged over samples. Without an
+    `optimizer`, the method is plain gradient descent with `learning_rate` (default 0.01). A `scheduler` of the
+    optimizer steps once per epoch; ReduceLROnPlateau gets the validation cost, or without validation the cost.
+    `batch_size=None` takes all rows at once; otherwise rows are shuffled in each epoch by a generator seeded with
+    `shuffle_seed`. A `tg.data.DataLoader` of pairs can take the place of X and y; it has these settings itself, and is
+    checked batch by batch.
 
-    Each epoch trains in train mode, and then computes the cost of `validation`, a pair (X, y) or a loader, in eval
-    mode; modules then have the modes that they had. `metrics` are functions (outputs, y) by name, recorded beside the
-    cost. `on_epoch(epoch, history)` runs after each epoch, and ends the training by returning False. `early_stopping=n`
-    ends it when the validation's cost has not fallen for n epochs; however a training with it ends, parameters and
-    buffers get the values of the best epoch. `sample_weight`, a number per sample, and `class_weight`, a dict of them
-    by class or "balanced", multiply the loss of a sample; they are scaled to 1 in the mean, and the cost is then the
-    mean over all samples, whatever `reduction` the loss has. A step takes `accumulate` batches: its cost is the mean of
-    theirs, each by its samples, and `clip_norm` bounds the norm of all its gradients together.
+    Each epoch trains in train mode and then computes the cost of `validation`, a pair (X, y) or a loader, in eval mode;
+    afterwards modules return to their previous modes. `metrics` are functions (outputs, y) by name, recorded beside the
+    cost. `on_epoch(epoch, history)` is called after each epoch and ends the training by returning False.
+    `early_stopping=n` ends it when the validation cost has not fallen for n epochs. However a training with early
+    stopping ends, parameters and buffers are set to their values in the best epoch. `sample_weight`, a number per
+    sample, and `class_weight`, a dict of numbers by class or "balanced", multiply each sample's loss. They are scaled
+    to a mean of 1, and the cost is then the mean over all samples, whatever the loss's `reduction`. A step takes
+    `accumulate` batches: its cost is the mean of their costs, weighted by their numbers of samples, and `clip_norm`
+    bounds the norm of all gradients together.
 
-    With a folder as `checkpoint`, all that the training goes on from is written there after `every` epochs (1), or
-    `every_steps` steps: parameters, buffers, the states of optimiser, schedule and every generator that a module holds,
-    the place in the epoch, the history. A file is written whole or not at all, and the last `keep` stay; beside them,
-    `best.npz` is the module's `state_dict` with the lowest validation cost. `resume=True` goes on from the newest one,
-    and all is bit for bit as if nothing had broken off; in an empty folder it starts anew. Modules, loss, optimiser and
-    schedule are made as at the beginning: settings that differ are refused. `epochs` is the total. What callbacks and
-    classes of your own keep elsewhere is not in it.
+    With a folder as `checkpoint`, the state of the training is written there every `every` epochs (default 1) or
+    `every_steps` steps: parameters, buffers, the states of the optimiser, the schedule and all generators that modules
+    hold, the position in the epoch, and the history. A file is written whole or not at all, and the last `keep` are
+    kept; beside them, `best.npz` holds the module's `state_dict` with the lowest validation cost. `resume=True`
+    continues from the newest checkpoint, bit for bit as if the training had never stopped; in an empty folder it starts
+    from the beginning. Make the module, loss, optimiser and schedule as for the first call: different settings are
+    refused. `epochs` is the total. State that callbacks and classes of your own keep elsewhere is not saved.
 
-    The step is compiled (see `tg.compile`) if modules, loss and optimiser are this library's own and at least 100 steps
-    of a batch's size are to come; `compile=True` does so in any case. One that can't be compiled is run as it is, with
-    a warning. Programs are kept as long as the module, for its next training with the same loss and optimiser. Where
-    the products of a step are small, BLAS computes with one thread, if threadpoolctl is installed; `blas_threads=` or
+    The step is compiled (see `tg.compile`) if modules, loss and optimiser are this library's own and there are at least
+    100 steps of a batch size to come; `compile=True` always compiles it. A step that can't be compiled runs uncompiled,
+    with a warning. Programs are kept as long as the module, for its next training with the same loss and optimiser. If
+    all products of a step are small, BLAS uses one thread, provided that threadpoolctl is installed; `blas_threads=` or
     the environment variable TINYGRAD_NN_BLAS_THREADS sets another number. `workers=n` computes batches of at least
-    4,000 n rows in tiles, by compiled programs on n threads; the result depends on n and on nothing else.
+    4,000 n rows in tiles, by compiled programs on n threads; the bits of the result depend on n, but not on timing.
 
-    Raises DataError before the first epoch, naming the row, for data that can't be learnt from, DivergedError when
-    the cost stops being finite: the last parameters with a finite cost are kept; StateError for the checkpoint of
-    another training, and FileError where none can be written or read: the module keeps what it has learnt.
+    Raises DataError before the first epoch for unusable data, naming the row; DivergedError if the cost becomes inf or
+    nan: the module keeps its last parameters with a finite cost; StateError for the checkpoint of another training;
+    FileError if a checkpoint can't be written or read: the module keeps what it has learnt.
 
     >>> import tinygrad_nn as tg
     >>> X, y = tg.data.make_moons(200, 0.1, 0)
@@ -114,7 +116,7 @@ def train(
     rows = max(1, min(training.size or training.count, training.count))
     steps.plan(training.count, rows, epochs)
     keep_memory_once()
-    # Of batches there are many for each piece of validation data: they decide.
+    # There are many batches for each validation pass, so they decide.
     most = rows if training.size else max([rows, *[len(array) for array in leaves(held_out or ())]])
     with limited_blas(1 if in_tiles(rows, steps.workers) else blas_threads, threads_for(most, steps.parameters)):
         _run(training, epochs, checkpoints, on_epoch, progress)
@@ -125,7 +127,7 @@ def train(
 def _loader(steps: Steps, X: Any, y: Any, options: Mapping[str, Any], weights: Mapping[str, Any]) -> DataLoader:
     """Return the loader that is given, or one of arrays X, y and weights.
 
-    Raises DataError for what there are no batches of, and ValueError for options that are a loader's own, or need all
+    Raises DataError if there is no batch, and ValueError for options that a loader sets itself, or that need all
     labels.
     """
     size = options["batch_size"]
@@ -146,10 +148,10 @@ def _loader(steps: Steps, X: Any, y: Any, options: Mapping[str, Any], weights: M
 
 
 def _check_workers(steps: Steps, loader: Any, options: Mapping[str, Any], compile: Any, blas_threads: Any) -> None:
-    """Raise ValueError unless a training is one that tiles can be computed of."""
+    """Raise ValueError unless batches of this training can be computed in tiles."""
     loss, (_, y, weights) = steps.cost.loss, loader.dataset.arrays
     plain = isinstance(steps.module, DenseNetwork) and are_ours(steps.module) and any(loss is f for f in LOSSES)
-    ignores = loss is cross_entropy and bool(np.any(y == -100))  # and divides by how many labels count
+    ignores = loss is cross_entropy and bool(np.any(y == -100))  # the mean is over the labels that count
     others = weights is not None or options["accumulate"] > 1 or options["clip_norm"] is not None
     if not plain or ignores or others:
         raise ValueError(
@@ -165,7 +167,7 @@ def _check_workers(steps: Steps, loader: Any, options: Mapping[str, Any], compil
 
 
 def _check(options: Mapping[str, Any], validation: Any, metrics: Any, on_epoch: Any) -> None:
-    """Raise TypeError, ValueError or DataError for what can't be meant."""
+    """Raise TypeError, ValueError or DataError for impossible arguments."""
     for name in ("batch_size", "accumulate", "early_stopping", "workers"):
         if options[name] is not None or name == "accumulate":
             whole_number(name, options[name])
@@ -184,7 +186,7 @@ def _check(options: Mapping[str, Any], validation: Any, metrics: Any, on_epoch: 
 
 
 def _run(training: Training, epochs: int, checkpoints: Checkpoints | None, on_epoch: Any, progress: bool) -> None:
-    """Run the epochs that are left."""
+    """Run the remaining epochs."""
     progress = progress and training.rank == 0
     history, started = training.history, time.perf_counter() - training.history.seconds
     left, patience = range(len(history), epochs), training.options["early_stopping"] or math.inf
@@ -203,7 +205,7 @@ def _run(training: Training, epochs: int, checkpoints: Checkpoints | None, on_ep
             if on_epoch is not None and any(training.gathered(bool(ends))):
                 break
     except KeyboardInterrupt:
-        if training.steps.together:  # where the other ranks are is not known
+        if training.steps.together:  # it is not known where the other ranks are
             raise
         history.end_together()
         training.restore_best()

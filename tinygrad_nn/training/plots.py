@@ -1,6 +1,6 @@
-"""Pictures of data, of learning and of what was learnt: each returns its Axes, takes `ax=`, and shows nothing.
+"""Pictures of data, of training and of results. Each function takes `ax=`, returns its Axes and shows no window.
 
-Their style is `pictures.mplstyle`; Axes that are given keep the style that they were made in.
+Their style is `pictures.mplstyle`; Axes that are passed in keep the style in which they were made.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _GRID = 100  # points along an axis
 
 @contextmanager
 def drawing(ax: Any, rows: int = 1, **options: Any) -> Iterator[Any]:
-    """Yield Axes, or new ones, one above the other, in a figure that no window shows; the body has the library's style.
+    """Yield the given Axes, or new ones in a figure without a window, one above the other; set the library's style.
 
     Raises ImportError with the line that installs matplotlib.
     """
@@ -71,9 +71,9 @@ def _points(X: np.ndarray, y: np.ndarray, ax: Any) -> None:
 def plot_history(history: Any, ax: Any = None, held_out: str = "validation") -> Any:
     """Return the Axes of the cost, with the training's curve and the validation's; below are those of the accuracy.
 
-    Into Axes that are given the cost alone is drawn, into a pair of them both. Its axis is logarithmic where the
-    first or the last fifth of the epochs would look flat on a linear one. A regression has no accuracy.
-    `held_out` says what the validation data are.
+    If `ax` is one Axes, only the cost is drawn into it; if it is a pair, both are. The cost's axis is logarithmic if
+    the first or the last fifth of the epochs would look flat on a linear one. A regression has no accuracy. `held_out`
+    is the name of the validation data in the legend.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -98,7 +98,7 @@ def plot_history(history: Any, ax: Any = None, held_out: str = "validation") -> 
 
 def _curves(ax: Any, name: str, training: Sequence[float], validation: Sequence[float], held_out: str) -> None:
     last = f": {training[-1]:.3g} in training" if len(training) else ""
-    marker = "o" if len(training) < 3 else None  # a line of one point is none
+    marker = "o" if len(training) < 3 else None  # a line needs two points
     ax.plot(training, marker=marker, label="training")
     if len(validation):
         ax.plot(validation, linestyle="--", marker=marker, label=held_out)
@@ -110,7 +110,7 @@ def _curves(ax: Any, name: str, training: Sequence[float], validation: Sequence[
 
 
 def _logarithmic(ax: Any, ratio: float) -> None:
-    """Give the y axis a logarithmic scale, with labels enough where it spans few powers of ten."""
+    """Give the y axis a logarithmic scale, with enough labels if it spans few powers of ten."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     ax.set(yscale="log")
@@ -177,10 +177,10 @@ def _scale(*colours: str, strength: float = 1.0) -> Any:
 
 
 def plot_confusion(y_true: Any, y_pred: Any, classes: Sequence[str] | None = None, ax: Any = None) -> Any:
-    """Return Axes with the counts of each true class (n,), by row, and what was predicted for it (n,), by column.
+    """Return Axes with the counts of true classes (n,), by row, and predicted classes (n,), by column.
 
-    A cell's colour is deeper the larger its share of the row. `classes` are their names. Raises DataError
-    unless both are as many class indices.
+    The larger a cell's share of its row, the deeper its colour. `classes` are the classes' names. Raises DataError
+    unless both are class indices of the same number.
 
     >>> import tinygrad_nn as tg
     >>> tg.plots.plot_confusion([0, 0, 1], [0, 1, 1]).get_title(loc="left")
@@ -197,7 +197,7 @@ def plot_confusion(y_true: Any, y_pred: Any, classes: Sequence[str] | None = Non
     np.add.at(counts, (truth.astype(int), found.astype(int)), 1)
     shades = np.sqrt(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))  # so that 1 in 100 is seen
     with drawing(ax) as ax:
-        signed = np.where(np.eye(n), -shades, shades)  # what is right in one colour, mistakes in the other
+        signed = np.where(np.eye(n), -shades, shades)  # right in one colour, mistakes in the other
         ax.imshow(signed, cmap=_scale("C0", "white", "C1"), vmin=-1, vmax=1)
         for (row, column), count in np.ndenumerate(counts if n <= 20 else counts[:0]):
             colour = "white" if shades[row, column] > 0.7 else "#333333" if count else "#BBBBBB"
@@ -219,7 +219,7 @@ def _name_classes(ax: Any, n: int, classes: Sequence[str] | None) -> None:
 def plot_predictions(y_true: Any, y_pred: Any, ax: Any = None) -> Any:
     """Return Axes with predictions (n,) or (n, outputs) over the truth, of that shape, and the line where they agree.
 
-    Raises DataError unless both have as many numbers, all finite.
+    Raises DataError unless both have the same number of entries, all finite.
 
     >>> import tinygrad_nn as tg
     >>> tg.plots.plot_predictions([0.0, 1.0, 2.0], [0.5, 1.0, 1.5]).get_title(loc="left")
@@ -249,9 +249,9 @@ def plot_predictions(y_true: Any, y_pred: Any, ax: Any = None) -> Any:
 def plot_weights(weights: Any, shape: tuple[int, int] | None = None, columns: int | None = None, ax: Any = None) -> Any:
     """Return Axes with weights (..., height, width), or (n, inputs) that make images of a shape, side by side.
 
-    So many `columns` of them make a row: of a convolution (out, in, height, width), `columns=in` gives each
-    output its own. All have one scale of colours, in which white is 0. Images serve as well. Raises DataError
-    for what makes no images.
+    `columns` is the number of images in a row: for a convolution (out, in, height, width), `columns=in` gives each
+    output its own row. All share one colour scale, in which white is 0. Images can be drawn as well. Raises DataError
+    for shapes that are not images.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -273,14 +273,14 @@ def plot_weights(weights: Any, shape: tuple[int, int] | None = None, columns: in
     with drawing(ax) as ax:
         scale, least = (_scale("white", "C0"), 0) if images.min() >= 0 else (_scale("C0", "white", "C1"), -most)
         drawn = ax.imshow(_mosaic(images, columns), cmap=scale.with_extremes(bad="#CCCCCC"), vmin=least, vmax=most)
-        ax.figure.colorbar(drawn, cax=ax.inset_axes((1.02, 0, 0.03, 1)))  # as high as the images are
+        ax.figure.colorbar(drawn, cax=ax.inset_axes((1.02, 0, 0.03, 1)))  # as high as the images
         ax.set_axis_off()
         ax.set(title=f"{len(images):,} images of {images.shape[1]} × {images.shape[2]}")
     return ax
 
 
 def _mosaic(images: np.ndarray, columns: int) -> np.ndarray:
-    """Return images (n, h, w) as one, in rows of so many, with lines of nan between them that are thin beside them."""
+    """Return images (n, h, w) as one image, in rows of `columns`, with thin lines of nan between them."""
     times = -(-20 // max(images.shape[1:]))
     framed = np.pad(images.repeat(times, axis=1).repeat(times, axis=2).astype(float), 1, constant_values=np.nan)
     n, h, w = len(images), *framed.shape[1:]

@@ -1,4 +1,4 @@
-"""What is read from a file is believed only as far as the file's size bears it; and the reader of MNIST's files."""
+"""Reading arrays from files that may lie about their size, and the reader of MNIST's files."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _IDX_DTYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """Return the array of an IDX file, plain or packed by gzip: of MNIST's images (60000, 28, 28), labels (60000,).
+    """Return the array of an IDX file, plain or gzipped. MNIST's images are (60000, 28, 28), its labels (60000,).
 
-    Raises FileError for a file that is damaged, or that would take much more memory than disk. Source of
+    Raises FileError for a file that is damaged, or that would take much more memory than it takes on disk. Source of
     the format: LeCun, Cortes and Burges, "The MNIST database of handwritten digits" (1998).
 
     >>> import tinygrad_nn as tg
@@ -51,7 +51,7 @@ def read_idx(path: Path) -> np.ndarray:
 
 
 def require(condition: bool, why: str) -> None:
-    """Raise FileError, unless the condition holds: with a reason, which stands in the sentence of `opened`."""
+    """Raise FileError with a reason unless the condition holds; `opened` puts the reason into its sentence."""
     if not condition:
         raise FileError(why)
 
@@ -59,23 +59,23 @@ def require(condition: bool, why: str) -> None:
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
     """Yield a stream over a regular file, and its size; any error in reading it becomes a FileError with its path."""
-    if os.path.exists(path) and not os.path.isfile(path):  # a pipe would wait for its other end
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe would block
         raise FileError(f"{path} is no regular file; name one")
     with open(path, "rb") as stream:
         try:
             yield stream, os.fstat(stream.fileno()).st_size
-        except Exception as error:  # zipfile, zlib, gzip and json have a dozen kinds for damage
+        except Exception as error:  # zipfile, zlib, gzip and json raise a dozen kinds for damage
             cause = None if isinstance(error, FileError) else error
             raise FileError(f"{path} can't be loaded: {error}; get a whole copy, or write it by tg.save") from cause
 
 
 def most(size: int) -> int:
-    """Return how many bytes may be unpacked from a file of that many; deflate makes at most 1,032 of one."""
+    """Return how many bytes a file of `size` bytes may unpack to; deflate unpacks a byte to at most 1,032."""
     return min(1032 * size, 20 * size + (1 << 24))
 
 
 def read_array(stream: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """Return an array read from where the stream stands, in the machine's byte order."""
+    """Return an array read from the stream's position, in the machine's byte order."""
     array = np.empty(shape, dtype)
     target, done = array.reshape(-1).view(np.uint8).data, 0
     while done < len(target):
@@ -88,7 +88,7 @@ def read_array(stream: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarr
 
 
 def check_shape(shape: Any, itemsize: int, size: int) -> tuple[int, ...]:
-    """Return a shape as a tuple, if it is one and an array of it takes `size` bytes."""
+    """Return the shape as a tuple if it is valid and its array takes `size` bytes; else raise FileError."""
     right = isinstance(shape, list) and len(shape) <= 64 and all(type(n) is int and 0 <= n < 1 << 63 for n in shape)
     require(right and math.prod(shape) * itemsize == size, "a shape and its number of bytes contradict each other")
     return tuple(shape)

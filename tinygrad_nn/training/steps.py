@@ -1,4 +1,4 @@
-"""Steps of gradient descent on batches: eager, compiled, or in tiles; and what they leave where the cost diverges."""
+"""Steps of gradient descent on batches, eager, compiled or in tiles; and what remains when the cost diverges."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from ..transforms.functions import value_and_grad
 from .cost import Cost, Loss
 from .tiles import in_tiles, tiled_step
 
-WORTH_COMPILING = 100  # steps: about as many as it takes to gain what tracing, compiling and checking cost
+WORTH_COMPILING = 100  # steps: about as many as pay for tracing, compiling and checking
 
 
 def update(
     module: Module, loss: Loss | None, optimizer: Optimizer, clip_norm: float | None,
     X: Any, y: Any, weights: Any = None, share: float | None = None, first: bool = True, last: bool = True,
 ) -> tuple[Tensor, Any]:  # fmt: skip
-    """Make one step of gradient descent, and return the cost before it and the scores.
+    """Make one step of gradient descent; return the cost before the step, and the scores.
 
-    A step may take several batches: the cost of each counts by its `share`, and all but the last add up gradients.
+    A step may take several batches: the cost of each is multiplied by its `share`, and only the last one updates.
     """
     cost = Cost(module, loss)
     read = cost.read(X)
@@ -52,10 +52,10 @@ def cost_of(module: Any, loss: Loss | None, parameters: dict[str, Any], X: Any, 
 
 
 class Programs:
-    """The programs of a module, a loss and an optimiser, each compiled when it is first used.
+    """The compiled programs of a module, a loss and an optimiser; each is compiled when it is first used.
 
-    Arguments that the functions are given by `partial` are what the compiler compares at every call: so a program
-    sees what a callback changes in them. Programs that are `exact` have the bits of the function itself.
+    The compiler compares arguments that are bound by `partial` at every call, so a program sees what a callback changes
+    in them. `exact` programs have the bits of the function itself.
     """
 
     def __init__(self, module: Module, parts: tuple[Any, ...], key: Any, exact: bool) -> None:
@@ -77,10 +77,10 @@ _kept: WeakKeyDictionary[Module, Programs] = WeakKeyDictionary()
 
 
 def programs_for(module: Module, parts: tuple[Any, ...], by_default: bool, exact: bool) -> Programs:
-    """Return the programs that were kept for the same parts, for the caller alone, or new ones.
+    """Return the programs that were kept for the same parts, removed from the store, or new ones.
 
-    Any default optimiser of the same parameters is as good. What is a user's own may refer to the module, which would
-    then never be freed: nothing is kept for that.
+    All default optimisers of the same parameters are equivalent. A user's own objects may refer to the module, which
+    would then never be freed, so nothing is kept for them.
     """
     loss, optimizer, clip_norm = parts
     if not are_ours(module, loss, optimizer):
@@ -88,7 +88,7 @@ def programs_for(module: Module, parts: tuple[Any, ...], by_default: bool, exact
     key = (loss, None if by_default else optimizer, [*map(id, optimizer.parameters)], clip_norm, exact)
     kept = _kept.pop(module, None)
     if kept is None or kept._key != key:
-        twin = object.__new__(type(module))  # the module's attributes, and no reference to it
+        twin = object.__new__(type(module))  # shares the module's attributes, without a reference to the module
         twin.__dict__ = vars(module)
         return Programs(twin, parts, key, exact)
     kept._optimizer.lr = optimizer.lr if by_default else kept._optimizer.lr
@@ -96,13 +96,13 @@ def programs_for(module: Module, parts: tuple[Any, ...], by_default: bool, exact
 
 
 def are_ours(module: Module, *parts: Any) -> bool:
-    """Return whether modules, a loss, an optimiser are this library's own: these have no effects besides results."""
+    """Return whether modules, loss and optimiser are this library's own, which have no side effects."""
     names = [str(getattr(x, "__module__", "")) for x in (*module.modules(), *parts) if x is not None]
     return all(name.partition(".")[0] == __name__.partition(".")[0] for name in names)
 
 
 def _compiled(function: Callable[..., Any], exact: bool) -> Any:
-    """Return the function, compiled; the compiler is imported when it is used."""
+    """Return the compiled function; the compiler is imported only here."""
     return import_module("..compiler.compiled", __package__).compile(function, exact=exact)
 
 
@@ -130,19 +130,19 @@ class Steps:
         wanted = are_ours(module, loss, optimizer) if compiled is None else compiled
         self.steps_worth_compiling = (WORTH_COMPILING if compiled is None else 0) if wanted else math.inf
         self.by_program: set[int] = set()
-        self.together: bool = hasattr(optimizer, "exchange")  # as one of several ranks
-        self.gathered: Callable[..., list[Any]] = getattr(optimizer, "gathered", lambda own: [own])  # of each rank
+        self.together: bool = hasattr(optimizer, "exchange")  # is one of several ranks
+        self.gathered: Callable[..., list[Any]] = getattr(optimizer, "gathered", lambda own: [own])  # from each rank
         self.programs: Programs = programs_for(module, (loss, optimizer, clip_norm), by_default, exact)
         self.optimizer: Any = self.programs._optimizer
         self.update: Callable[..., tuple[Tensor, Any]] = partial(update, module, *self.programs._parts)
-        self.now: Any = None  # what there was before this step, and its batches so far
-        self.last: Any = None  # and before the last one whose cost was finite
+        self.now: Any = None  # the state before this step, and the step's batches so far
+        self.last: Any = None  # the same for the last step whose cost was finite
         self.look()
 
     def look(self) -> None:
-        """Find the modules, tensors and generators that there are, anew: that takes a while, and callbacks change them.
+        """Collect modules, tensors and generators again, which takes a while: after callbacks, which may change them.
 
-        The tensors are the parameters and buffers of the module and of a loss that is one, and what else is optimised.
+        The tensors are the parameters and buffers of the module, of a loss that is a module, and all optimised ones.
         """
         loss = self.cost.loss
         parts = {"module": self.module} | ({"loss": loss} if isinstance(loss, Module) else {})
@@ -157,24 +157,24 @@ class Steps:
         self.tensors |= {f"optimizer.{i}": p for i, p in enumerate(others)}
 
     def plan(self, rows: int, batch_size: int, epochs: int) -> None:
-        """Decide which batches are computed by a program: tiles, and those of a size with enough steps to come."""
+        """Decide which batch sizes are computed by a program: those in tiles, and those with enough steps to come."""
         full, rest = divmod(rows, batch_size)
         for size, count in ((batch_size, full * epochs), (rest, epochs)):
             if size and (count >= self.steps_worth_compiling or in_tiles(size, self.workers)):
                 self.by_program.add(size)
 
     def begin(self) -> None:
-        """Note what a step changes, as it is before: values, the optimiser's state, and those of the generators."""
+        """Save what a step changes: values, the optimiser's state, and the states of the generators."""
         generators = [g.bit_generator for g in self.generators.values()]
         values = [(t, t.data) for t in self.tensors.values()]
         self.now = (values, [dict(own) for own in self.optimizer.state], [(g, g.state) for g in generators]), []
 
     def make(self, epoch: int, X: Any, y: Any, weights: Any, share: float | None, first: bool, last: bool) -> Any:
-        """Make one step, or its part of this batch; return the cost before it and the scores. Raises DivergedError."""
+        """Make one step, or this batch's part of it; return the cost before it and the scores. Raises DivergedError."""
         batch = (X, y, weights, share, first, last)
         self.now[1].append(batch)
         step = self.update_or_else if len(next(leaves(X))) in self.by_program else self.update
-        with np.errstate(over="ignore", invalid="ignore"):  # what diverges is an error
+        with np.errstate(over="ignore", invalid="ignore"):  # divergence is an error, not a warning
             cost, scores = step(*batch)
         value = float(cost.item())
         if not self.together:
@@ -182,14 +182,14 @@ class Steps:
         return value, scores
 
     def exchange(self, epoch: int, rows: int, cost: float) -> None:
-        """Make the step that all ranks make with the mean of their gradients. Raises DivergedError on each of them."""
+        """Make a step with the mean of all ranks' gradients. Raises DivergedError on all ranks."""
         self._accept(self.optimizer.exchange(rows, cost), epoch)
         if self.programs._clip_norm is not None:
             clip_grad_norm_(self.optimizer.parameters, self.programs._clip_norm)
         self.optimizer.inner.step()
 
     def update_or_else(self, X: Any, y: Any, *others: Any) -> tuple[Tensor, Any]:
-        """Make one step by a compiled program; if the step can't be compiled, warn once and go on without."""
+        """Make one step by a compiled program; if it can't be compiled, warn once and go on uncompiled."""
         try:
             if not in_tiles(len(next(leaves(X))), self.workers):
                 found: tuple[Tensor, Any] = self.programs.step(X, y, *others)
@@ -202,24 +202,24 @@ class Steps:
             return self.update(X, y, *others)
 
     def keep_programs(self) -> None:
-        """Keep the programs for the module's next training, as long as the module lives."""
+        """Keep the programs for the module's next training, for as long as the module exists."""
         if self.programs._key is not None:
             _kept[self.module] = self.programs
 
     def check_parameters(self, epoch: int) -> None:
-        """Raise DivergedError if the last update left numbers that are not finite: no cost is computed after it."""
+        """Raise DivergedError if parameters are not finite after the last update, after which no cost is computed."""
         if not all(np.isfinite(p.data).all() for p in self.parameters):
             self._diverged(f"epoch {epoch} left parameters that are not finite", self.last)
 
     def _accept(self, cost: float, epoch: int) -> None:
-        """Raise DivergedError for the cost of a step that is not finite."""
+        """Raise DivergedError if the cost of a step is not finite."""
         if not math.isfinite(cost):
             sound = self.last is None or all(np.isfinite(x).all() for _, x in self.now[0][0])
             self._diverged(f"the cost became {cost} in epoch {epoch}", self.now if sound else self.last)
         self.last = self.now
 
     def _diverged(self, what: str, step: Any) -> None:
-        """Say where a step ceased to be finite, which is made again of what there was, and keep what was finite."""
+        """Raise DivergedError with the origin of the inf or nan, found by repeating the step; restore finite values."""
         origin = None
         if step is not None and not self.together:
             (values, self.optimizer.state, drawn), batches = step

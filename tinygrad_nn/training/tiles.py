@@ -1,4 +1,4 @@
-"""A step on a large batch by several threads: each computes the gradients of tiles of its rows, which are added up."""
+"""A step on a large batch by several threads: each computes gradients of tiles of rows, which are added up."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import numpy as np
 from ..optim import Optimizer
 from ..tensor.handle import Tensor
 
-ROWS = 4000  # of a tile at least: of fewer, what Python adds counts; of many more, the caches are too small
+ROWS = 4000  # per tile, at least: with fewer, Python's overhead counts; with many more, caches are too small
 
 
 def in_tiles(rows: int, workers: int) -> bool:
-    """Return whether there are workers, and a batch is large enough that each has a tile."""
+    """Return whether there are workers and the batch is large enough for a tile each."""
     return 0 < workers * ROWS <= rows
 
 
@@ -27,19 +27,19 @@ def tiled_step(
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Make one step of gradient descent on a batch, computed in tiles; return its cost and scores.
 
-    `gradient(parameters, X, y)` returns ((cost, scores), gradients) of a tile, where a cost is the mean over rows.
-    What the tiles are, and the order in which they are added up, follows from the sizes alone: so the same number of
-    workers gives the same bits.
+    `gradient(parameters, X, y)` returns ((cost, scores), gradients) of a tile, where the cost is the mean over rows.
+    The tiles, and the order in which they are added up, depend on the sizes alone, so the same number of workers gives
+    the same bits.
 
-    The workers write into what they return only, and one of them makes the step when all is added. Python
-    interrupts the main thread alone: so Ctrl-C leaves the step made, or not begun.
+    Workers write only into their results, and one of them makes the step after all are added. Python interrupts only
+    the main thread, so after Ctrl-C the step is made completely or not begun.
     """
     arrays = {name: p.data for name, p in parameters.items()}
     count = workers * (len(X) // (workers * ROWS))
     tiles = list(pairwise([len(X) * i // count for i in range(count + 1)]))
 
     def of_tile(low: int, high: int) -> tuple[np.ndarray, list[Any]]:
-        """Return the scores of a tile's rows, and the sums over them of costs and of gradients."""
+        """Return the scores of a tile's rows, and the sums of costs and gradients over the rows."""
         (cost, scores), gradients = gradient(arrays, X[low:high], y[low:high])
         return scores.data, [x.data * (high - low) for x in (cost, *[gradients[name] for name in arrays])]
 
@@ -50,7 +50,7 @@ def tiled_step(
                 p.backward(g)
         optimizer.step()
 
-    with ThreadPoolExecutor(workers) as pool:  # of this step alone: a process that forks later has nothing to wait for
+    with ThreadPoolExecutor(workers) as pool:  # only for this step: a later fork finds no threads
         scores, sums, contexts = [], list[Any](), [copy_context() for _ in tiles]
         for of_rows, parts in pool.map(lambda context, tile: context.run(of_tile, *tile), contexts, tiles):
             scores.append(of_rows)
