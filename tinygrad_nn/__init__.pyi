@@ -206,7 +206,7 @@ def apply_over_axes(func: Any, a: Any, axes: Any) -> Tensor:
             [8.]]])
     """
 def arange(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
-    r"""Return a Tensor with the values of np.arange(start, stop, step, dtype=None), its own leaf.
+    r"""Return a new Tensor like np.arange(start, stop, step, dtype=None); `requires_grad=True` makes a leaf.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1301,7 +1301,7 @@ def elu(x: Any, alpha: Any = 1.0) -> Tensor:
     array([-0.63212056,  0.        ,  2.        ])
     """
 def empty(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
-    r"""Return a Tensor with the values of np.empty(shape, dtype=float), its own leaf.
+    r"""Return a new Tensor like np.empty(shape, dtype=float); `requires_grad=True` makes a leaf.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1309,7 +1309,7 @@ def empty(*args: Any, requires_grad: Any = False, name: Any = None, **options: A
     (2, 3)
     """
 def empty_like(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
-    r"""Return a Tensor with the values of np.empty_like(x, dtype=None), its own leaf.
+    r"""Return a new Tensor like np.empty_like(x, dtype=None); `requires_grad=True` makes a leaf.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1434,7 +1434,7 @@ def extract(condition: Any, x: Any) -> Tensor:
            [0., 0., 1.]])
     """
 def eye(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
-    r"""Return a Tensor with the values of np.eye(n, m=None, k=0, dtype=float), its own leaf.
+    r"""Return a new Tensor like np.eye(n, m=None, k=0, dtype=float); `requires_grad=True` makes a leaf.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1630,7 +1630,7 @@ def frexp(x: Any) -> tuple[Tensor, ...]:
     [array([ 0.7, -0.6]), array([2, 1], dtype=int32)]
     """
 def full(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
-    r"""Return a Tensor with the values of np.full(shape, fill_value, dtype=None), its own leaf.
+    r"""Return a new Tensor like np.full(shape, fill_value, dtype=None); `requires_grad=True` makes a leaf.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1638,7 +1638,7 @@ def full(*args: Any, requires_grad: Any = False, name: Any = None, **options: An
     tg.tensor([7., 7.], dtype='float64', requires_grad=True)
     """
 def full_like(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
-    r"""Return a Tensor with the values of np.full_like(x, fill_value, dtype=None), its own leaf.
+    r"""Return a new Tensor like np.full_like(x, fill_value, dtype=None); `requires_grad=True` makes a leaf.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2651,7 +2651,7 @@ def not_equal(a: Any, b: Any) -> Tensor:
     array([ True,  True,  True])
     """
 def ones(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
-    r"""Return a Tensor with the values of np.ones(shape, dtype=float), its own leaf.
+    r"""Return a new Tensor like np.ones(shape, dtype=float); `requires_grad=True` makes a leaf.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2659,7 +2659,7 @@ def ones(*args: Any, requires_grad: Any = False, name: Any = None, **options: An
     tg.tensor([1., 1., 1.], dtype='float32')
     """
 def ones_like(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
-    r"""Return a Tensor with the values of np.ones_like(x, dtype=None), its own leaf.
+    r"""Return a new Tensor like np.ones_like(x, dtype=None); `requires_grad=True` makes a leaf.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -3846,7 +3846,7 @@ def xlogy(a: Any, b: Any) -> Tensor:
     array([0.        , 2.19722458])
     """
 def zeros(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
-    r"""Return a Tensor with the values of np.zeros(shape, dtype=float), its own leaf.
+    r"""Return a new Tensor like np.zeros(shape, dtype=float); `requires_grad=True` makes a leaf.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -3855,7 +3855,7 @@ def zeros(*args: Any, requires_grad: Any = False, name: Any = None, **options: A
                [0., 0., 0.]], dtype='float64')
     """
 def zeros_like(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
-    r"""Return a Tensor with the values of np.zeros_like(x, dtype=None), its own leaf.
+    r"""Return a new Tensor like np.zeros_like(x, dtype=None); `requires_grad=True` makes a leaf.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg

@@ -148,7 +148,7 @@ def test_several_entries_are_no_number(convert: Callable[[Any], Any]) -> None:
     with pytest.raises((TypeError, ValueError)) as found:
         convert(constant([1.0, 2.0]))
     (note,) = found.value.__notes__
-    assert note == "a number is one entry, an index an integer: write t[i], t.sum(), t.tolist() or int(t)"
+    assert note == "a number needs one entry, an index an integer: write t[i], t.sum(), t.tolist() or int(t)"
 
 
 def test_an_integer_tensor_is_an_index() -> None:

@@ -1,1 +1,1 @@
-"""The Tensor, how it is made, how operations are declared and called, and how NumPy finds them."""
+"""The Tensor, how it is created, how operations are declared and called, and how NumPy finds them."""

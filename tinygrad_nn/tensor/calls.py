@@ -1,7 +1,7 @@
-"""The closures that users call when they call an operation: the only hot code there is.
+"""The closures that run when a user calls an operation: the only hot code.
 
-A closure is built once, by the operation's arity: a chain of small operations spends most of its time in them. For
-one operand and for two, what `record` and `make` do is written out; that more than halves the time of a call.
+A chain of small operations spends most of its time here. A closure is built once, for its operation's arity. Those for
+one and two operands more than halve a call's time; for two, `record` and `make` are even written out.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NUMBERS = frozenset({int, float, bool, complex, np.ndarray, np.float64, np.floa
 
 
 def constant(x: Any) -> Any:
-    """Return an operand that is not a Tensor as what NumPy should see; Python numbers stay weak."""
+    """Return what NumPy gets for an operand that is not a Tensor; Python numbers stay weak."""
     if type(x) in _NUMBERS and (type(x) is not np.ndarray or (x.dtype.kind in "fiub" and x.dtype.isnative)):
         return x
     if isinstance(x, ArrayProxy):
@@ -34,7 +34,7 @@ def constant(x: Any) -> Any:
 
 
 def call_one(op: Operation) -> Callable[[Any], Tensor]:
-    """Return the call of an operation on one operand, without parameters."""
+    """Return the function that calls an operation on one operand, without parameters."""
     forward, watched = op.forward, call_any(op)
     save_x, save_y = op.saves((True,))[0][:2]
 
@@ -59,7 +59,7 @@ def call_one(op: Operation) -> Callable[[Any], Tensor]:
 
 
 def call_two(op: Operation) -> Callable[[Any, Any], Tensor]:
-    """Return the call of an operation on two operands, without parameters."""
+    """Return the function that calls an operation on two operands, without parameters."""
     forward, watched = op.forward, call_any(op)
     first, second, both = [op.saves(wanted)[0][:3] for wanted in ((True, False), (False, True), (True, True))]
     saves_nothing = not any(both)
@@ -108,7 +108,7 @@ def call_two(op: Operation) -> Callable[[Any, Any], Tensor]:
 
 
 def call_any(op: Operation) -> Callable[..., Any]:
-    """Return the call of an operation on any inputs, with parameters and several outputs, watched or not."""
+    """Return the function that calls any operation: any inputs, parameters, several outputs, watched or not."""
 
     def call(*args: Any, **parameters: Any) -> Any:
         enabled = recording.get()
@@ -133,7 +133,7 @@ def call_any(op: Operation) -> Callable[..., Any]:
 
 
 def _operands(op: Operation, inputs: Iterable[Any]) -> tuple[list[Any], list[Node | None]]:
-    """Return the inputs' arrays, and the nodes of those that a gradient can go back to."""
+    """Return the inputs' arrays, and their nodes: None for inputs that get no gradient."""
     arrays: list[Any] = []
     parents: list[Node | None] = []
     for x in inputs:
@@ -149,7 +149,7 @@ def _operands(op: Operation, inputs: Iterable[Any]) -> tuple[list[Any], list[Nod
 
 
 def _saved(op: Operation, arrays: list[Any], y: Any, values: Mapping[str, Any], wanted: tuple[bool, ...]) -> Any:
-    """Return what the wanted inputs' rules read, and None in the other slots."""
+    """Return what the rules of the wanted inputs read, and None in the other slots."""
     if not op.rules:
         raise errors.GradientError(no_rule(op.name))
     saves, more = op.saves(wanted)
@@ -162,7 +162,7 @@ def _saved(op: Operation, arrays: list[Any], y: Any, values: Mapping[str, Any], 
 
 
 def _recorded(op: Operation, enabled: Any, arrays: Any, parents: list[Node | None], values: Any, y: Any) -> Node | None:
-    """Return the node of what an operation computed, None if no gradient can go back."""
+    """Return the node that records an operation's result, or None if no gradient can go back."""
     wanted = tuple([p is not None for p in parents])
     if True not in wanted or not enabled:
         return None
@@ -177,7 +177,7 @@ def _recorded(op: Operation, enabled: Any, arrays: Any, parents: list[Node | Non
 
 
 def _outputs(ys: Any, whole: Node | None) -> tuple[Tensor, ...]:
-    """Return the outputs as NumPy does: in a tuple, or with names, such as `.eigenvalues`."""
+    """Return the outputs as NumPy does: in a tuple, or in a named tuple, with names such as `.eigenvalues`."""
     nodes = [item(whole, i, y) if whole is not None and y.dtype.kind == "f" else None for i, y in enumerate(ys)]
     tensors = [make(y, node) for y, node in zip(ys, nodes, strict=True)]
     return cast(Any, type(ys))(*tensors) if hasattr(ys, "_fields") else tuple(tensors)

@@ -1,4 +1,4 @@
-"""What makes a Tensor: from numbers, from arrays, and as NumPy's creation functions do."""
+"""Functions that create Tensors: from numbers, from arrays, and as NumPy's creation functions do."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DTYPES = "a dtype is one of NumPy's, by name or type: write 'float32', np.int64 
 def tensor(x: Any, dtype: Any = None, requires_grad: bool = False, name: str | None = None) -> Tensor:
     """Return a Tensor with a copy of the numbers in `x`.
 
-    Tensors, also in nested lists, keep their graph; `requires_grad=True` makes a new leaf instead.
+    The result stays connected to tensors in `x` that require grad; with `requires_grad=True` it is a new leaf instead.
 
     >>> import tinygrad_nn as tg
     >>> tg.tensor([1.0, 2.0], requires_grad=True)
@@ -35,7 +35,7 @@ def tensor(x: Any, dtype: Any = None, requires_grad: bool = False, name: str | N
 
 
 def named(t: Tensor, requires_grad: bool, name: str | None) -> Tensor:
-    """Return the recorded tensor with its name, or a new leaf with its values if a leaf is asked for."""
+    """Return the recorded tensor with its name, or, if it must require grad, a new leaf with its values."""
     if requires_grad:
         return Tensor(t.data, True, name)
     t.name = name
@@ -51,7 +51,7 @@ def _holds_recorded(item: Any) -> bool:
 
 
 def as_tensor(x: Any, dtype: Any = None) -> Tensor:
-    """Return `x` itself if it is a Tensor, otherwise one that shares its memory where it can.
+    """Return `x` itself if it is a Tensor, otherwise a Tensor that shares its memory where possible.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -75,7 +75,7 @@ def array_of(x: Any, dtype: Any = None) -> Any:
 
 
 def _value(a: Any, is_model: bool) -> Any:
-    """Return a creation function's argument as NumPy takes it; a model, whose shape is copied, may require grad."""
+    """Return a creation function's argument for NumPy; only a model, whose shape is copied, may require grad."""
     if not isinstance(a, Tensor):
         return a
     return a.data if is_model else as_array(a)
@@ -100,7 +100,7 @@ def _creator(function: Callable[..., Any], signature: str) -> Callable[..., Tens
             return Tensor(function(*given, **options), requires_grad, name)
 
     create.__name__ = create.__qualname__ = function.__name__
-    create.__doc__ = f"Return a Tensor with the values of np.{function.__name__}{signature}, its own leaf."
+    create.__doc__ = f"Return a new Tensor like np.{function.__name__}{signature}; `requires_grad=True` makes a leaf."
     if has_model:
         NUMPY_FUNCTIONS[function] = create
     return create

@@ -29,7 +29,7 @@ PUBLIC: dict[str, Any] = {}
 
 
 def sample(*inputs: Any, **parameters: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return one case for an operation's tests: a tuple stands for drawn values of that shape.
+    """Return one case for an operation's tests; a tuple stands for an array of that shape with random values.
 
     >>> import tinygrad_nn as tg
     >>> tg.testing.sample((2, 3), axis=0)
@@ -39,10 +39,10 @@ def sample(*inputs: Any, **parameters: Any) -> tuple[tuple[Any, ...], dict[str, 
 
 
 class Differentiable(Protocol):
-    """What declaring an operation returns: the function to call, and where its rules go.
+    """A declared operation: a function to call, to which rules are attached.
 
-    `kernel` is the operation as rules use it: arrays in, an array out; a Tensor in, a Tensor out. `samples` are set to
-    what its tests try.
+    Rules call `kernel`, which returns an array for arrays, and a Tensor if an input is one. Assign the cases that the
+    operation's tests try to `samples`.
     """
 
     __name__: str
@@ -56,16 +56,16 @@ class Differentiable(Protocol):
         """Attach one rule per input, None where there is no derivative; return the first."""
 
     def jvp(self, *rules: Any) -> None:
-        """Attach what pushes each input's tangent `t` in forward mode: optional, and never another formula."""
+        """Attach one rule per input, which pushes its tangent `t` in forward mode. Optional: `vjp` implies it."""
 
     def kernel(self, *args: Any, **parameters: Any) -> Any:
-        """Return the result as rules need it: of the kind that the inputs are."""
+        """Return the result as rules need it: an array for arrays, a Tensor if an input is one."""
 
 
 def _publish(
     name: str, call: Any, numpy: Iterable[Any], method: bool, operator: str | None, doc: str | None, public: bool = True
 ) -> None:
-    """Give a function its name, and let `tg`, NumPy, the Tensor and its operators find it."""
+    """Name a function, and register it for `tg`, NumPy's protocols, the Tensor and its operators."""
     call.__name__ = call.__qualname__ = name
     call.__doc__ = doc or call.__doc__
     own = vars(Tensor).get(name, Absent(f"a Tensor has no attribute {name!r}; write tg.{name}(t, ...)"))
@@ -116,10 +116,10 @@ def elementwise(
     domain: tuple[float, float] = (-2.0, 2.0),
     kinks: Mapping[Any, Any] | None = None,
 ) -> Differentiable:
-    """Declare an operation on corresponding entries; one rule per operand, or none at all.
+    """Declare an operation that works entry by entry, with one rule per operand, or none at all.
 
-    `domain` is where its tests draw operands; `kinks` maps operands to the subgradients there. An
-    operation whose output may leave out a nan of its operands `masks`.
+    Its tests draw operands from the interval `domain`; `kinks` maps operands to the subgradients there. Pass
+    `masks=True` if the output may leave out a nan of an operand.
     """
     is_ufunc = isinstance(ufunc, np.ufunc)
     arity = ufunc.nin if is_ufunc else len(parameter_names(ufunc))
@@ -156,19 +156,19 @@ def primitive(
     kinks: Mapping[Any, Any] | None = None,
     **normalise: Callable[[Any, Any], Any],
 ) -> Callable[[Callable[..., Any]], Differentiable]:
-    """Declare the decorated function on arrays as an operation; its rules follow by `.vjp`.
+    """Declare the decorated function on arrays as an operation; attach its rules with `.vjp`.
 
-    Positional-only parameters are the inputs, the others parameters. A keyword named like one
-    of those gives the function `(value, inputs) -> value` that normalises it, once. A `variadic`
-    operation takes a sequence of inputs, one with `multiple_outputs` returns a tuple; its rules get
-    their cotangents as a tuple. An operation whose output may leave out a nan of its inputs `masks`.
-    One that is `linear` in all its inputs together pushes tangents by itself; others may say by `jvp`
-    what pushes each input's tangent `t`, or else their rules are transposed.
+    Positional-only parameters are the inputs, all others are parameters. A keyword with the name of a parameter gives
+    the function `(value, inputs) -> value` that normalises it, once. A `variadic` operation takes a sequence of inputs.
+    One with `multiple_outputs` returns a tuple, and its rules get the cotangents as a tuple. Pass `masks=True` if the
+    output may leave out a nan of an input. Pass `linear=True` if the operation is linear in all its inputs together: it
+    pushes tangents itself. For others, `.jvp` may attach a rule per input that pushes its tangent `t`; else the `vjp`
+    rules are transposed.
 
-    `vjp(rule, ...)` may say how a zero cotangent stays zero where the rule multiplies it with inf or nan: by
-    `zero_safe=sum_of_products`, if the rule adds up products of `g` and all the floating arrays that it reads, or by
-    `zero_where`, a function like a rule that tells where all the cotangents that an entry depends on are zero.
-    `into` adds into a cotangent, in place.
+    `vjp(rule, ...)` may say how a zero cotangent stays zero where the rule multiplies it by inf or nan. Pass
+    `zero_safe=sum_of_products` if the rule adds up products of `g` and all the floating arrays that it reads; or pass
+    `zero_where`, a function with parameters like a rule's that returns where all the cotangents that an entry depends
+    on are zero. `into` adds into an existing cotangent in place.
     """
 
     def declare(forward: Callable[..., Any]) -> Differentiable:
@@ -205,8 +205,8 @@ _CONVERSIONS: dict[str, Callable[[Any], Any]] = {
 
 
 def _inputs(function: Any) -> tuple[list[tuple[int, str, Callable[[Any], Any]]], int]:
-    """Return how to convert inputs, told by their types, and how many come by position, whatever NumPy calls them."""
-    names, types = parameter_names(function), function.__annotations__.items()  # as text: to evaluate them takes 6 ms
+    """Return how to convert inputs, by their types, and how many are positional, whatever NumPy calls them."""
+    names, types = parameter_names(function), function.__annotations__.items()  # as text: evaluating them takes 6 ms
     kinds = {n: re.sub(r"\w+\.|'", "", formatannotation(k)) for n, k in types if "Tensor" in str(k)}
     found = [(i, n, _CONVERSIONS[kinds[n]]) for i, n in enumerate(names) if kinds.get(n) in _CONVERSIONS]
     last = max([i for i, n in enumerate(names) if "Tensor" in kinds.get(n, "")], default=0)
@@ -218,8 +218,8 @@ def composite(
 ) -> Callable[[Callable[..., Any]], Any]:
     """Publish the decorated function, a composition of operations that needs no rule of its own.
 
-    Parameters of type `Tensor`, `Tensor | None` and `Sequence[Tensor]` arrive as Tensors, whatever like an array was
-    given; those of type `Tensor | float` as they are, so that numbers stay weak.
+    Arguments for parameters of type `Tensor`, `Tensor | None` and `Sequence[Tensor]` are converted to Tensors. Those
+    for `Tensor | float` are passed as they are, so that numbers stay weak.
     """
 
     def declare(function: Any) -> Any:

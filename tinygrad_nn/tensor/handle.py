@@ -28,29 +28,29 @@ NUMPY_FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 
 
 class Hook:
-    """A registered hook; `remove()` takes it off again, once or more often."""
+    """A registered hook; `remove()` unregisters it."""
 
     def __init__(self, hooks: dict[int, Any], key: int) -> None:
         self._hooks, self._key = hooks, key
 
     def remove(self) -> None:
-        """Call the hook no more."""
+        """Unregister the hook; a second call does nothing."""
         self._hooks.pop(self._key, None)
 
 
 class Absent(str):
-    """The error of a name that Tensors don't have: what to write. A `__getattr__` would slow down every attribute."""
+    """A name that Tensors don't have: reading it raises this text. A `__getattr__` would slow down every attribute."""
 
     def __get__(self, t: Any, kind: Any = None) -> NoReturn:
         raise AttributeError(str(self))
 
 
 class Tensor:
-    """A value: an array, whether it requires grad, its gradient, and the node that made it.
+    """A value: an array, whether it requires grad, its gradient, and the node that recorded it.
 
-    `Tensor(array)` wraps an array without copying it; `tg.tensor(x)` copies. Rebinding a handle by
-    `t[i] = v` or `t += v` never harms a graph recorded before. A slice is a value, not a window:
-    `t[0][1] = v` leaves `t` as it was; write `t[0, 1] = v`.
+    `Tensor(array)` wraps an array without copying it; `tg.tensor(x)` copies. `t[i] = v` and `t += v` rebind `t` to a
+    new value: graphs recorded before stay valid. A slice is a new value, not a view: `t[0][1] = v` leaves `t` as it
+    was; write `t[0, 1] = v`.
 
     >>> import tinygrad_nn as tg
     >>> t = tg.tensor([1.0, 2.0], requires_grad=True)
@@ -59,7 +59,7 @@ class Tensor:
     tg.tensor([2., 4.], dtype='float64')
     """
 
-    __slots__ = ("__weakref__", "_array", "_grad", "_node", "name", "role")  # role: what modules take it for, if set
+    __slots__ = ("__weakref__", "_array", "_grad", "_node", "name", "role")  # role: "parameter", "buffer", ... if set
 
     def __init__(self, array: Any, requires_grad: bool = False, name: str | None = None) -> None:
         if isinstance(array, Tensor):
@@ -75,7 +75,7 @@ class Tensor:
 
     @property
     def data(self) -> Any:
-        """The array itself, shape (...). Writing into it is not seen by any graph."""
+        """The array itself, shape (...). No graph records what is written into it."""
         if inside_rule.get():
             self._refuse_in_rule("data")
         data = (own := _own(self))._array
@@ -92,7 +92,7 @@ class Tensor:
 
     @property
     def grad(self) -> Tensor | None:
-        """The gradient that `backward` has added up, a Tensor of this shape, or None."""
+        """The gradient that `backward` has accumulated, a Tensor of the same shape, or None."""
         watching = recording.get()
         return self._grad if watching is True or watching is False else watching.gradient(self)
 
@@ -144,18 +144,18 @@ class Tensor:
             own._node = None
 
     def detach(self) -> Tensor:
-        """Return a tensor of the same values that records nothing; the array is shared."""
+        """Return a tensor with the same array that doesn't require grad: gradients stop there."""
         self._refuse_in_rule("detach()")
         return make(_own(self)._array, None)
 
     def retain_grad(self) -> None:
-        """Let `backward` fill this computed tensor's `.grad` too."""
+        """Let `backward` fill the `.grad` of this tensor too, although it is not a leaf."""
         root_of(self).handle = weakref.ref(self)
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Hook:
-        """Call `hook(gradient)` in each backward pass; what it returns, if anything, replaces it.
+        """Call `hook(gradient)` in every backward pass; if it returns a gradient, that replaces it.
 
-        Returns a handle whose `remove()` ends that.
+        Returns a handle; its `remove()` unregisters the hook.
         """
         node = root_of(self)
         if not callable(hook):
@@ -166,19 +166,19 @@ class Tensor:
         return Hook(hooks, key)
 
     def backward(self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False) -> None:
-        """Add the derivatives of this tensor to the `.grad` of every leaf that it came from.
+        """Add the derivatives of this tensor to the `.grad` of every leaf that it was computed from.
 
-        `gradient` is the cotangent to start from, of this tensor's shape, and 1 by default if that
-        has one entry. The graph is freed on the way unless `retain_graph` (default: `create_graph`);
-        with `create_graph` the gradients are themselves recorded. Raises GradientError if there is
-        nothing to differentiate or no cotangent, FreedGraphError on a freed graph.
+        `gradient` is the cotangent to start from, of this tensor's shape; the default, for a tensor of one entry, is 1.
+        The graph is freed on the way unless `retain_graph` is true (default: `create_graph`). With `create_graph` the
+        gradients are themselves recorded. Raises GradientError if nothing was recorded or no cotangent is given,
+        FreedGraphError if the graph was freed.
         """
         retain = create_graph if retain_graph is None else retain_graph
         seed = seed_of(self, gradient, create_graph)
         found = pullback({root_of(self): seed}, None, make, retain_graph=retain, create_graph=create_graph)
         ready = []  # all sums before the first assignment: a sum that fails leaves every `.grad` as it was
         for leaf, g in found.items():
-            if leaf.handle is not None and (handle := leaf.handle()) is not None:  # or nobody holds the Tensor any more
+            if leaf.handle is not None and (handle := leaf.handle()) is not None:  # else the Tensor no longer exists
                 if g.dtype != handle.dtype:  # the leaf was converted after it was used
                     with enable_grad():
                         g = g.astype(handle.dtype)
@@ -187,10 +187,10 @@ class Tensor:
                     with enable_grad():
                         g = old + g
                 elif old is not None:
-                    g = np.add(g, _own(old)._array, out=g)  # `g` is this pass's own; `old` may be held by others
+                    g = np.add(g, _own(old)._array, out=g)  # `g` belongs to this pass; `old` may be held elsewhere
                 ready.append((handle, g if create_graph else make(g, None)))
         for handle, g in ready:
-            _own(handle)._grad = g  # of the tensor's shape and dtype: no need to look again, as `handle.grad = g` does
+            _own(handle)._grad = g  # `g` has the right shape and dtype: `handle.grad = g` would check them again
 
     def item(self) -> Any:
         """Return the only entry as a Python number."""
@@ -203,7 +203,7 @@ class Tensor:
         return _read(self, "tolist()").tolist()
 
     def zero_grad(self) -> None:
-        """Forget the gradient."""
+        """Set `.grad` to None."""
         self.grad = None
 
     def _rebind(self, result: Tensor, advice: str = "an assignment keeps both; write t = t + v") -> Tensor:
@@ -223,14 +223,14 @@ class Tensor:
         return self
 
     def _refuse_in_rule(self, what: str) -> None:
-        """Raise DetachedError if a rule that was written outside this package leaves the graph while it is recorded."""
+        """Raise DetachedError if a rule from outside this package, which is itself being recorded, leaves the graph."""
         if inside_rule.get() and node_of(self) is not None:
-            caller = sys._getframe(2).f_code.co_filename  # 0 is here, 1 the property or method, 2 who uses that
+            caller = sys._getframe(2).f_code.co_filename  # 0: this frame, 1: the property or method, 2: its caller
             if not caller.startswith(_PACKAGE):
                 raise errors.DetachedError(raw_in_rule(what))
 
     def _refuse_loss(self, what: str) -> None:
-        """Raise DetachedError while a gradient can still be lost: until the graph has been freed."""
+        """Raise DetachedError if a gradient would be lost. After the graph has been freed, none can be."""
         if (node := node_of(self)) is not None and node.parents is not None:
             raise errors.DetachedError(silent_loss(what))
 
@@ -240,8 +240,8 @@ class Tensor:
 
     def __dlpack__(self, **options: Any) -> Any:
         self._refuse_loss("another library's array made of it")
-        if min(self.data.strides, default=0) < 0:  # on which PyTorch ends the process
-            raise BufferError("other libraries have no arrays that run backwards; write t.copy()")
+        if min(self.data.strides, default=0) < 0:  # PyTorch aborts the process on these
+            raise BufferError("other libraries have no arrays with negative strides; write t.copy()")
         return self.data.__dlpack__(**options)
 
     def __dlpack_device__(self) -> Any:
@@ -261,7 +261,7 @@ class Tensor:
         return _read(self, "int(t)", int)
 
     def __index__(self) -> int:
-        return _read(self, "a tensor as an index of Python's", operator.index)
+        return _read(self, "a tensor as a Python index", operator.index)
 
     def __contains__(self, value: Any) -> bool:
         return bool(np.any(_read(self, "in") == (value.data if isinstance(value, Tensor) else as_array(value))))
@@ -283,7 +283,7 @@ class Tensor:
         return _read(self, "format(t)", lambda array: format(array.item() if self.size == 1 else array, spec))
 
     def __repr__(self) -> str:
-        """Return code that makes this tensor again; long ones are shortened, and then show a shape."""
+        """Return code that creates this tensor again; long code is shortened, and shows the shape."""
         with np.printoptions(nanstr="np.nan", infstr="np.inf"):
             body = np.array2string(self.data, separator=", ", prefix="tg.tensor(", threshold=100, floatmode="unique")
         how, body = ("tg.tensor", body) if self.size else ("tg.zeros", str(self.shape))
@@ -294,20 +294,20 @@ class Tensor:
 
 
 def _own(t: Tensor) -> Tensor:
-    """Return the Tensor whose slots are read and written: `t` itself, or its shadow for who is watched."""
+    """Return the Tensor whose slots are read and written: `t` itself, or its shadow if there is a watcher."""
     watching = recording.get()
     return t if watching is True or watching is False else watching.shadow(t)
 
 
 def _read(t: Tensor, what: str, convert: Callable[[Any], Any] = lambda array: array) -> Any:
-    """Return the array, whose value Python is about to read, or what it is converted to. A watcher can raise."""
+    """Return the array, which Python is about to read, converted by `convert`. A watcher may raise instead."""
     array = t.data if (watching := watcher()) is None else watching.read(t, what)
-    with errors.noted("a number is one entry, an index an integer: write t[i], t.sum(), t.tolist() or int(t)"):
+    with errors.noted("a number needs one entry, an index an integer: write t[i], t.sum(), t.tolist() or int(t)"):
         return convert(array)
 
 
 def make(data: Any, node: Node | None) -> Tensor:
-    """Return a Tensor around what an operation computed: an array or a NumPy scalar."""
+    """Return a Tensor with the result of an operation: an array or a NumPy scalar, and its node."""
     t: Tensor = new(Tensor)
     t._array = data
     t._node = node
@@ -316,19 +316,19 @@ def make(data: Any, node: Node | None) -> Tensor:
 
 
 def node_of(t: Tensor) -> Any:
-    """Return the node that recorded a tensor, None where nothing is recorded."""
+    """Return the node that recorded a tensor, or None."""
     return _own(t)._node
 
 
 def alias(t: Tensor) -> Tensor:
-    """Return another handle of the same value, recorded by the same node."""
+    """Return another handle on the same value and node."""
     return make((own := _own(t))._array, own._node)
 
 
 def replace_values(pairs: Sequence[tuple[Tensor, Any]]) -> None:
     """Rebind each leaf to another array of its shape and dtype, as an optimiser's step does.
 
-    Raises ValueError for another shape, DtypeError for another dtype, TypeError for no array; no leaf changes then.
+    Raises ValueError for another shape, DtypeError for another dtype, TypeError for a non-array; then no leaf changes.
     """
     for t, array in pairs:
         if isinstance(array, Tensor) or not hasattr(array, "dtype"):
@@ -339,7 +339,7 @@ def replace_values(pairs: Sequence[tuple[Tensor, Any]]) -> None:
 
 
 def convert(t: Tensor, dtype: Any) -> None:
-    """Rebind a leaf to its values in another dtype, without its gradient. Raises GradientError for no leaf."""
+    """Rebind a leaf to its values in another dtype and drop its gradient. Raises GradientError if it is not a leaf."""
     own, node, array = _own(t), node_of(t), t.data.astype(dtype)
     t.requires_grad = False
     own._array, own._grad = array, None
@@ -349,14 +349,14 @@ def convert(t: Tensor, dtype: Any) -> None:
 
 
 def _check_like(what: str, x: Any, t: Tensor, advice: str = "") -> None:
-    """Raise ValueError for another shape than the tensor's, DtypeError for another dtype."""
+    """Raise ValueError if the shape is not the tensor's, DtypeError if the dtype is not."""
     if x.shape != t.shape or x.dtype != t.dtype:
         kind, error = ("shape", ValueError) if x.shape != t.shape else ("dtype", errors.DtypeError)
         raise error(errors.of_another(kind, what, x, "its tensor", t, advice))
 
 
 def root_of(output: Tensor) -> Node:
-    """Return the node to start from. Raises GradientError for a tensor that records nothing."""
+    """Return the node that a backward pass starts from. Raises GradientError if nothing was recorded."""
     node: Node | None = node_of(output)
     if node is None:
         raise errors.GradientError(errors.records_nothing("this tensor"))
@@ -364,7 +364,7 @@ def root_of(output: Tensor) -> Node:
 
 
 def seed_of(output: Tensor, gradient: Any, create_graph: bool) -> Any:
-    """Return the cotangent to start from, in the output's shape and dtype: 1 by default."""
+    """Return the cotangent that a backward pass starts from, in the output's shape and dtype: 1 by default."""
     if gradient is None and output.size != 1:
         raise errors.GradientError(needs_seed(output.shape))
     if gradient is None:

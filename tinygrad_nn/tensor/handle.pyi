@@ -21,21 +21,21 @@ from .refusals import LEAF_ASSIGNMENT, RECORDED_ASSIGNMENT, needs_seed, raw_in_r
 NUMPY_FUNCTIONS: dict[Any, Callable[..., Any]]
 
 class Hook:
-    r"""A registered hook; `remove()` takes it off again, once or more often."""
+    r"""A registered hook; `remove()` unregisters it."""
     def __init__(self, hooks: dict[int, Any], key: int) -> None: ...
     def remove(self) -> None:
-        r"""Call the hook no more."""
+        r"""Unregister the hook; a second call does nothing."""
 
 class Absent(str):
-    r"""The error of a name that Tensors don't have: what to write. A `__getattr__` would slow down every attribute."""
+    r"""A name that Tensors don't have: reading it raises this text. A `__getattr__` would slow down every attribute."""
     def __get__(self, t: Any, kind: Any=None) -> NoReturn: ...
 
 class Tensor:
-    r"""A value: an array, whether it requires grad, its gradient, and the node that made it.
+    r"""A value: an array, whether it requires grad, its gradient, and the node that recorded it.
 
-    `Tensor(array)` wraps an array without copying it; `tg.tensor(x)` copies. Rebinding a handle by
-    `t[i] = v` or `t += v` never harms a graph recorded before. A slice is a value, not a window:
-    `t[0][1] = v` leaves `t` as it was; write `t[0, 1] = v`.
+    `Tensor(array)` wraps an array without copying it; `tg.tensor(x)` copies. `t[i] = v` and `t += v` rebind `t` to a
+    new value: graphs recorded before stay valid. A slice is a new value, not a view: `t[0][1] = v` leaves `t` as it
+    was; write `t[0, 1] = v`.
 
     >>> import tinygrad_nn as tg
     >>> t = tg.tensor([1.0, 2.0], requires_grad=True)
@@ -51,12 +51,12 @@ class Tensor:
     def __init__(self, array: Any, requires_grad: bool=False, name: str | None=None) -> None: ...
     @property
     def data(self) -> Any:
-        r"""The array itself, shape (...). Writing into it is not seen by any graph."""
+        r"""The array itself, shape (...). No graph records what is written into it."""
     @data.setter
     def data(self, array: Any) -> None: ...
     @property
     def grad(self) -> Tensor | None:
-        r"""The gradient that `backward` has added up, a Tensor of this shape, or None."""
+        r"""The gradient that `backward` has accumulated, a Tensor of the same shape, or None."""
     @grad.setter
     def grad(self, gradient: Tensor | None) -> None: ...
     def __dir__(self) -> list[str]: ...
@@ -83,34 +83,34 @@ class Tensor:
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None: ...
     def detach(self) -> Tensor:
-        r"""Return a tensor of the same values that records nothing; the array is shared."""
+        r"""Return a tensor with the same array that doesn't require grad: gradients stop there."""
     def retain_grad(self) -> None:
-        r"""Let `backward` fill this computed tensor's `.grad` too."""
+        r"""Let `backward` fill the `.grad` of this tensor too, although it is not a leaf."""
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Hook:
-        r"""Call `hook(gradient)` in each backward pass; what it returns, if anything, replaces it.
+        r"""Call `hook(gradient)` in every backward pass; if it returns a gradient, that replaces it.
 
-        Returns a handle whose `remove()` ends that.
+        Returns a handle; its `remove()` unregisters the hook.
         """
     def backward(self, gradient: Any=None, retain_graph: bool | None=None, create_graph: bool=False) -> None:
-        r"""Add the derivatives of this tensor to the `.grad` of every leaf that it came from.
+        r"""Add the derivatives of this tensor to the `.grad` of every leaf that it was computed from.
 
-        `gradient` is the cotangent to start from, of this tensor's shape, and 1 by default if that
-        has one entry. The graph is freed on the way unless `retain_graph` (default: `create_graph`);
-        with `create_graph` the gradients are themselves recorded. Raises GradientError if there is
-        nothing to differentiate or no cotangent, FreedGraphError on a freed graph.
+        `gradient` is the cotangent to start from, of this tensor's shape; the default, for a tensor of one entry, is 1.
+        The graph is freed on the way unless `retain_graph` is true (default: `create_graph`). With `create_graph` the
+        gradients are themselves recorded. Raises GradientError if nothing was recorded or no cotangent is given,
+        FreedGraphError if the graph was freed.
         """
     def item(self) -> Any:
         r"""Return the only entry as a Python number."""
     def tolist(self) -> Any:
         r"""Return the entries as nested lists of Python numbers."""
     def zero_grad(self) -> None:
-        r"""Forget the gradient."""
+        r"""Set `.grad` to None."""
     def _rebind(self, result: Tensor, advice: str='an assignment keeps both; write t = t + v') -> Tensor:
         r"""Rebind this handle to a new value of the same shape and dtype, and return the handle."""
     def _refuse_in_rule(self, what: str) -> None:
-        r"""Raise DetachedError if a rule that was written outside this package leaves the graph while it is recorded."""
+        r"""Raise DetachedError if a rule from outside this package, which is itself being recorded, leaves the graph."""
     def _refuse_loss(self, what: str) -> None:
-        r"""Raise DetachedError while a gradient can still be lost: until the graph has been freed."""
+        r"""Raise DetachedError if a gradient would be lost. After the graph has been freed, none can be."""
     def __array__(self, dtype: Any=None, copy: bool | None=None) -> Any: ...
     def __dlpack__(self, **options: Any) -> Any: ...
     def __dlpack_device__(self) -> Any: ...
@@ -124,7 +124,7 @@ class Tensor:
     def __reduce__(self) -> Any: ...
     def __format__(self, spec: str) -> str: ...
     def __repr__(self) -> str:
-        r"""Return code that makes this tensor again; long ones are shortened, and then show a shape."""
+        r"""Return code that creates this tensor again; long code is shortened, and shows the shape."""
     @property
     def T(self) -> Any:
         r"""The tensor with its axes reversed."""
@@ -1439,25 +1439,25 @@ class Tensor:
                [ 0.31666667,  0.58333333, -0.08333333]])
         """
 def _own(t: Tensor) -> Tensor:
-    r"""Return the Tensor whose slots are read and written: `t` itself, or its shadow for who is watched."""
+    r"""Return the Tensor whose slots are read and written: `t` itself, or its shadow if there is a watcher."""
 def _read(t: Tensor, what: str, convert: Callable[[Any], Any]=lambda array: array) -> Any:
-    r"""Return the array, whose value Python is about to read, or what it is converted to. A watcher can raise."""
+    r"""Return the array, which Python is about to read, converted by `convert`. A watcher may raise instead."""
 def make(data: Any, node: Node | None) -> Tensor:
-    r"""Return a Tensor around what an operation computed: an array or a NumPy scalar."""
+    r"""Return a Tensor with the result of an operation: an array or a NumPy scalar, and its node."""
 def node_of(t: Tensor) -> Any:
-    r"""Return the node that recorded a tensor, None where nothing is recorded."""
+    r"""Return the node that recorded a tensor, or None."""
 def alias(t: Tensor) -> Tensor:
-    r"""Return another handle of the same value, recorded by the same node."""
+    r"""Return another handle on the same value and node."""
 def replace_values(pairs: Sequence[tuple[Tensor, Any]]) -> None:
     r"""Rebind each leaf to another array of its shape and dtype, as an optimiser's step does.
 
-    Raises ValueError for another shape, DtypeError for another dtype, TypeError for no array; no leaf changes then.
+    Raises ValueError for another shape, DtypeError for another dtype, TypeError for a non-array; then no leaf changes.
     """
 def convert(t: Tensor, dtype: Any) -> None:
-    r"""Rebind a leaf to its values in another dtype, without its gradient. Raises GradientError for no leaf."""
+    r"""Rebind a leaf to its values in another dtype and drop its gradient. Raises GradientError if it is not a leaf."""
 def _check_like(what: str, x: Any, t: Tensor, advice: str='') -> None:
-    r"""Raise ValueError for another shape than the tensor's, DtypeError for another dtype."""
+    r"""Raise ValueError if the shape is not the tensor's, DtypeError if the dtype is not."""
 def root_of(output: Tensor) -> Node:
-    r"""Return the node to start from. Raises GradientError for a tensor that records nothing."""
+    r"""Return the node that a backward pass starts from. Raises GradientError if nothing was recorded."""
 def seed_of(output: Tensor, gradient: Any, create_graph: bool) -> Any:
-    r"""Return the cotangent to start from, in the output's shape and dtype: 1 by default."""
+    r"""Return the cotangent that a backward pass starts from, in the output's shape and dtype: 1 by default."""

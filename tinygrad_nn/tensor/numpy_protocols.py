@@ -1,8 +1,8 @@
 """How NumPy's own calls reach the operations: `np.exp(t)`, `np.sum(t, axis=0)`, `np.add.reduce(t)`, ...
 
-NumPy hands every call on a Tensor to the two protocols below. An operation is found under the NumPy
-function that it was declared with; arguments are matched by NumPy's signature, so that they mean what
-they mean there. What is not recorded raises and names the nearest that is.
+NumPy passes every call on a Tensor to the two protocols below. An operation is found by the NumPy function that it was
+declared with. Arguments are matched by NumPy's signature, so that they mean the same as in NumPy. A function that is
+not recorded raises TypeError, which names the nearest one that is.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ WITHOUT_DERIVATIVE: frozenset[Any] = frozenset({
 
 
 def array_function(self: Tensor, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-    """Return the recorded operation's result; of what has no derivative, NumPy's own on the arrays."""
+    """Return the recorded operation's result, or NumPy's own, on the arrays, if there is no derivative."""
     if function in WITHOUT_DERIVATIVE:
         plain = map_leaves(lambda x: x.data if isinstance(x, Tensor) else x, [list(args), kwargs])
         return function(*plain[0], **plain[1])
     if (call := NUMPY_FUNCTIONS.get(function)) is None:
         raise TypeError(errors.unknown_numpy(f"{function.__module__}.{function.__name__}", NUMPY_FUNCTIONS.values()))
-    inputs = getattr(call, "inputs", None)  # what creates or assigns takes NumPy's arguments as they are
+    inputs = getattr(call, "inputs", None)  # functions that create or assign take NumPy's arguments as they are
     if inputs is not None and (len(args) > inputs or not kwargs.keys() <= _signature(call).parameters.keys()):
         args, kwargs = _matched(function, call, args, kwargs)
     out = kwargs.pop("out", None) if inputs is not None else None
@@ -46,12 +46,12 @@ def array_function(self: Tensor, function: Any, types: Any, args: Any, kwargs: A
 def _signature(function: Any) -> inspect.Signature:
     try:
         return inspect.signature(function)
-    except ValueError:  # a function of NumPy's in C, before 2.4
+    except ValueError:  # a NumPy function written in C, before 2.4
         return inspect.signature(lambda *args, out=None, **kwargs: None)
 
 
 def _matched(function: Any, call: Any, args: Any, kwargs: Any) -> tuple[list[Any], dict[str, Any]]:
-    """Return NumPy's arguments as the operation takes them: by NumPy's names, and without mere defaults."""
+    """Return NumPy's arguments as the operation takes them: by NumPy's names, and without those that are defaults."""
     theirs, ours = _signature(function), list(_signature(call).parameters)
     try:
         bound = theirs.bind(*args, **kwargs)
@@ -82,7 +82,7 @@ def _option(name: str, options: Iterable[str]) -> str:
 
 
 def _is_default(value: Any, default: Any, name: str) -> bool:
-    """Return whether an option asks for nothing: NumPy's default, or C order of a result that is C anyway."""
+    """Return whether an option changes nothing: NumPy's default, or C order for a result in C order."""
     in_c_order = name == "order" and value in "CK"
     return in_c_order or value is default or (isinstance(value, (str, int)) and value == default)
 
@@ -115,7 +115,7 @@ def array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options: 
 
 
 def _by_method(ufunc: Any, call: Any, method: str, inputs: Any, options: dict[str, Any]) -> Any:
-    """Return the result of a ufunc's method, as `np.add.reduce`: an operation's of its own, or composed of calls."""
+    """Return the result of a ufunc's method, such as `np.add.reduce`, by its own operation or composed of calls."""
     if ufunc in _LOGICAL:
         inputs = (np.not_equal(inputs[0], 0), *inputs[1:])
     declared = NUMPY_FUNCTIONS.get(getattr(ufunc, method))
@@ -129,7 +129,7 @@ def _by_method(ufunc: Any, call: Any, method: str, inputs: Any, options: dict[st
 
 
 SCIPY_FUNCTIONS: dict[str, Any] = {}
-UFUNC_METHODS: dict[str, Any] = {}  # by name: how a ufunc's method is composed of calls
+UFUNC_METHODS: dict[str, Any] = {}  # by name: the function that composes a ufunc's method of calls
 _HARMLESS = {("casting", "same_kind"), ("order", "K"), ("subok", True)}
 _LOGICAL = (np.logical_and, np.logical_or, np.logical_xor)
 
@@ -153,7 +153,7 @@ def _inside(ufunc: Any, call: Any, inputs: Any, where: Any, out: Any) -> tuple[A
 
 
 def _written(result: Any, out: Any, where: Any) -> Any:
-    """Return `out` with the result in it where asked for: a Tensor by assignment, an array if no gradient is lost."""
+    """Return the result, written into `out` if given: a Tensor is rebound, an array filled if no gradient is lost."""
     if out is None:
         return result
     if isinstance(out, tuple):
