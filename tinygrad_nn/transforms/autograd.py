@@ -1,4 +1,4 @@
-"""Gradients as values: `tg.autograd.grad`, in PyTorch's words."""
+"""Gradients as values: `tg.autograd.grad`, as in PyTorch."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def grad(
     outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
     allow_unused: bool = False,
 ) -> tuple[Any, ...]:  # fmt: skip
-    """Return the derivatives of the outputs' sum with respect to each input, which may be any tensor.
+    """Return the derivatives of the sum of the outputs with respect to each input, which need not be a leaf.
 
-    `outputs` and `inputs` are Tensors or sequences of them, `grad_outputs` the outputs' cotangents,
-    1 by default for outputs of one entry. No `.grad` is touched. Raises DisconnectedError for an
-    input that the outputs do not depend on, unless `allow_unused`, which gives None for it.
+    `outputs` and `inputs` are Tensors or sequences of Tensors. `grad_outputs` are the cotangents of the outputs; the
+    default, for outputs of one entry, is 1. No `.grad` changes. Raises DisconnectedError for an input that no output
+    depends on; with `allow_unused` its derivative is None instead.
 
     >>> import tinygrad_nn as tg
     >>> x = tg.tensor(3.0, requires_grad=True)
@@ -45,7 +45,7 @@ def grad(
                 "to get None for it, or look for a detach(), no_grad() or .data on the way"
             )
         if node in nodes[:index] and g is not None:
-            g = g.astype(g.dtype)  # an input listed twice: each gradient has memory of its own
+            g = g.astype(g.dtype)  # an input listed twice: each gradient gets its own memory
         results.append(g if create_graph or g is None else make(g, None))
     return tuple(results)
 

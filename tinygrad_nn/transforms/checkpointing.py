@@ -21,15 +21,14 @@ from .purity import generator_states, restoring
 
 
 def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function with the same values and derivatives, whose intermediate arrays are not kept.
+    """Return a function with the same values and derivatives that does not keep its intermediate arrays.
 
-    The backward pass calls it again: that costs one more forward pass, and a chain of n such parts keeps their inputs
-    and one part's intermediates, instead of all. It must compute the same again: its modules, `np.random` and the
-    generators that it is given or that its code names draw the same random numbers, but it may draw no others, change
-    no tensor, and read nothing that changes before the backward pass.
-    Arguments and results may be nested; tensors that it captures, such as parameters, get their gradients too. Raises
-    GradientError if the second call reads other tensors or returns other values. Compiled functions keep
-    such parts whole.
+    The backward pass calls `function` again, which costs one more forward pass. A chain of n such parts keeps the
+    inputs of all, but the intermediates of only one at a time. The second call must compute the same. Its modules,
+    `np.random`, and generators that it is given or that its code names draw the same random numbers again; it may draw
+    no others, change no tensor, and read nothing that changes before the backward pass. Arguments and results may be
+    nested. Captured tensors, such as parameters, get gradients too. Raises GradientError if the second call reads other
+    tensors or returns other values. Under `tg.compile` the intermediates are kept.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -44,7 +43,7 @@ def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
         if not recording.get() or watcher() is not None:
             return function(*args, **kwargs)
         states = generator_states(function, args, kwargs)
-        # Handles of its own keep these values when the caller's are rebound.
+        # Other handles, which keep these values when the caller rebinds the tensors.
         args, kwargs = map_leaves(lambda x: alias(x) if isinstance(x, Tensor) else x, (args, kwargs))
         result, values, outputs, inputs = _run(function, args, kwargs)
         if not outputs:
@@ -61,9 +60,9 @@ def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _run(function: Any, args: Any, kwargs: Any) -> tuple[Any, list[Any], list[int], tuple[Node, ...]]:
-    """Return the result, its leaves, the indices of those that this run recorded, and the older nodes that it read."""
+    """Return the result, its leaves, the indices of leaves that this run recorded, and the older nodes that it read."""
     first = next_number()
-    with enable_grad(), setting(inside_rule, False):  # the part is no rule: it may read a Tensor's array
+    with enable_grad(), setting(inside_rule, False):  # the part is not a rule: it may read a Tensor's array
         result = function(*args, **kwargs)
     values = list(leaves(result))
     nodes: list[Any] = [node_of(x) if isinstance(x, Tensor) else None for x in values]
@@ -73,7 +72,7 @@ def _run(function: Any, args: Any, kwargs: Any) -> tuple[Any, list[Any], list[in
 
 
 def _pulled(g: Whole, index_of_input: int, inputs: tuple[Node, ...], part: _Part) -> Any:
-    """Return the cotangent of one input; those of one backward pass share what the first of them computes."""
+    """Return the cotangent of one input; the first call in a backward pass computes the cotangents of all inputs."""
     g.common = g.common or part.cotangents(g, inputs)
     return g.common.pop(inputs[index_of_input])
 
@@ -82,7 +81,7 @@ class _Part:
     """The operation that a checkpointed part is recorded as: its rules run the part again and pull back through it."""
 
     name, masks, pointwise, linear, multiple_outputs, tangent_rules = "checkpoint", True, False, False, True, ()
-    arguments, slots, variadic, defaults = ("inputs",), ("inputs", "part"), True, ()  # the nodes that it has read
+    arguments, slots, variadic, defaults = ("inputs",), ("inputs", "part"), True, ()  # inputs: nodes that it read
     rules = RuleForEach(_pulled, slots)
 
     def __init__(self, function: Any, args: Any, kwargs: Any, outputs: Any, states: Any, arrays: Any) -> None:
@@ -102,19 +101,19 @@ class _Part:
         if not same or not all(map(_agree, [_some(y.data) for y in outputs], self.entries)):
             raise errors.GradientError(
                 "a checkpointed function read other tensors, or returned other values, when it was called again for "
-                "the backward pass; let it depend on its arguments and on tensors that stay as they are alone, and "
-                "draw random numbers in modules or from NumPy's generators that it is given or that its code names"
+                "the backward pass; let it depend only on its arguments and on tensors that don't change, and draw "
+                "random numbers only in modules or from NumPy's generators that it is given or that its code names"
             )
-        # Nodes before `since` are the caller's: their cotangents are returned, and the caller's pass goes on from them.
+        # Nodes before `since` are the caller's: their cotangents are returned, and the caller's pass continues there.
         return pulled(outputs, g, set(inputs), create_graph, create_graph, since)
 
 
 def _some(y: Any) -> Any:
-    """Return some 64 entries of an array, by which a call that computes something else is told."""
+    """Return about 64 entries of an array, by which a call that computes something else is recognised."""
     return y.flat[:: y.size // 64 + 1]
 
 
 def _agree(new: Any, old: Any) -> bool:
-    """Return whether the entries are equal but for rounding, which depends on the number of BLAS's threads."""
+    """Return whether the entries are equal up to rounding, which depends on the number of BLAS threads."""
     tolerance = np.sqrt(np.finfo(old.dtype).eps)
     return np.allclose(new, old, tolerance, tolerance * np.fmax.reduce(abs(old), initial=0), equal_nan=True)

@@ -1,11 +1,11 @@
-"""Functions of functions, in JAX's words: grad, vjp, jvp, jacobian, hessian, hvp, and checkpoint.
+"""Functions of functions, as in JAX: grad, value_and_grad, vjp, jvp, jacobian, hessian and hvp.
 
-Arguments may be numbers, arrays, Tensors, Modules (of which the parameters are differentiated by), or nested lists,
-tuples and dicts of them; derivatives have the same nesting, that of a Module being a dict by name, and are zeros where
-nothing depends on the argument. Transforms nest to any order. Arguments that require grad stay connected: derivatives
-by them are themselves recorded, except under `tg.no_grad()`. The function is taken for one of values: what its modules
-change in a forward pass, running statistics and random generators, is put back, so each evaluation draws the same; a
-step that trains calls `backward()`.
+Arguments may be numbers, arrays, Tensors, Modules, or nested lists, tuples and dicts of these. Derivatives have the
+same nesting; for a Module, they are a dict of the derivatives with respect to its parameters, by name. Where nothing
+depends on an argument, its derivative is zeros. Transforms nest to any order. Arguments that require grad stay
+connected: derivatives with respect to them are recorded, except under `tg.no_grad()`. Running statistics and random
+generators of modules, which a forward pass changes, are put back, so each evaluation draws the same. To train, call
+`backward()`.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from .linearization import Run
 
 
 def grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Any:
-    """Return the function that computes the derivative of `function`, whose result is one number.
+    """Return a function that computes the gradient of `function`, whose result is one number.
 
-    With several `argnums` the derivative is a tuple. With `has_aux` the function returns
-    `(value, aux)` and the gradient function `(gradient, aux)`.
+    `argnums` is the position of the argument to differentiate with respect to; for a sequence of positions the gradient
+    is a tuple. With `has_aux`, `function` returns `(value, aux)`, and the result is `(gradient, aux)`.
 
     >>> import tinygrad_nn as tg
     >>> float(tg.grad(tg.grad(lambda x: x**3))(2.0))
@@ -42,7 +42,7 @@ def grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux
 def value_and_grad(
     function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
 ) -> Callable[..., tuple[Any, Any]]:
-    """Return the function that computes `(value, gradient)`; see `tg.grad`.
+    """Return a function that computes `(value, gradient)`, with `has_aux` `((value, aux), gradient)`; see `tg.grad`.
 
     >>> import tinygrad_nn as tg
     >>> value, slope = tg.value_and_grad(lambda x: x**3)(2.0)
@@ -61,9 +61,9 @@ def value_and_grad(
 
 
 def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
-    """Return the function's value, and the map from a cotangent of it to those of all primals, a tuple.
+    """Return the function's value, and a function that maps its cotangent to a tuple of the primals' cotangents.
 
-    The map may be called again. With `has_aux` the function returns `(value, aux)`, and `aux` is the third result.
+    The latter may be called repeatedly. With `has_aux`, `function` returns `(value, aux)`; `aux` is the third result.
 
     >>> import tinygrad_nn as tg
     >>> value, pull = tg.vjp(lambda x, y: x * y, 3.0, 4.0)
@@ -82,8 +82,8 @@ def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> A
 def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False) -> Any:
     """Return the function's value at the primals, and its derivative along the tangents: forward mode.
 
-    `primals` and `tangents` are sequences with an entry per argument, of the same nesting. With
-    `has_aux` the function returns `(value, aux)`, and `aux` is the third result.
+    `primals` and `tangents` are tuples or lists with one entry per argument, and nested alike. With `has_aux`,
+    `function` returns `(value, aux)`, and `aux` is the third result.
 
     >>> import tinygrad_nn as tg
     >>> value, slope = tg.jvp(lambda x: x**3, (2.0,), (1.0,))
@@ -98,10 +98,10 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
 
 
 def jacobian(function: Callable[..., Any], argnums: int | Sequence[int] = 0, mode: str | None = None) -> Any:
-    """Return the function that computes all derivatives. Shapes: output (m...), input (n...) -> (m..., n...).
+    """Return a function that computes all first derivatives. Shapes: output (m...), input (n...) -> (m..., n...).
 
-    `mode` is "forward", a pass per entry of the input, or "reverse", a pass per entry of the output;
-    by default the one with fewer passes. A nested output gives its nesting, with that of the inputs inside.
+    `mode` is "forward", with a pass per entry of the input, or "reverse", with a pass per entry of the output; the
+    default has fewer passes. If the output is nested, so is the result, with the nesting of the inputs inside.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -122,9 +122,9 @@ def jacobian(function: Callable[..., Any], argnums: int | Sequence[int] = 0, mod
 
 
 def hessian(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Any:
-    """Return the function that computes all second derivatives of a scalar. Shapes: (n...) -> (n..., n...).
+    """Return a function that computes all second derivatives of a scalar function. Shapes: (n...) -> (n..., n...).
 
-    For nested inputs the result has their nesting twice: the first for the rows, the second inside.
+    For nested inputs the result has their nesting twice: the outer for the rows, the inner for the columns.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -136,9 +136,9 @@ def hessian(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> A
 
 
 def hvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, ...]:
-    """Return the Hessian of a scalar function times the tangents, an entry per primal, without the Hessian.
+    """Return the Hessian of a scalar function times the tangents, one entry per primal, without computing the Hessian.
 
-    Forward mode over reverse mode: about the cost of four gradients.
+    This is forward mode over reverse mode, and costs about four gradients.
 
     >>> import tinygrad_nn as tg
     >>> x, direction = tg.tensor([1.0, 2.0]), tg.tensor([1.0, 1.0])

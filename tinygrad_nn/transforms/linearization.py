@@ -1,4 +1,4 @@
-"""One run of a function, and the derivatives of its results: what every transform asks for."""
+"""One run of a function, and the derivatives of its results: the basis of every transform."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .purity import restoring
 
 
 class Scope:
-    """Entered while a run computes; its variables' nodes keep it as `saved`. Left, none differentiates by these."""
+    """`saved` of a run's variables, entered while it computes. Outside, nobody differentiates with respect to them."""
 
     _entered = 0
 
@@ -34,12 +34,12 @@ class Scope:
 
 
 class Run:
-    """One run of a function on variables of its own, and the derivatives of its results.
+    """One run of a function on its own variables, and the derivatives of its results.
 
-    `variables` are the tensors to differentiate by, in one list, `results` those that the function returned.
-    The run is `connected` if the results also depend on tensors that require grad and are not its own: the caller's,
-    or an outer transform's. Then its graph is not freed, and derivatives are themselves recorded, so that the
-    caller can differentiate through them.
+    `variables` lists the tensors to differentiate with respect to, `results` those that the function returned. The run
+    is `connected` if the results also depend on tensors that require grad and are not its own: the caller's, or an
+    outer transform's. Then its graph is not freed, and derivatives are themselves recorded, so that the caller can
+    differentiate through them.
     """
 
     def __init__(self, function: Any, args: Any, kwargs: Any, argnums: int | Sequence[int], has_aux: bool) -> None:
@@ -65,28 +65,28 @@ class Run:
         self.connected: bool = any(not isinstance(saved, Scope) or saved._entered for saved in others)
 
     def records(self, given: Sequence[Any] = ()) -> bool:
-        """Return whether derivatives along the given directions are to be recorded."""
+        """Return whether derivatives along the given directions must be recorded."""
         connected = self.connected or any(isinstance(t, Tensor) and t.requires_grad for t in given)
         return connected and bool(recording.get())
 
     def detached(self, tree: Any) -> Any:
-        """Return results without the graph of this run, which the caller gets only of a connected run."""
+        """Return results without this run's graph, unless the run is connected: then the caller needs the graph."""
         return tree if self.records() else map_leaves(lambda x: x.detach() if isinstance(x, Tensor) else x, tree)
 
     def by_argument(self, values: Sequence[Any]) -> Any:
-        """Return a value per variable in the nesting of the arguments: one tree, or a tuple of trees."""
+        """Return `values`, one per variable, in the nesting of the arguments: one tree, or a tuple of trees."""
         trees = filled(self.inputs, iter(values))
         return trees if isinstance(self.argnums, Sequence) else trees[0]
 
     def pull(self, cotangents: Sequence[Any], retain_graph: bool = True) -> list[Tensor]:
-        """Return the cotangent of each variable, given one per result (None: 1)."""
+        """Return the cotangent of each variable, given one cotangent per result; None means 1."""
         recorded = self.records(cotangents)
         with self._scope:
             found = pulled(self.results, cotangents, self._own, retain_graph, recorded)
         return [_as_tensor(found.get(node_of(x)), x) for x in self.variables]
 
     def push(self, tangents: Iterable[Any]) -> list[Tensor]:
-        """Return the tangent of each result, given one per variable. Raises ValueError where one doesn't fit."""
+        """Return the tangent of each result, given one tangent per variable. Raises ValueError if one doesn't fit."""
         pairs = zip(tangents, self.variables, strict=True)
         tangents = [fitting(as_tensor(t), x, make, "tangent", "its primal") for t, x in pairs]
         recorded = self.records(tangents)
@@ -96,7 +96,7 @@ class Run:
         return [_as_tensor(found.get(node_of(y)), y) for y in self.results]
 
     def jacobians(self, forward: bool) -> list[list[Tensor]]:
-        """Return each result's derivatives by each variable: a pass per entry of the variables, or of the results."""
+        """Return each result's derivative for each variable, with a pass per entry of the variables or the results."""
         starts = self.variables if forward else self.results
         evaluated = self.push if forward else self.pull
         passes = [[evaluated(_basis(starts, n, i)) for i in range(t.size)] for n, t in enumerate(starts)]
@@ -110,7 +110,7 @@ class Run:
 
 
 def pulled(outputs: Any, gradients: Any, targets: Any, retain_graph: bool, create_graph: bool, since: int = 0) -> Any:
-    """Return the cotangents of nodes, given those of outputs: added up where two have one node, 1 where None."""
+    """Return the targets' cotangents, given the outputs': None means 1; those of outputs with one node are added."""
     seeds: dict[Any, Any] = {}
     for output, gradient in zip(outputs, gradients, strict=True):
         node, seed = node_of(output), seed_of(output, gradient, create_graph)
@@ -120,21 +120,21 @@ def pulled(outputs: Any, gradients: Any, targets: Any, retain_graph: bool, creat
 
 
 def _positions(argnums: int | Sequence[int], count: int) -> list[int]:
-    """Return where among `count` arguments those stand that are differentiated by. Raises TypeError or ValueError."""
+    """Return the positions of the variables among `count` arguments. Raises TypeError or ValueError."""
     given = tuple(argnums) if isinstance(argnums, Sequence) else (argnums,)
     if not all(isinstance(n, (int, np.integer)) for n in given):
         raise TypeError(
-            "argnums says by which positional arguments to differentiate: a whole number or a sequence of them, "
-            f"not {argnums!r}; of arguments that are passed by name, make one dict, which is a single argument"
+            "argnums are positions of arguments to differentiate with respect to: a whole number or a sequence, "
+            f"not {argnums!r}; make one dict of arguments that are passed by name: it is a single argument"
         )
     numbers = [n + count if n < 0 else n for n in given]
     if len(set(numbers)) != len(numbers) or any(not 0 <= n < count for n in numbers):
-        raise ValueError(f"argnums {argnums} must each name another of the {count} positional arguments")
+        raise ValueError(f"argnums {argnums} must name different arguments among the {count} positional ones")
     return numbers
 
 
 def _as_tensor(derivative: Any, like: Tensor) -> Tensor:
-    """Return a derivative as a Tensor: zeros where nothing is connected."""
+    """Return a derivative as a Tensor: zeros for None, where nothing is connected."""
     return as_tensor(np.zeros(like.shape, like.dtype) if derivative is None else derivative)
 
 
@@ -146,7 +146,7 @@ def _basis(tensors: list[Tensor], index: int, entry: int) -> list[Tensor]:
 
 
 def _variable(x: Any, scope: Scope) -> Tensor:
-    """Return the tensor that the function gets for an argument, with a node of its own: one argument, one variable."""
+    """Return the tensor that the function gets for an argument, with its own node even if it is passed twice."""
     t = as_tensor(x)
     if t.requires_grad and recording.get():
         return positive(t)

@@ -1,4 +1,4 @@
-"""Evaluations that leave modules as they were: what a forward pass moves is put back."""
+"""Evaluations that leave modules as they were: what a forward pass changes is put back."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ..tensor.handle import replace_values
 
 @contextmanager
 def restoring(function: Any, *given: Any, states: Sequence[tuple[Any, Any]] = ()) -> Iterator[None]:
-    """Let the body evaluate the function of what is given, then put back buffers' values and generators' states.
+    """Let the body call the function with what is given, then put back buffers' values and generators' states.
 
-    That holds for the modules among the arguments, for the function's own, where it is a module, a method of one, or a
-    `functools.partial` with one, and for those that its code names, in closures and as globals. What called functions
-    name is not looked for, and attributes other than Tensors and generators are not put back. The generators that
-    `states` are of begin the body with those, and are put back, too.
+    The modules are those among the arguments, the function itself if it is a module, a method of one or a
+    `functools.partial` with one, and those that its code names, in closures and as globals. Modules that only called
+    functions name are not found, and attributes other than Tensors and generators are not put back. `states` are pairs
+    of a generator and its state at the beginning of the body; these generators are put back, too.
     """
     modules = list(filter(is_module, (*entries(given), *_named(function))))
     buffers = [(t, t.data) for module in modules for t in module.buffers()]
@@ -39,7 +39,7 @@ def restoring(function: Any, *given: Any, states: Sequence[tuple[Any, Any]] = ()
 
 
 def generator_states(function: Any, *given: Any) -> list[tuple[Any, Any]]:
-    """Return the generators of modules, of `np.random`, given, and named by the code; with their states."""
+    """Return the generators of `np.random`, of modules, given, and named by the code, each with its state."""
     kinds: Any = (np.random.Generator, np.random.RandomState)
     found = [np.random.mtrand._rand, *entries((given, tuple(_named(function))))]
     bare = [x._bit_generator for x in found if isinstance(x, kinds)]
@@ -51,7 +51,7 @@ def _generators(modules: Iterable[Any]) -> Iterator[Any]:
 
 
 def _named(function: Any) -> Iterator[Any]:
-    """Yield a function, what it is bound to, and what its code names."""
+    """Yield a function, the object that it is bound to, and the objects that its code names."""
     while isinstance(function, functools.partial):
         yield from (*function.args, *function.keywords.values())
         function = function.func
@@ -60,5 +60,5 @@ def _named(function: Any) -> Iterator[Any]:
     if code is not None:
         yield from map(function.__globals__.get, code.co_names)
         for cell in function.__closure__ or ():
-            with suppress(ValueError):  # of a name that is not set yet
+            with suppress(ValueError):  # the name is not set yet
                 yield cell.cell_contents
