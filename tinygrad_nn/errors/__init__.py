@@ -1,6 +1,6 @@
-"""Every exception of the package, and the wordings that several rooms share.
+"""Every exception of the package, and the messages that several rooms share.
 
-Any other wording stands where it is raised, or in its room's `refusals`.
+Any other message stands where it is raised, or in its room's `refusals`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from .unsupported import NOT_RECORDED, table
 
 
 class GradientError(RuntimeError):
-    """A derivative was asked for that can't be computed."""
+    """A requested derivative can't be computed."""
 
 
 class FreedGraphError(GradientError):
-    """A graph was differentiated that an earlier backward pass has freed."""
+    """The graph to differentiate was freed by an earlier backward pass."""
 
 
 class DisconnectedError(GradientError):
@@ -43,7 +43,7 @@ class InplaceError(RuntimeError):
 
 
 class DtypeError(TypeError):
-    """A dtype that can't hold what was asked of it."""
+    """A dtype that can't represent what was asked for."""
 
 
 class BackpropError(AssertionError):
@@ -51,7 +51,7 @@ class BackpropError(AssertionError):
 
 
 class GradientCheckError(AssertionError):
-    """A function's derivative is not what differences of its values say."""
+    """A function's derivative disagrees with differences of its values."""
 
 
 class ArchitectureError(ValueError):
@@ -71,12 +71,12 @@ class FileError(ValueError):
 
 
 class DivergedError(ArithmeticError):
-    """Training reached a cost that is not finite; `origin` is what `tg.why_nan` says of it, or None."""
+    """Training reached a cost that is not finite; `origin` is what `tg.why_nan` found, or None."""
 
     origin: Any = None
 
 
-FREED = "this graph was freed by an earlier backward pass; pass retain_graph=True to that, or compute the output anew"
+FREED = "this graph was freed by an earlier backward pass; pass retain_graph=True there, or compute the output again"
 
 
 def records_nothing(what: str) -> str:
@@ -133,7 +133,7 @@ PUBLIC = table("""
 
 
 def public(name: str, x: Any) -> str:
-    """Return the name that users know an operation by; of a result, or an input, all axes but two are spatial."""
+    """Return the name by which users know an operation; all axes of the input or result `x` but two are spatial."""
     return PUBLIC.get(name, name).format(max(1, len(getattr(x, "shape", ())) - 2))
 
 
@@ -173,7 +173,7 @@ _IN_OPERATION = "in tinygrad_nn operation"
 
 
 def failed(error: Exception, name: str, inputs: Iterable[Any]) -> None:
-    """Add to an error what was computed with what, and the remedy; of nested operations the outermost counts."""
+    """Add a note to an error: the operation, its inputs and the remedy; of nested operations, the outermost counts."""
     met, known = ", ".join(map(_described, inputs)), public(name, next(iter(inputs), None))
     advice = "" if type(error).__module__ == __name__ else f"; {remedy(error, name)}"
     notes = [note for note in getattr(error, "__notes__", ()) if not note.startswith(_IN_OPERATION)]

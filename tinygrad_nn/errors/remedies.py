@@ -9,20 +9,20 @@ from contextlib import contextmanager
 import numpy as np
 
 _REMEDIES = {
-    r"core dimension": "the first one's last axis must be as long as the second one's last but one: transpose one, .mT",
+    r"core dimension": "the last axis of the first must be as long as the second's last but one: transpose one, .mT",
     r"array dimensions .*must match|needs tensors of one shape": (
-        "arrays that are joined agree in all axes but the one that they are joined along"
+        "joined arrays must have the same length along every axis but the one they are joined along"
     ),
     r"broadcast|not aligned": "shapes are aligned from the right: insert an axis, t[:, None], or reshape one of them",
     r"cannot reshape": "a reshape keeps the number of entries; write -1 for one length to have it worked out",
     r"axis \d+ names|repeated axis|names an axis twice|duplicate": "name each axis once",
-    r"zero-size array to reduction": "an extreme of nothing is not defined: pass initial=, or test t.size first",
+    r"zero-size array to reduction": "an empty array has no maximum or minimum: pass initial=, or test t.size first",
     r"[Ss]ingular matrix": (
         "the matrix has no inverse; use tg.linalg.pinv or tg.linalg.lstsq, or add a small multiple of tg.eye(n)"
     ),
     r"positive definite": "symmetrise with (A + A.mT) / 2, or add a small multiple of tg.eye(n)",
     r"did not converge|infs or NaNs": "find entries that are nan or inf with tg.isfinite(t)",
-    r"must be square": "the last two axes must be of one length",
+    r"must be square": "the last two axes must have the same length",
     r"a complex number|ComplexWarning": "complex numbers have no gradients here; use the real part, z.real",
     r"unexpected keyword argument '(dim|keepdim|input|other)'": "the names here are NumPy's: axis and keepdims",
     r"unexpected keyword|got an unexpected|got multiple values|"
@@ -64,7 +64,7 @@ def called(name: str) -> str:
 
 @contextmanager
 def noted(note: str) -> Iterator[None]:
-    """Give an error that NumPy or Python raises in the body a note: what is to be done about it."""
+    """Add a note, which says what to do, to an error that NumPy or Python raises in the body."""
     try:
         yield
     except (TypeError, ValueError, OverflowError) as error:
