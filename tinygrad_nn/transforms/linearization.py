@@ -124,8 +124,8 @@ def _positions(argnums: int | Sequence[int], count: int) -> list[int]:
     given = tuple(argnums) if isinstance(argnums, Sequence) else (argnums,)
     if not all(isinstance(n, (int, np.integer)) for n in given):
         raise TypeError(
-            "argnums are positions of arguments to differentiate with respect to: a whole number or a sequence, "
-            f"not {argnums!r}; make one dict of arguments that are passed by name: it is a single argument"
+            "argnums are positions of arguments to differentiate with respect to: a whole number or a sequence "
+            f"of them, not {argnums!r}; make one dict of arguments that are passed by name: it is a single argument"
         )
     numbers = [n + count if n < 0 else n for n in given]
     if len(set(numbers)) != len(numbers) or any(not 0 <= n < count for n in numbers):
