@@ -509,7 +509,7 @@ def test_what_of_scipy_is_not_recorded_says_why() -> None:
     t = leaf([0.25, 0.5])
     with pytest.raises(TypeError, match=r"scipy\.special\.jv is not recorded.*with respect to its order.*tg\.i0"):
         special.jv(0, t)
-    with pytest.raises(TypeError, match=r"scipy\.special\.gammainc is not recorded.*with respect to its first parameter"):
+    with pytest.raises(TypeError, match=r"scipy\.special\.gammainc is not recorded.*respect to its first parameter"):
         special.gammainc(1.0, t)
     with pytest.raises(TypeError, match=r"scipy\.special\.erfcx is not recorded.*tg\.erfc"):
         special.erfcx(t)
