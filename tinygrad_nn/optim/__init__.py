@@ -1,4 +1,4 @@
-"""Optimisers: each a pure update of arrays, and a class that applies it to parameters. Schedules, clipping."""
+"""Optimisers: each is a pure update of arrays and a class that applies it to parameters. Schedules, clipping."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Steps divided by the root of the squared gradients: of all of them, or of a running mean."""
+"""Steps divided by the root of squared gradients: of their sum (Adagrad), or of a running mean (RMSprop)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .optimizer import Array, Optimizer, Step
 
 
 def adagrad_init(w: Array, initial_accumulator_value: float) -> dict[str, Any]:
-    """Return no steps, and what the sum of squared gradients begins with."""
+    """Return 0 steps, and the initial sum of squared gradients."""
     return {"step": 0, "total": np.full_like(w, float(initial_accumulator_value))}
 
 
@@ -26,7 +26,7 @@ def adagrad(w: Array, g: Array, step: int, total: Array, *, lr: float, lr_decay:
 class Adagrad(Optimizer):
     """Adaptive gradient: w <- w - lr g / (sqrt(total) + eps), where total is the sum of all g squared so far.
 
-    lr is divided by 1 + step lr_decay, where the first step is 0; weight_decay w is first added to g.
+    lr is divided by 1 + step lr_decay, where the first step is 0; before that, weight_decay w is added to g.
     Source: Duchi et al., Adaptive subgradient methods (2011), figure 1, with the diagonal matrix.
 
     >>> import tinygrad_nn as tg
@@ -53,7 +53,7 @@ class Adagrad(Optimizer):
 
 
 def rmsprop_init(w: Array, momentum: float, centered: bool) -> dict[str, Any]:
-    """Return means and a velocity of zeros, those that are kept."""
+    """Return zeros for the means and the velocity that are used."""
     kept = {"v": True, "m": centered, "velocity": momentum}
     return {name: np.zeros_like(w) for name, wanted in kept.items() if wanted}
 
@@ -67,7 +67,7 @@ def rmsprop(
     square = state["v"]
     if centered:
         state["m"] = m = alpha * m + (1 - alpha) * g
-        square = np.maximum(square - m * m, 0)  # rounding can bring a variance below 0
+        square = np.maximum(square - m * m, 0)  # rounding can make a variance negative
     step = g / (np.sqrt(square) + eps)
     if momentum:
         state["velocity"] = step = momentum * velocity + step
@@ -77,10 +77,10 @@ def rmsprop(
 class RMSprop(Optimizer):
     """Root mean square propagation: w <- w - lr g / (sqrt(v) + eps), where v is a running mean of g squared.
 
-    If `centered`, the variance v - m squared stands for v, where m is a running mean of g. With momentum, lr
-    multiplies a velocity, momentum times the last one plus g / (sqrt(v) + eps). weight_decay w is first added to g.
-    Sources: Tieleman and Hinton, Neural networks for machine learning (2012), lecture 6.5; Graves, Generating
-    sequences with recurrent neural networks (2013), equations 38 to 41; eps stands where PyTorch has it.
+    If `centered`, v is replaced by the variance v - m squared, where m is a running mean of g. With momentum, lr
+    multiplies a velocity, which is momentum times the last one plus g / (sqrt(v) + eps). First, weight_decay w is added
+    to g. Sources: Tieleman and Hinton, Neural networks for machine learning (2012), lecture 6.5; Graves, Generating
+    sequences with recurrent neural networks (2013), equations 38 to 41; eps is where PyTorch has it.
 
     >>> import tinygrad_nn as tg
     >>> w = tg.tensor([1.0], requires_grad=True)

@@ -1,4 +1,4 @@
-"""Adam and its kin: steps of a size that does not depend on the gradient's scale."""
+"""Adam and its variants: steps whose size does not depend on the gradient's scale."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .optimizer import Array, Optimizer, Step, zeros
 
 
 def adam_init(w: Array, amsgrad: bool = False) -> dict[str, Any]:
-    """Return no steps, and means of zeros; for AMSGrad the largest mean too."""
+    """Return 0 steps, and zeros for the means; for AMSGrad also for the largest mean."""
     state: dict[str, Any] = zeros("m", "v", *["v_max"] * amsgrad, step=0)(w)
     return state
 
@@ -34,14 +34,14 @@ def adam(
     m = beta1 * m + (1 - beta1) * g
     v = beta2 * v + (1 - beta2) * (g * g)
     largest = {"v_max": np.maximum(v_max, v)} if amsgrad else {}
-    unbiased = (1 - beta2**step) ** 0.5  # times both sides of the fraction, which spares a pass over v
+    unbiased = (1 - beta2**step) ** 0.5  # multiplies both sides of the fraction, which saves a pass over v
     rate = lr * unbiased / (1 - beta1**step)
     value = w - rate * m / (np.sqrt(largest.get("v_max", v)) + eps * unbiased)
     return value, {"step": step, "m": m, "v": v} | largest
 
 
 class _Moments(Optimizer):
-    """What keeps running means of the gradient and of its size."""
+    """The base of optimisers with running means of the gradient and of its size."""
 
     betas: Any = Hyperparameter(below=1, count=2)
     eps: Any = Hyperparameter()
@@ -51,7 +51,7 @@ class _Moments(Optimizer):
 class Adam(_Moments):
     """Adaptive moments: m and v are running means of g and g squared; w <- w - lr m / (sqrt(v) + eps), bias-corrected.
 
-    `weight_decay` w is first added to g. With `amsgrad` the largest v so far stands for v.
+    First, `weight_decay` w is added to g. With `amsgrad`, the largest v so far is used instead of v.
     Sources: Kingma and Ba, Adam (2015), algorithm 1; Reddi et al., On the convergence of Adam and beyond (2018).
 
     >>> import tinygrad_nn as tg
@@ -77,12 +77,12 @@ def adamw(
     w: Array, g: Array, step: int, m: Array, v: Array, v_max: Array | float = 0.0, *,
     lr: float, betas: tuple[float, float], eps: float, weight_decay: float, amsgrad: bool = False,
 ) -> Step:  # fmt: skip
-    """Return w and its state, that of `adam_init` at first, after a step."""
+    """Return w and its state after a step; the first state is that of `adam_init`."""
     return adam((1 - lr * weight_decay) * w, g, step, m, v, v_max, lr=lr, betas=betas, eps=eps, amsgrad=amsgrad)
 
 
 class AdamW(Adam):
-    """Adam, but that weights decay on their own: w <- (1 - lr weight_decay) w comes before Adam's step.
+    """Adam with decoupled weight decay: w <- (1 - lr weight_decay) w comes before Adam's step.
 
     Source: Loshchilov and Hutter, Decoupled weight decay regularization (2019), algorithm 2.
 
@@ -114,9 +114,9 @@ def adamax(
 
 
 class Adamax(_Moments):
-    """Adam with u <- max(beta2 u, |g| + eps) in place of sqrt(v) + eps.
+    """Adam with u <- max(beta2 u, |g| + eps) instead of sqrt(v) + eps.
 
-    Source: Kingma and Ba, Adam (2015), algorithm 2; eps stands where PyTorch has it.
+    Source: Kingma and Ba, Adam (2015), algorithm 2; eps is where PyTorch has it.
 
     >>> import tinygrad_nn as tg
     >>> w = tg.tensor([1.0], requires_grad=True)
@@ -152,7 +152,7 @@ def nadam(
 
 
 class NAdam(_Moments):
-    """Adam that looks ahead as Nesterov's momentum does: by a mean of g and m, weighed by a momentum that grows.
+    """Adam with Nesterov's momentum: m is replaced by a mean of g and m, weighted by a growing momentum.
 
     The momentum is mu = beta1 (1 - 0.96**(step momentum_decay) / 2). Source: Dozat, Incorporating Nesterov
     momentum into Adam (2016), algorithm 2.

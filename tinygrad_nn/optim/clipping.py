@@ -1,4 +1,4 @@
-"""Gradients kept from being too large, between `backward` and `step`."""
+"""Clipping of large gradients, between `backward` and `step`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ..tensor.handle import Tensor, make
 def clip_grad_norm_(
     parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False
 ) -> Tensor:
-    """Return the norm of all gradients together, after they are scaled by min(1, max_norm / (norm + 1e-6)).
+    """Scale all gradients by min(1, max_norm / (norm + 1e-6)), and return their norm, taken together, before that.
 
-    `norm_type` is a number above 0, or inf. Raises ValueError for other bounds and norms, GradientError where
-    the norm is inf or nan and `error_if_nonfinite`. Source: Pascanu et al., On the difficulty of training
-    recurrent neural networks (2013), algorithm 1; the 1e-6 is PyTorch's.
+    `norm_type` is a number above 0, or inf. Raises ValueError for other bounds and norms, GradientError if
+    `error_if_nonfinite` and the norm is inf or nan. Source: Pascanu et al., On the difficulty of training recurrent
+    neural networks (2013), algorithm 1; the 1e-6 is PyTorch's.
 
     >>> import tinygrad_nn as tg
     >>> w = tg.tensor([3.0, 4.0], requires_grad=True)
@@ -42,7 +42,7 @@ def clip_grad_norm_(
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
-    """Bring every entry of the gradients between -clip_value and clip_value. Raises ValueError for other bounds.
+    """Clip every entry of the gradients to ±clip_value. Raises ValueError for an invalid bound.
 
     >>> import tinygrad_nn as tg
     >>> w = tg.tensor([3.0, 4.0], requires_grad=True)
@@ -63,7 +63,7 @@ def _norm(x: Any, order: float) -> Any:
 
 
 def _with_gradients(parameters: Any, name: str, bound: float) -> list[Any]:
-    """Return the parameters that have a gradient. Raises TypeError or ValueError for what can't be clipped."""
+    """Return the parameters that have a gradient. Raises TypeError or ValueError for invalid arguments."""
     if hasattr(parameters, "parameters"):
         raise TypeError("gradients are clipped of parameters, not of what holds them; write model.parameters()")
     if not (is_number(bound) and bound >= 0):

@@ -1,4 +1,4 @@
-"""Hyperparameters, and the groups of parameters that share them."""
+"""Hyperparameters, and groups of parameters that share them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ..tensor.handle import Tensor
 
 
 class Hyperparameter:
-    """A number, or several, that the user sets: at least 0 and below a bound, checked whenever it is set.
+    """A number, or several, set by the user: at least 0 and below a bound, checked whenever it is set.
 
-    Each group of parameters has its own. Read from an optimiser, it is what all groups agree on; set on an
-    optimiser, it is set in all of them. An optimiser's hyperparameters are part of its `state_dict()`.
+    Each group of parameters has its own value. Reading it from an optimiser gives the value that all groups share;
+    setting it on an optimiser sets it in all groups. Hyperparameters are part of the optimiser's `state_dict()`.
 
     >>> import tinygrad_nn as tg
     >>> class Plain(tg.optim.Optimizer):
@@ -54,7 +54,7 @@ class Hyperparameter:
         optimizer.defaults[self.name] = value
 
     def checked(self, value: Any) -> Any:
-        """Return the value in Python's floats. Raises TypeError or ValueError, saying what to write."""
+        """Return the value as Python floats. Raises TypeError or ValueError, which say what to write."""
         entries = value if isinstance(value, (list, tuple)) and self.count else (value,)
         are_numbers = len(entries) == (self.count or 1) and all(map(is_number, entries))
         if are_numbers and all(0 <= x < self.below for x in entries):
@@ -76,9 +76,9 @@ class Switch(Hyperparameter):
 
 
 class ParameterGroup(Mapping[str, Any]):
-    """Parameters, as `group["params"]`, with hyperparameters of their own, as `group["lr"]`; the latter can be set.
+    """Parameters, `group["params"]`, with their own hyperparameters, such as `group["lr"]`, which can be set.
 
-    `names` are the parameters' names, None where they were given without. `initial_lr` is what schedules start from.
+    `names` are the parameters' names, or None if they were given without. Schedules start from `initial_lr`.
 
     >>> import tinygrad_nn as tg
     >>> layers = [tg.nn.Linear(2, 3, seed=0), tg.nn.Linear(3, 1, seed=1)]
@@ -140,17 +140,17 @@ class ParameterGroup(Mapping[str, Any]):
 
 
 def listed(params: Any) -> list[Any]:
-    """Return parameters, or groups of them, as a list: what is one thing as a list of that."""
+    """Return parameters, or groups of them, as a list; a single one as a list with one entry."""
     one = isinstance(params, Tensor) or hasattr(params, "parameters") or not isinstance(params, Iterable)
     return [params] if one else list(params)
 
 
 def first_lr(group: ParameterGroup) -> float:
-    """Return the learning rate that a group had before any schedule."""
+    """Return the learning rate of a group before any schedule."""
     return float(group["lr"] if group.initial_lr is None else group.initial_lr)
 
 
 def tell(owner: Any, name: str) -> None:
-    """Tell the watcher that a number or the state is set."""
+    """Tell the watcher that a hyperparameter or the state is set."""
     if (watching := watcher()) is not None:
         watching.setting(owner, name)

@@ -16,10 +16,10 @@ from .optimizer import Optimizer
 
 
 class LRScheduler(Explained):
-    """Sets the learning rates of an optimiser's groups, once an epoch; a subclass supplies `multiplier`.
+    """Sets the learning rates of an optimiser's groups once per epoch; a subclass defines `multiplier`.
 
-    What a rate is above `eta_min` is multiplied from epoch to epoch by the quotient of the multipliers. So
-    several schedules of one optimiser multiply, and a rate that is set by hand goes on from there.
+    From epoch to epoch, the part of a rate above `eta_min` is multiplied by the quotient of the multipliers. So several
+    schedules of one optimiser multiply, and a rate that is set by hand is the basis of the next ones.
 
     >>> import tinygrad_nn as tg
     >>> class InverseLR(tg.optim.lr_scheduler.LRScheduler):
@@ -41,11 +41,11 @@ class LRScheduler(Explained):
         self._set(1.0, self.multiplier(0))
 
     def multiplier(self, epoch: int) -> float:
-        """Return what the initial learning rate, less `eta_min`, is multiplied by at an epoch, counted from 0."""
+        """Return the factor on the initial learning rate, minus `eta_min`, at an epoch, counted from 0."""
         return 1.0
 
     def step(self) -> None:
-        """Set the learning rates of the next epoch."""
+        """Set the learning rates for the next epoch."""
         self._set(self.multiplier(self.last_epoch), self.multiplier(self.last_epoch + 1))
         self.last_epoch += 1
 
@@ -59,7 +59,7 @@ class LRScheduler(Explained):
         return own | {"base_lrs": [first_lr(group) for group in self.optimizer.param_groups]}
 
     def load_state_dict(self, state_dict: Any) -> None:
-        """Take over what `state_dict` returned; the optimiser's own state holds the rates. Raises StateError."""
+        """Set the schedule from a `state_dict()`; the rates are in the optimiser's own state. Raises StateError."""
         own, saved = self.state_dict(), state_dict
         if not isinstance(saved, Mapping) or {*saved} != {*own} or not all(_alike(saved[k], own[k]) for k in own):
             raise StateError(f"the state of {type(self).__name__} must be like {own}, got {saved!r:.200}")
@@ -81,7 +81,7 @@ class LRScheduler(Explained):
     def _next(self, lr: float, initial: float, before: float, now: float) -> float:
         if now == before:
             return lr
-        if before == 0:  # from which no quotient leads on
+        if before == 0:  # there is no quotient
             return self.eta_min + (initial - self.eta_min) * now
         return self.eta_min + (lr - self.eta_min) * (now / before)
 
@@ -101,7 +101,7 @@ class StepLR(LRScheduler):
         super().__init__(optimizer)
 
     def multiplier(self, epoch: int) -> float:
-        """Return gamma to the number of steps so far."""
+        """Return gamma to the power of the steps so far."""
         return self.gamma ** (epoch // self.step_size)
 
 
@@ -121,7 +121,7 @@ class MultiStepLR(LRScheduler):
         super().__init__(optimizer)
 
     def multiplier(self, epoch: int) -> float:
-        """Return gamma to the number of milestones so far."""
+        """Return gamma to the power of the milestones so far."""
         return self.gamma ** bisect_right(self.milestones, epoch)
 
 
@@ -140,12 +140,12 @@ class ExponentialLR(LRScheduler):
         super().__init__(optimizer)
 
     def multiplier(self, epoch: int) -> float:
-        """Return gamma to the number of epochs."""
+        """Return gamma to the power of the epochs so far."""
         return self.gamma**epoch
 
 
 class LinearLR(LRScheduler):
-    """Multiplies the learning rate by a factor that goes from one to another in `total_iters` epochs: a warm-up.
+    """Multiplies the learning rate by a factor that goes linearly from start to end in `total_iters` epochs.
 
     Raises ValueError for a start factor outside (0, 1], or an end factor outside [0, 1].
 
@@ -167,13 +167,13 @@ class LinearLR(LRScheduler):
         super().__init__(optimizer)
 
     def multiplier(self, epoch: int) -> float:
-        """Return the factor on the line between the two."""
+        """Return the factor on the line from start to end."""
         share = min(epoch, self.total_iters) / self.total_iters
         return self.start_factor + (self.end_factor - self.start_factor) * share
 
 
 class CosineAnnealingLR(LRScheduler):
-    """Lets the learning rate fall to `eta_min` in `T_max` epochs, along half a cosine, and rise again.
+    """Lowers the learning rate to `eta_min` in `T_max` epochs, along half a cosine, and raises it again.
 
     Source: Loshchilov and Hutter, SGDR (2017), equation 5, without restarts.
 
@@ -190,15 +190,15 @@ class CosineAnnealingLR(LRScheduler):
         super().__init__(optimizer)
 
     def multiplier(self, epoch: int) -> float:
-        """Return the cosine, brought between 0 and 1."""
+        """Return the cosine, scaled to between 0 and 1."""
         return (1 + math.cos(math.pi * epoch / self.T_max)) / 2
 
 
 class CosineAnnealingWarmRestarts(LRScheduler):
-    """Lets the learning rate fall to `eta_min` along half a cosine, again and again.
+    """Lowers the learning rate to `eta_min` along half a cosine, again and again.
 
-    The first fall takes `T_0` epochs, each later one `T_mult` times as many as the one before. A rate that is set
-    by hand holds for one epoch. Source: Loshchilov and Hutter, SGDR (2017), equation 5.
+    The first cycle takes `T_0` epochs, each later one `T_mult` times as many as the one before. A rate that is set by
+    hand holds for one epoch. Source: Loshchilov and Hutter, SGDR (2017), equation 5.
 
     >>> import tinygrad_nn as tg
     >>> optimizer = tg.optim.SGD([tg.ones(2, requires_grad=True)], lr=0.5)
@@ -214,7 +214,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         super().__init__(optimizer)
 
     def multiplier(self, epoch: int) -> float:
-        """Return the cosine of this fall, brought between 0 and 1."""
+        """Return the cosine of this cycle, scaled to between 0 and 1."""
         length = self.T_0
         if self.T_mult == 1:
             epoch %= length
@@ -229,8 +229,8 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 class ReduceLROnPlateau(LRScheduler):
     """Multiplies the learning rate by `factor` when a metric has not improved for more than `patience` epochs.
 
-    It improves where it is less than the best so far (for the mode "max", more) by `threshold`: that part of the
-    best ("rel"), or that much ("abs"). After that, `cooldown` epochs don't count. A rate is never brought below
+    An improvement is a value below the best so far (with mode "max", above) by more than `threshold`: a fraction of the
+    best ("rel"), or an amount ("abs"). After a reduction, `cooldown` epochs don't count. A rate is never lowered below
     `min_lr`, nor changed by `eps` or less.
 
     >>> import tinygrad_nn as tg
@@ -262,7 +262,7 @@ class ReduceLROnPlateau(LRScheduler):
         super().__init__(optimizer)
 
     def step(self, metrics: Any) -> None:  # type: ignore[override]
-        """Take notice of the metric, a number or a Tensor of one, after an epoch."""
+        """Report the metric after an epoch: a number, or a Tensor with one entry."""
         metric = float(metrics)
         self.last_epoch: int = self.last_epoch + 1
         sign = 1 if self.mode == "min" else -1

@@ -1,4 +1,4 @@
-"""What every optimiser does: visit each parameter once, and rebind it to its updated value."""
+"""What all optimisers share: they visit each parameter once and rebind it to its new value."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Step = tuple[np.ndarray, dict[str, Any]]  # a parameter's array and its state
 
 
 def zeros(*names: str, **numbers: float) -> Any:
-    """Return an `init`: these numbers, and an array of zeros under each of the names."""
+    """Return an `init` with the given numbers, and an array of zeros under each of the names."""
 
     def init(w: Array) -> dict[str, Any]:
         """Return the state of a parameter before its first step."""
@@ -31,18 +31,18 @@ def zeros(*names: str, **numbers: float) -> Any:
 
 
 class Optimizer(Explained):
-    """The parameters, their state, and the step; a subclass supplies `update`, or `rule` and perhaps `init`.
+    """The parameters, their state, and the step; a subclass defines `update`, or `rule` and perhaps `init`.
 
-    `params` are tensors, pairs of a name and a tensor as from `named_parameters()`, or groups, as
-    `[{"params": weights, "lr": 0.1}, {"params": biases}]`, where a group has the optimiser's hyperparameters
-    but for those that it is given. Parameters listed twice are stepped once; one without a gradient is
-    skipped. New values are computed in fresh arrays, so graphs recorded before a step stay right.
+    `params` are tensors, pairs (name, tensor) as from `named_parameters()`, or groups, such as `[{"params": weights,
+    "lr": 0.1}, {"params": biases}]`; hyperparameters that a group doesn't set are the optimiser's. Parameters that are
+    listed twice are stepped once; parameters without a gradient are skipped. New values are computed in fresh arrays,
+    so graphs recorded before a step stay right.
 
-    `rule(w, g, **state, ...)` returns the parameter's array and its state after a step, `init(w, ...)` the state
-    before the first: pure functions of arrays, whose other parameters name the hyperparameters that they read. A
-    `weight_decay` that `rule` does not read is multiplied by w and added to g before.
-    `state_names` are the names in a parameter's state, `optional_state_names` those that it may lack: without a
-    word, the parameters of `rule` after w and g that name no hyperparameter, optional those with a default.
+    `rule(w, g, **state, ...)` returns the parameter's array and its state after a step, `init(w, ...)` the state before
+    the first step. Both are pure functions of arrays, whose other parameters name the hyperparameters that they read.
+    If `rule` does not read `weight_decay`, weight_decay w is added to g before. `state_names` are the names in a
+    parameter's state, `optional_state_names` those that may be missing. By default they are the parameters of `rule`
+    after w and g that are not hyperparameters; those with a default are optional.
 
     >>> import tinygrad_nn as tg
     >>> w, b = (tg.ones(2, requires_grad=True) for _ in "wb")
@@ -65,7 +65,7 @@ class Optimizer(Explained):
     _decays = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Note which hyperparameters `init` and `rule` read, and what `rule` keeps."""
+        """Find out which hyperparameters `init` and `rule` read, and which state `rule` keeps."""
         super().__init_subclass__(**kwargs)
         own = cls.hyperparameters()
         if "rule" in vars(cls) and "state_names" not in vars(cls):
@@ -94,7 +94,7 @@ class Optimizer(Explained):
         object.__setattr__(self, name, value)
 
     def add_param_group(self, param_group: Any) -> None:
-        """Optimise the parameters `param_group["params"]`, too, with the hyperparameters that the group names.
+        """Add a group: the parameters `param_group["params"]`, with the hyperparameters that the group sets.
 
         Raises TypeError for what is no group, ValueError for parameters of another group.
         """
@@ -119,7 +119,7 @@ class Optimizer(Explained):
 
     @staticmethod
     def _check(settings: Any) -> Any:
-        """Return a group's hyperparameters, those set so far. Raises ValueError for ones that do not go together."""
+        """Return a group's hyperparameters that are set. Raises ValueError if they contradict each other."""
         return settings
 
     @property
@@ -129,7 +129,7 @@ class Optimizer(Explained):
 
     @property
     def state(self) -> list[dict[str, Any]]:
-        """What is kept of each parameter from step to step, by name; nothing before its first step."""
+        """The state that each parameter keeps from step to step, by name; empty before its first step."""
         watching = watcher()
         found: list[dict[str, Any]] = self._state if watching is None else watching.state(self, self._state)
         return found
@@ -142,19 +142,19 @@ class Optimizer(Explained):
         self._state = [_copied(self._checked(i, p, state[i])) for i, p in enumerate(self.parameters)]
 
     def initial_state(self, w: Array) -> dict[str, Any]:
-        """Return what `update` is given as the state of a parameter at its first step."""
+        """Return the state that `update` gets at a parameter's first step."""
         state: dict[str, Any] = self.init(w, **{name: getattr(self, name) for name in self._reads[0]})
         return state
 
     def update(self, w: Array, g: Array, state: dict[str, Any]) -> Step:
-        """Return the new value of a parameter and its new state; nothing given is written to.
+        """Return the new value and the new state of a parameter; no argument is modified.
 
-        The hyperparameters of `self` are here those of the parameter's group.
+        The hyperparameters of `self` are those of the parameter's group.
         """
         return self._by_rule()(w, g, state)
 
     def _by_rule(self) -> Callable[..., Step]:
-        """Return `update` with hyperparameters that are read once, for all parameters of a group."""
+        """Return `update` for the parameters of a group, whose hyperparameters are read only once."""
         if self.rule is None:
             kind = type(self).__name__
             raise NotImplementedError(f"{kind} has no rule; write def update(self, w, g, state) in class {kind}")
@@ -165,7 +165,7 @@ class Optimizer(Explained):
         )
 
     def by_parameter(self) -> list[tuple[Self, Tensor]]:
-        """Return each parameter with the optimiser of its group: this one, or one like it for that group alone."""
+        """Return each parameter with the optimiser of its group: this one, or a copy for that group alone."""
         if len(self.param_groups) == 1:
             return [(self, p) for p in self.param_groups[0].params]
         found = []
@@ -176,7 +176,7 @@ class Optimizer(Explained):
         return found
 
     def step(self) -> None:
-        """Update every parameter that has a gradient, or none if an update has another shape or dtype."""
+        """Update every parameter that has a gradient, or none if one update has a wrong shape or dtype."""
         pairs, states, updates = self.by_parameter(), self.state, []
         plain = type(self).update is Optimizer.update
         updating = {own: own._by_rule() if plain else own.update for own in dict(pairs)}
@@ -192,23 +192,23 @@ class Optimizer(Explained):
             states[i] = state
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients, or let those that there are be 0."""
+        """Set the gradients to None, or set existing ones to zeros if `set_to_none` is False."""
         forget_gradients(self.parameters, set_to_none)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return each group's hyperparameters, and a copy of each parameter's state, by its name or else position."""
+        """Return each group's hyperparameters, and a copy of each parameter's state by name, or else by position."""
         state = {key: _copied(entry) for key, entry in zip(self._keys(), self.state, strict=True)}
         return {"param_groups": self._groups(), "state": state}
 
     def load_state_dict(self, state_dict: Any) -> None:
-        """Take over what `state_dict` returned; nothing is changed unless all of it fits.
+        """Set groups and state from a `state_dict()`. If a part does not fit, nothing is changed.
 
-        Raises StateError for what is missing or unexpected, out of its range, or of another shape or dtype.
+        Raises StateError if something is missing, unexpected, out of its range, or of another shape or dtype.
         """
         if not isinstance(state_dict, Mapping) or {*state_dict} != {"param_groups", "state"}:
             raise StateError(f"{given(state_dict)} is no state of an optimiser; save one by optimizer.state_dict()")
         settings = self._checked_settings(state_dict["param_groups"])
-        keys, state = [*map(str, self._keys())], state_dict["state"]  # JSON makes texts of positions
+        keys, state = [*map(str, self._keys())], state_dict["state"]  # JSON turns positions into strings
         entries = {str(key): entry for key, entry in state.items()} if isinstance(state, Mapping) else {}
         if entries.keys() != {*keys}:
             raise StateError(f"a state needs an entry for each of {keys}, got {given(state)}; load that of these")
@@ -217,12 +217,12 @@ class Optimizer(Explained):
             vars(group).update(values)
 
     def _keys(self) -> list[Any]:
-        """Return the names of all parameters, or else their positions."""
+        """Return the names of all parameters, or their positions if they have none."""
         names = [name for group in self.param_groups for name in group.names or ()]
         return names or [*range(len(self.parameters))]
 
     def _groups(self) -> list[dict[str, Any]]:
-        """Return the groups as `state_dict` has them."""
+        """Return the groups of a `state_dict()`, checked."""
         keys = iter(self._keys())
         return [{**group, "params": [next(keys) for _ in group.params]} for group in self.param_groups]
 
@@ -238,10 +238,10 @@ class Optimizer(Explained):
             raise StateError(str(error)) from error
 
     def _checked(self, i: int, p: Tensor, entry: Any) -> dict[str, Any]:
-        """Return the state of the parameter in this position. Raises StateError for what is none."""
+        """Return the checked state of the parameter at a position. Raises StateError."""
         if type(entry) is dict and not entry:
             return entry
-        kept, more = {*self.state_names}, self.optional_state_names  # a class without any says nothing of what it keeps
+        kept, more = {*self.state_names}, self.optional_state_names  # without names, nothing is known of its state
         if not isinstance(entry, dict) or ((kept or more) and entry.keys() - more != kept):
             found = sorted(entry) if isinstance(entry, dict) else given(entry)
             needed = f"{sorted(kept)} in a dict; a class of your own may name in state_names what it keeps"
@@ -258,7 +258,7 @@ class Optimizer(Explained):
 
     @classmethod
     def hyperparameters(cls) -> dict[str, Hyperparameter]:
-        """Return the hyperparameters, by name."""
+        """Return the hyperparameters by name."""
         found = [vars(kind).items() for kind in reversed(cls.__mro__)]
         return {name: value for items in found for name, value in items if isinstance(value, Hyperparameter)}
 

@@ -1,4 +1,4 @@
-"""Gradient descent, with momentum on request."""
+"""Gradient descent, with optional momentum."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from .optimizer import Array, Optimizer, Step
 
 
 def sgd_init(w: Array, momentum: float, dampening: float) -> dict[str, Any]:
-    """Return a velocity of zeros; nothing without momentum, and with dampening, which spares the first gradient."""
+    """Return a velocity of zeros, or nothing: without momentum, or with dampening, which skips the first gradient."""
     return {"velocity": np.zeros_like(w)} if momentum and not dampening else {}
 
 
 def sgd(
     w: Array, g: Array, velocity: Array | None = None, *, lr: float, momentum: float, dampening: float, nesterov: bool
 ) -> Step:
-    """Return w and its state after a step; without a velocity, the first is the gradient."""
+    """Return w and its state after a step; if there is no velocity yet, it becomes the gradient."""
     if momentum:
         damped = (1 - dampening) * g if dampening else g
-        velocity = +g if velocity is None else momentum * velocity + damped  # +g: the gradient's array is not ours
+        velocity = +g if velocity is None else momentum * velocity + damped  # +g: a copy of the gradient
         g = g + momentum * velocity if nesterov else velocity
     step = lr * g
-    value = np.subtract(w, step, out=step if step.ndim else None)  # a step without axes is a NumPy scalar
+    value = np.subtract(w, step, out=step if step.ndim else None)  # a 0-d step is a NumPy scalar
     return value, {} if velocity is None else {"velocity": velocity}
 
 
 class SGD(Optimizer):
     """Gradient descent: w <- w - lr v, where v <- momentum v + (1 - dampening) g.
 
-    weight_decay w is first added to g. The first v is g. With `nesterov`, w <- w - lr (g + momentum v). No
-    hyperparameter has a unit. Raises ValueError for Nesterov without momentum or with dampening. Source: Sutskever et
-    al., On the importance of initialization and momentum in deep learning (2013), equations 1 to 4; lr multiplies v as
-    in PyTorch.
+    First, weight_decay w is added to g. The first v is g. With `nesterov`, w <- w - lr (g + momentum v).
+    Hyperparameters have no units. Raises ValueError for Nesterov without momentum or with dampening. Source: Sutskever
+    et al., On the importance of initialization and momentum in deep learning (2013), equations 1 to 4; lr multiplies v
+    as in PyTorch.
 
     >>> import tinygrad_nn as tg
     >>> w = tg.tensor([1.0], requires_grad=True)
