@@ -46,7 +46,7 @@ ax.legend(fontsize=8)
 # By the rules
 # ------------
 #
-# The product rule and the chain rule give :math:`f'(x) = \sin(3x) + 3x \cos(3x)`. It is exact, and it was work.
+# The product rule and the chain rule give :math:`f'(x) = \sin(3x) + 3x \cos(3x)`. This is exact, but it took work.
 
 by_rules = np.sin(3 * at) + 3 * at * np.cos(3 * at)
 print("by the rules:", by_rules)
@@ -59,11 +59,11 @@ print("by the rules:", by_rules)
 #
 # .. math:: a = 3x, \qquad b = \sin(a), \qquad y = x \, b
 #
-# Each step has a derivative that everybody knows. A ``Tensor`` is an array of NumPy that remembers the step which made
-# it, and ``requires_grad=True`` says that we want the derivative with respect to x. The values are the *nodes* of a
-# *graph*, which is recorded while the program computes, each step as it is made. An *edge* joins a value to each one
-# that it is computed from. ``y.backward()`` goes through all steps once, the last first: that is *the walk*. It leaves
-# the derivative with respect to x in ``x.grad``. The graph is there in any case; ``tg.watch()`` lets us see its nodes.
+# Each step has a derivative that everybody knows. A ``Tensor`` is a NumPy array that remembers the step which made it,
+# and ``requires_grad=True`` says that we want the derivative with respect to x. The values are the *nodes* of a
+# *graph*, which is recorded while the program computes. An *edge* joins a value to each value that it is computed from.
+# ``y.backward()`` goes through all steps once, from the last to the first: this is *the walk*. It leaves the derivative
+# with respect to x in ``x.grad``. The graph is there in any case; ``tg.watch()`` lets us see its nodes.
 
 with tg.watch() as graph:
     x = tg.tensor(at, requires_grad=True, name="x")
@@ -78,9 +78,9 @@ print(graph)
 # respect to it: how much y changes when that value changes. The adjoint of a is written :math:`\bar a`, "a bar".
 #
 # A step has a *slope* for each input: its derivative with respect to that input, while the others stay fixed. The step
-# :math:`y = x b` has two: b for x, and x for b. Now read the adjoints from the bottom up. That of y itself is 1. Then
-# each step multiplies the adjoint of what it made by its slope for an input, and hands the product to that input. With
-# :math:`x = 0.8`, :math:`a = 2.4` and :math:`b = \sin(2.4) = 0.6755` that is:
+# :math:`y = x b` has two: b for x, and x for b. Now read the adjoints from the bottom up. The adjoint of y itself is 1.
+# Then each step multiplies the adjoint of its result by its slope for an input, and hands the product to that input.
+# With :math:`x = 0.8`, :math:`a = 2.4` and :math:`b = \sin(2.4) = 0.6755` that is:
 #
 # - :math:`\bar b = \bar y \cdot x = 1 \cdot 0.8`, since x is the slope of :math:`x b` for b;
 # - :math:`\bar a = \bar b \cdot \cos(a) = 0.8 \cdot (-0.7374) = -0.5899`, since :math:`\cos(a)` is the slope of
@@ -107,7 +107,7 @@ frame = '<iframe title="The walk by steps" style="width: 100%; height: 42em" src
 types.SimpleNamespace(_repr_html_=lambda: frame.format(base64.b64encode(page.read_bytes()).decode()))
 
 # %%
-# Two terms, one for each use of x: the library lists them as well. *Path* says through which values x moves y.
+# The library lists these two terms as well, one for each use of x. *Path* says through which values x moves y.
 # *Argument* is the library's name for an operand of the step that reads x: a for the first, b for the second, whatever
 # our values are called. So it is a in ``x * b``, and b in ``3 * x``. *Cancellation* is the sum of the terms' sizes over
 # the size of their sum, :math:`(0.6755 + 1.770) / 1.094 = 2.2`. Where it is large, the first digits of large terms
@@ -120,12 +120,12 @@ print(x.grad_terms())
 # -------------------
 #
 # One walk gives the derivatives with respect to *all* inputs, since it gives every value its adjoint. As limits, 1,000
-# derivatives take 1,001 evaluations of the function: one where it is, and one with each input moved. The walk visits
+# derivatives take 1,001 evaluations of the function: one at the point, and one with each input moved. The walk visits
 # each step once, and for each input of a step it does about the work of that step. So it costs as much as a few
 # evaluations, however many inputs there are: that is how networks with millions of inputs to adjust learn.
 #
 # The walk starts at one number, which is why the next function ends with ``.sum()``. ``tg.graph(loss)`` lists what was
-# recorded without being watched.
+# recorded, without ``tg.watch()``.
 
 weights = tg.tensor(np.linspace(-1, 1, 1000), requires_grad=True)
 loss = (tg.sin(weights) ** 2).sum()
@@ -145,5 +145,5 @@ assert np.allclose(weights.grad.data, 2 * np.sin(weights.data) * np.cos(weights.
 # **Answers**
 #
 # 1. x for :math:`\bar b`, a for :math:`\cos(a)`, b and the number 3 for :math:`\bar x`. Not y: no slope reads it.
-# 2. If each replaced the one before, only the last: 0.68 or -1.77. The derivative is neither.
-# 3. z reads y twice, with slope y each time: :math:`\bar y = y + y = 1.081`. The rest is 1.081 times as before: -1.183.
+# 2. Only the term that arrives last, 0.68 or -1.77: it would replace the other. The derivative is neither.
+# 3. z reads y twice, with slope y each time: :math:`\bar y = y + y = 1.081`. x gets 1.081 · (-1.094) = -1.183.

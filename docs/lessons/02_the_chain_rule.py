@@ -33,8 +33,8 @@ types.SimpleNamespace(_repr_html_=lambda: f'<div style="max-width: 30em">{graph.
 
 # %%
 # From p to y there are three ways: p → q → y, p → r → y, and p → q → r → y. From x to p there are two, since ``x * x``
-# reads x twice. So there are 3 · 2 = 6 ways. We list them by a search from y, and multiply along each. ``edges`` has,
-# for each value, pairs of what it reads and the slope for that: :math:`y = q r` has the slope r for q, and q for r.
+# reads x twice. So there are 3 · 2 = 6 ways. We list them by a search from y, and multiply along each. ``edges`` has
+# pairs for each value: what it reads, and the slope for that: :math:`y = q r` has the slope r for q, and q for r.
 
 edges = {"y": [("q", r.item()), ("r", q.item())], "r": [("p", 1.0), ("q", 1.0)]}
 edges |= {"q": [("p", np.cos(p.item()))], "p": [("x", x.item()), ("x", x.item())]}
@@ -52,8 +52,8 @@ print(len(found), "ways, sum", sum(found), " backward:", x.grad.item())
 assert np.isclose(sum(found), x.grad.item())
 
 # %%
-# Where ways part and meet again, as those from p to r, we speak of a *diamond*, even if one side has no value on it.
-# With n diamonds in a row there are :math:`2^n` ways. The walk adds up where ways meet, so it uses each edge once.
+# Where ways part and meet again, as from p to r, we speak of a *diamond*, even if one side has no value on it. With n
+# diamonds in a row there are :math:`2^n` ways. The walk adds up where ways meet, so it uses each edge once.
 #
 # The order matters
 # -----------------
@@ -77,13 +77,13 @@ right = [order for order, slope in results.items() if np.isclose(slope, x.grad.i
 print(len(right), "of", len(results), "orders are right:", right)
 
 # %%
-# Only y, r, q, p is right, of 24. In it every value comes after all that read it: that is a *topological order*.
+# Of 24 orders only y, r, q, p is right. Every value comes after all that read it: that is a *topological order*.
 #
 # Newest first
 # ------------
 #
 # How do we find such an order? One could sort the graph. There is no need: a value is made **after** the values that it
-# reads. So we number the steps as they are made. From the newest to the oldest, whoever reads a value comes before it.
+# reads. So we number the steps as they are made. From the newest to the oldest, what reads a value comes before it.
 
 numbers = {node.name: node.number for node in graph}
 print(numbers)
@@ -93,8 +93,8 @@ assert right == ["".join(sorted("pqry", key=numbers.get, reverse=True))]
 # What does not work
 # ------------------
 #
-# *Depth first*: whenever a part arrives at a value, the value hands on all that it has so far, by a recursion. We try
-# it on ``b = a + a`` and ``c = b + b``, where c is 4a and all slopes are 1. (``"bb"``: c reads b twice.)
+# *Depth first*: whenever a part arrives at a value, the value hands on everything that it has so far, by a recursion.
+# We try it on ``b = a + a`` and ``c = b + b``, where c is 4a and all slopes are 1. (``"bb"``: c reads b twice.)
 
 reads, adjoint = {"c": "bb", "b": "aa", "a": ""}, {"c": 1, "b": 0, "a": 0}
 
@@ -109,8 +109,8 @@ hand_on("c")
 print("depth first:", adjoint["a"], "instead of 4")
 
 # %%
-# It gives 6: b handed on its first 1 twice, once alone and once in the 2. To hand on *only what is new* is right, but
-# takes every way: r visits p, and q, which visits p again. So n diamonds take :math:`v_n = 2 + 2 v_{n-1}` visits (r, q,
+# It gives 6: b handed on its first 1 twice, once alone and once in the 2. Handing on *only what is new* is right, but
+# goes every way: r visits p, and q, which visits p again. So n diamonds take :math:`v_n = 2 + 2 v_{n-1}` visits (r, q,
 # and twice what is below), where :math:`v_0 = 1`: that is :math:`3 \cdot 2^n - 2`. Newest first takes :math:`2n + 1`.
 
 chain = np.arange(1, 21)
@@ -122,10 +122,10 @@ ax.legend()
 
 # %%
 # *Breadth first*: the nodes one step from the output first, then those two steps away. It fails where a value has two
-# distances, as q here: y reads q directly, and through r. If q goes before r, the order is y, q, r, p: not right.
+# distances, as q above: y reads q directly, and through r. If q goes before r, the order is y, q, r, p: not right.
 #
 # The library does newest first. Many diamonds are no problem. Nor is a long graph: the walk is a loop, not a recursion.
-# On its way it frees what the steps have kept. So a graph is walked once, unless ``retain_graph=True`` is passed.
+# On its way it frees what the steps have kept. So a graph is walked only once, unless you pass ``retain_graph=True``.
 
 value = t = tg.tensor(1.0, requires_grad=True)
 for _ in range(1000):

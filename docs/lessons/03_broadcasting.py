@@ -21,8 +21,8 @@ print(Y.shape)
 # --------------------------------
 #
 # ``b[0]`` goes into ``Y[0, 0]`` and into ``Y[1, 0]``. A small change of ``b[0]`` moves both, so its derivative is the
-# sum of both. ``Y`` is not one number, so the walk must be told how much a loss computed from it would change with each
-# entry: :math:`\bar Y`, the adjoint of lesson 1. For arrays the usual word is *cotangent*. We make one up, and look.
+# sum of both. ``Y`` is not one number, so we must tell the walk how much a loss computed from ``Y`` would change with
+# each entry: :math:`\bar Y`, the adjoint of lesson 1. For arrays the usual word is *cotangent*. We make one up.
 
 cotangent = np.array([[1.0, 2.0, 3.0], [100.0, 200.0, 300.0]])
 Y.backward(cotangent)
@@ -38,16 +38,16 @@ assert np.array_equal(b.grad.data, cotangent.sum(axis=0))
 # Broadcasting is a linear map
 # ----------------------------
 #
-# Repeating a vector of 3 numbers into the 6 of a 2 × 3 array, read row by row, is multiplication by a matrix :math:`R`
-# of ones and zeros, 6 × 3: :math:`y_i = \sum_j R_{ij} v_j`. If :math:`g = \bar y`, a small change
-# :math:`\delta v` changes the loss by
+# Repeating a vector of 3 numbers gives the 6 numbers of a 2 × 3 array. Read row by row, they are the product of the
+# vector with a 6 × 3 matrix :math:`R` of ones and zeros: :math:`y_i = \sum_j R_{ij} v_j`. If :math:`g = \bar y`, a
+# small change :math:`\delta v` changes the loss by
 #
 # .. math:: \sum_i g_i \sum_j R_{ij} \, \delta v_j = \sum_j \left( \sum_i R_{ij} \, g_i \right) \delta v_j,
 #    \qquad \text{so} \quad \bar v = R^\top g.
 #
 # The reverse pass multiplies by the transpose :math:`R^\top`, 3 × 6, which sums: it is *the transpose of repeating*.
 # The matrix of all partial derivatives :math:`\partial y_i / \partial v_j` is called the *Jacobian*, here R.
-# ``tg.jacobian(f)`` returns the function that computes it at a point. A linear map has the same one everywhere.
+# ``tg.jacobian(f)`` returns the function that computes it at a point. A linear map has the same Jacobian everywhere.
 
 R = tg.jacobian(lambda v: tg.broadcast_to(v, (2, 3)).reshape(6))(np.zeros(3)).data
 print(R.astype(int))
@@ -74,10 +74,10 @@ for ax, matrix, title in zip(axes, (R, R.T), ("R repeats: 3 numbers to 6", "its 
 # -------------------------------
 #
 # An *operand* is what an operation reads. NumPy repeats it along a new axis in front, along an axis of length 1, or, if
-# it is a number, along all axes. Its gradient is summed over these axes, so it always has the shape of the operand:
-# for (3, 1) + (1, 4) over axis 1 and over axis 0. The next loop makes tensors t of many shapes that fit to X. The loss
-# is the sum of ``X * t``. A sum has the slope 1 for each of its terms, so X arrives at t, its slope in the product. We
-# sum X by hand, and compare. (Each pass also adds to ``X.grad``, which we do not read.)
+# it is a number, along all axes. Its gradient is summed over these axes, so it always has the shape of the operand: for
+# (3, 1) + (1, 4) over axis 1 and over axis 0. The next loop makes tensors t of shapes that broadcast to that of X. The
+# loss is the sum of ``X * t``. A sum has slope 1 for each term, and the product has slope X for t: so X arrives at t.
+# We sum X by hand, and compare. (Each pass also adds to ``X.grad``, which we do not read.)
 
 for shape in [(2, 3), (3,), (1, 3), (2, 1), (1, 1), (1,), ()]:
     t = tg.tensor(np.full(shape, 2.0), requires_grad=True)
@@ -99,8 +99,8 @@ for shape in [(2, 3), (3,), (1, 3), (2, 1), (1, 1), (1,), ()]:
 # A *rule* is how the library writes a slope: it takes the cotangent g of a step's output, and returns that of one
 # input. For :math:`y = a b` and the input a it is ``lambda g, b: g * b``, in ``ops/elementwise.py``. It says nothing
 # about shapes. After each rule the *engine*, which does the walk, sums over the repeated axes, and brings the cotangent
-# to the shape and dtype of its operand (``project`` in ``engine/cotangents.py``). It is one place for some 200
-# operations, so no rule can forget it. Here is what the rules of three operations read, y being the output:
+# to the shape and dtype of its operand (``project`` in ``engine/cotangents.py``). This one place serves some 200
+# operations, so no rule can forget it. Here is what the rules of three operations read, where y is the output:
 
 for name in ("add", "multiply", "divide"):
     operation = getattr(tg, name).operation
@@ -109,8 +109,8 @@ for name in ("add", "multiply", "divide"):
 # %%
 # A node keeps only the arrays that its rules read, and the shapes and dtypes that ``project`` needs: ``add`` keeps no
 # array, ``multiply`` keeps both. ``divide`` has the slopes :math:`1 / b` and :math:`-a / b^2 = -y / b`, so it keeps b
-# and y, which may be used further on anyway. In ``relu(x @ W + b)`` the product keeps x and W, the sum nothing, and
-# relu, which is max(0, z), its output: its slope is 1 where that is above 0.
+# and y, which later steps may keep anyway. In ``relu(x @ W + b)`` the product keeps x and W, the sum nothing, and relu,
+# which is max(0, z), its output: the slope is 1 where the output is above 0.
 #
 # The mistake that broadcasting hides
 # -----------------------------------
@@ -118,7 +118,7 @@ for name in ("add", "multiply", "divide"):
 # A network computes *predictions*, and *targets* are what they should be. Predictions of shape (n, 1) and targets of
 # shape (n,) broadcast to (n, n): each prediction is compared with *all* targets. The mean of the squared differences is
 # still a number, but it is least where every prediction is the mean of the targets, here 1.5. All predictions below are
-# right, and the gradient should be 0. It is half of their distance from 1.5:
+# right, and the gradient should be 0. But it is half of each prediction's distance from 1.5:
 
 targets = np.array([0.0, 1.0, 2.0, 3.0])
 predictions = targets.reshape(4, 1)

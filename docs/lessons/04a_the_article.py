@@ -2,11 +2,11 @@ r"""
 4a The article, in pictures
 ===========================
 
-The article "Let's code a Neural Network in plain NumPy" (Piotr Skalski, 2018) builds a classifier from NumPy alone.
-A *classifier* tells to which of several classes a point belongs. This lesson has three parts, and draws all eight
-figures of `the article <https://towardsdatascience.com/lets-code-a-neural-network-in-plain-numpy-ae7e74410795>`_; here
-are those that explain a network, 1, 2, 3, 5 and 6. It draws a small network, 2-4-6-6-4-1, and trains a larger one,
-which is in the next part.
+The article "Let's code a Neural Network in plain NumPy" (Piotr Skalski, 2018) builds a classifier from NumPy alone. A
+*classifier* says to which of several classes a point belongs. This lesson has three parts, and draws all eight figures
+of `the article <https://towardsdatascience.com/lets-code-a-neural-network-in-plain-numpy-ae7e74410795>`_. This part has
+those that explain a network, 1, 2, 3, 5 and 6. The article draws a small network, 2-4-6-6-4-1, and trains a larger one,
+which comes in the next part.
 """
 
 import itertools
@@ -36,9 +36,9 @@ def boxes(ax, places, arrows):
 # --------------------------
 #
 # A *network* is a function in *layers*; each reads the numbers of the layer before. A *neuron* is one number of a
-# layer. It multiplies each number that it reads by a *weight*, adds these up with a *bias*, and applies an
-# *activation*: :math:`\text{relu}(z) = \max(0, z)` or :math:`\text{sigmoid}(z) = 1 / (1 + e^{-z})`. The library takes
-# a list of dictionaries, one a layer. Circles are neurons; lines are weights, red ones negative. Biases are not drawn.
+# layer. It multiplies each number that it reads by a *weight*, adds up the products and a *bias*, and applies an
+# *activation*: :math:`\text{relu}(z) = \max(0, z)` or :math:`\text{sigmoid}(z) = 1 / (1 + e^{-z})`. The library takes a
+# list of dictionaries, one per layer. Circles are neurons, lines are weights (red if negative). Biases are not drawn.
 
 architecture = [
     {"input_dim": n, "output_dim": m, "activation": "sigmoid" if m == 1 else "relu"}
@@ -61,11 +61,11 @@ ax.axis("off")
 # Figure 2: one iteration of training
 # -----------------------------------
 #
-# A *sample* is one point, with the output that is wanted for it. The *forward pass* computes the outputs of all samples
+# A *sample* is one point, with the output that we want for it. The *forward pass* computes the outputs of all samples
 # from X and the parameters, weights W and biases b. The *cost* is one number that says how wrong they are; it is also
 # called the loss. The *backward pass* is the walk of lesson 1: it reads what the forward pass has computed (the second
-# arrow), and gives the gradients :math:`\bar W` and :math:`\bar b`. They say where the cost grows, so the *update*
-# steps the other way, with a *rate* that we choose. *Training* repeats this.
+# arrow), and gives the gradients :math:`\bar W` and :math:`\bar b`. They point to where the cost grows, so the *update*
+# steps the other way, with a *rate* that we choose. *Training* repeats all this.
 #
 # .. math:: W \leftarrow W - \text{rate} \cdot \bar W, \qquad b \leftarrow b - \text{rate} \cdot \bar b
 
@@ -79,10 +79,10 @@ boxes(ax, stages, [*itertools.pairwise(order), ((1.5, 1), (3, 0))])
 # Figures 3 and 5: the shapes of a layer, and of a step
 # -----------------------------------------------------
 #
-# What a layer adds up is called Z, and what its activation makes of that is A, which the next layer reads; A0 is X.
-# Samples are rows here, and columns in the article: A and Z are the transposes of the article's. W has the same shape
-# as there, (outputs, inputs), so here it is transposed in the product; b has one axis here, and two there. ``memory``
-# has all that the forward pass computes; we print the shapes for 5 samples, and draw those of layer 2 to scale.
+# The sums of a layer are called Z. Its activation turns them into A, which the next layer reads; A0 is X. Samples are
+# rows here, and columns in the article: A and Z are the transposes of the article's. W has the article's shape,
+# (outputs, inputs), so it is transposed in the product here; b has one axis here, and two in the article. ``memory``
+# has everything that the forward pass computes; we print the shapes for 5 samples, and draw those of layer 2 to scale.
 
 X = np.random.default_rng(0).normal(size=(5, 2))
 memory = network.memory(X)
@@ -105,7 +105,7 @@ ax.axis("off")
 # Figure 6: forward and backward through one layer
 # ------------------------------------------------
 #
-# In formulas, for one layer with samples as rows, that reads :math:`A_0` and has the activation g:
+# These are the formulas for one layer that reads :math:`A_0` and has the activation g; samples are rows:
 #
 # .. math:: Z = A_0 W^\top + b, \qquad A = g(Z)
 #

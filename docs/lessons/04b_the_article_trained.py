@@ -3,11 +3,11 @@ r"""
 =======================
 
 The experiment: tell apart two moons, half circles of noisy points with the labels 0 and 1. The network learns from 900
-points; the other 100, the *test set*, are only for the end. It reads 2 numbers and has layers of 25, 50, 50, 25 and 1
+points; the other 100, the *test set*, are kept for the end. It reads 2 numbers and has layers of 25, 50, 50, 25 and 1
 neurons, in short 2-25-50-50-25-1: with n · m weights and m biases from n to m neurons that makes 75 + 1,300 + 2,550 +
 1,275 + 26 = 5,226 parameters. It learns by *gradient descent*, the update of the last part. An *epoch* goes through all
-900 points once. There are 10,000; in float32, whose numbers have 7 digits, they take some ten seconds. This lesson
-draws the article's figures 7 and 8.
+900 points once. Training has 10,000 epochs; in float32, whose numbers have 7 digits, they take some ten seconds. This
+part draws the article's figures 7 and 8.
 """
 
 import base64
@@ -70,10 +70,10 @@ for ax, network, name in zip(axes, (david, goliath), seen, strict=True):
     tg.plots.plot_boundary(network.predict_proba, X_test, y_test, ax=ax, title=name)
 
 # %%
-# David does nothing for a long time, since small weights give small gradients: on the way back, the gradient of a layer
-# is multiplied by the weights of all layers between it and the output. Here is the size of the first gradient of W1 for
-# both. The cost is computed from the last Z, as the next part explains; ``tg.autograd.grad(y, [x])`` returns the
-# gradients of a y that was computed, and leaves ``x.grad`` alone.
+# For a long time David learns nothing, since small weights give small gradients: on the way back, the gradient of a
+# layer is multiplied by the weights of all layers between it and the output. Here is the size of the first gradient of
+# W1 for both. The cost is computed from the last Z, as the next part explains; ``tg.autograd.grad(y, [x])`` returns the
+# gradients of a y that is computed already, and leaves ``x.grad`` alone.
 
 for name, init in (("David", "article"), ("Goliath", "xavier")):
     network = tg.nn.DenseNetwork(layers, seed=2, dtype="float32", init=init)
@@ -117,16 +117,16 @@ plt.close(figure)
 moving
 
 # %%
-# Is Goliath better? He has 100 % of the test set right and David 98 %, which is two points of 100: too few to say. He
-# is sooner there, and not by better gradients: both are computed by the same rules. Initial weights and batches differ.
-# 900 samples make 29 batches, the last of 4 samples. So 200 epochs are 5,800 updates where David has 10,000, all at the
-# same rate, and Glorot's weights let him start at once.
+# Is Goliath better? He has 100 % of the test set right and David 98 %, a difference of two points in 100: too few to
+# say. He gets there sooner, but not by better gradients: the same rules compute both. Initial weights and batches
+# differ. 900 samples make 29 batches, the last of 4 samples. So 200 epochs are 5,800 updates where David has 10,000,
+# all at the same rate, and Glorot's weights let him start at once.
 #
 # Questions
 # ---------
 #
 # 1. How many parameters has the network that is drawn in the first part, 2-4-6-6-4-1?
-# 2. An epoch of Goliath's has 29 updates. What does it cost, beside an epoch of David's?
+# 2. An epoch of Goliath's has 29 updates. How much does it cost, compared with an epoch of David's?
 #
 # **Answers**
 #

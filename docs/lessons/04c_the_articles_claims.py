@@ -2,8 +2,9 @@ r"""
 4c The article's claims, and its backward pass
 ==============================================
 
-Three claims of the article are shown here by computing, with its figure 4. Then its backward pass three times: derived
-by hand, held against the library's, and printed by the *compiler*, which writes down what a function computes.
+This part tests three claims of the article by computing, and draws its figure 4. Then comes its backward pass, three
+times: derived by hand, compared with the library's, and printed by the *compiler*, which writes down what a function
+computes.
 """
 
 import matplotlib.pyplot as plt
@@ -31,7 +32,7 @@ assert np.allclose(*at_two_points)
 assert np.allclose(at_two_points[0].reshape(2), np.linalg.multi_dot(W[::-1]).reshape(2))
 
 # %%
-# **Equal weights never part.** If all neurons of a layer have the same weights and bias, they compute the same. If the
+# **Equal weights stay equal.** If all neurons of a layer have the same weights and bias, they compute the same. If the
 # next layer gives all of them the same weight, too, they get the same gradient, and stay equal: 50 neurons are worth
 # one. Here all parameters begin at 0.1.
 
@@ -74,7 +75,7 @@ for ax, activation in zip(axes, (tg.sigmoid, tg.relu), strict=True):
 #    \frac{\partial C}{\partial z} = \frac{\partial C}{\partial p} \, p (1 - p) = \frac{p - y}{m}
 #
 # The slope cancels: with this cost a last layer that is wrong learns well. With the cost :math:`(p - y)^2` the slope
-# stays. What the cross entropy can lose are digits of :math:`1 - p`, by which it divides: at z = 39, p is rounded to 1,
+# stays. But the cross entropy can lose the digits of :math:`1 - p`, by which it divides: at z = 39, p is rounded to 1,
 # and the library divides by 1e-12 in place of 0. From z, which is called the *logit*, it computes :math:`p - y`
 # directly. We take one sample with the label y = 0, so these p are wrong, and the gradient should be p, about 1.
 
@@ -90,13 +91,13 @@ for logit in (1.3, 39.0):
 # ------------------------------
 #
 # **By hand.** The last layer gives what we just derived, with :math:`P = \sigma(Z_5)`. Then come the formulas of figure
-# 6, layer by layer. The 1/m comes in once, here, and is a factor of all that follows. The slope of relu is
+# 6, layer by layer. The 1/m comes in once, here, and is a factor of everything that follows. The slope of relu is
 # :math:`[Z > 0]`: 1 where that is true, 0 elsewhere (at Z = 0, where relu has a kink, 0 is a choice).
 #
 # .. math:: \bar{Z_5} = (P - Y) / m, \quad \bar{W_5} = \bar{Z_5}^\top A_4, \quad \bar{b_5} = \sum_i \bar{Z_{5,i}},
 #    \quad \bar{A_4} = \bar{Z_5} W_5, \quad \bar{Z_4} = \bar{A_4} \circ [Z_4 > 0], \quad \ldots
 #
-# **By the library.** ``diff_backprop`` compares each array with that of the graph. Errors near 1e-15 are rounding.
+# **By the library.** ``diff_backprop`` compares each array with the graph's. Errors near 1e-15 are due to rounding.
 
 memory, values = david.memory(X), {name: p.data for name, p in david.values.items()}
 Y = y.reshape(-1, 1)
@@ -112,7 +113,7 @@ print(report)
 assert report
 
 # %%
-# **Printed.** ``tg.compile`` writes the step as a program, and ``explain()`` prints that as one would have derived it.
+# **Printed.** ``tg.compile`` writes the step as a program, and ``explain()`` prints that as you would have derived it.
 # ``backward()`` adds to ``p.grad``, so we begin with None. ``A4 > 0`` is the same as ``Z4 > 0``, and A4 is kept anyway.
 
 
@@ -126,7 +127,7 @@ def gradients(X, Y):
 gradients(X, Y.astype(float))
 print("\n".join(line for line in gradients.explain().splitlines() if line.startswith("    d") or "dL/d" in line))
 # %%
-# Every line of the derivation by hand is there. Lesson 10 shows how it came about.
+# Every line of the derivation by hand is there. Lesson 10 shows how the compiler finds them.
 #
 # Questions
 # ---------

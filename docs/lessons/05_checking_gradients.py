@@ -16,9 +16,9 @@ import tinygrad_nn as tg
 # -----------
 #
 # The central difference :math:`(f(x + h) - f(x - h)) / 2h` is :math:`f'(x) + h^2 f'''(x) / 6 + \ldots` by Taylor's
-# formula: this error shrinks with h. But each function value is rounded to 16 digits, and dividing by h makes of that
-# an error of about :math:`10^{-16} / h`, which grows. On logarithmic axes they are two lines that make a V. The best
-# step is in its corner.
+# formula: this error shrinks with h. But each function value is rounded to 16 digits, and dividing by h turns that into
+# an error of about :math:`10^{-16} / h`, which grows. On logarithmic axes the two errors are lines that make a V. The
+# best step is in its corner.
 
 
 def f(x):
@@ -36,9 +36,9 @@ print(f"best step {steps[best]:.0e}: error {errors[best]:.0e}, not 1e-16")
 # The complex step
 # ----------------
 #
-# For a function that NumPy can compute of complex numbers, :math:`f'(x) \approx \operatorname{Im} f(x + ih) / h`, by
+# For a function that NumPy can compute for complex numbers, :math:`f'(x) \approx \operatorname{Im} f(x + ih) / h`, by
 # :math:`f(x + ih) = f(x) + ih f'(x) - h^2 f''(x) / 2 - \ldots` It has an error of size :math:`h^2`, too, but subtracts
-# nothing, so h can be as small as you like. Below 1e-8 the digits are right, even at 1e-200.
+# nothing, so h can be as small as you like. For h below 1e-8 all digits are right, even for 1e-200.
 
 complex_errors = [abs(np.exp(np.sin(x + 1j * h)).imag / h - slope) / abs(slope) + 1e-17 for h in steps]
 figure, ax = plt.subplots(figsize=(6, 3.5), layout="constrained")
@@ -51,10 +51,10 @@ ax.legend()
 # A verdict with a reason
 # -----------------------
 #
-# ``tg.gradcheck`` takes the complex step where it agrees with differences, and else differences with smaller and
-# smaller steps, which it combines; how well they agree says how far the result may be off. That is the tolerance, so
-# you choose none. Each row is a number that was checked, the worst first: *analytic* is what is judged, *numeric* what
-# it is compared with. The rows of *forward mode* compare that with reverse mode, along random directions.
+# ``tg.gradcheck`` takes the complex step where it agrees with differences. Otherwise it combines differences with
+# smaller and smaller steps; how well they agree says how far the result may be off. That is the tolerance, so you
+# choose none. Each row is a number that was checked, the worst first: *analytic* is what is judged, *numeric* what it
+# is compared with. The rows of *forward mode* compare forward with reverse mode, along random directions.
 
 print(tg.gradcheck(f, x))
 
@@ -64,7 +64,7 @@ print(tg.gradcheck(f, x))
 #
 # At 0, relu has the slope 0 on the left and 1 on the right. A central difference says 1/2. A checker that believes this
 # calls a right gradient wrong. This one looks at both sides. At a kink each number from one slope to the other is
-# accepted, it is called a *subgradient*; the library's choice is 0.
+# accepted. Such a number is called a *subgradient*; the library chooses 0.
 
 print(tg.gradcheck(lambda x: tg.relu(x).sum(), np.array([-1.0, 0.0, 2.0])))
 
@@ -116,8 +116,8 @@ for by_hand, right in ((lambda w: A.T @ (A @ w - target), False), (lambda w: 2 *
 # -------------------------
 #
 # A test of gradients that always passes is worth nothing. ``mutate_rules`` breaks each rule that a test uses in several
-# ways, and runs the test each time. *Survived* are those that gave other derivatives, and the test did not see it. What
-# *changed no derivative* makes no difference here: g is 1, so it may be dropped. This test looks at signs only:
+# ways, and runs the test each time. Those that *survived* gave other derivatives, and the test did not see it. Those
+# that *changed no derivative* make no difference here: g is 1, so it may be dropped. This test looks at signs only:
 
 
 def weak_test():
@@ -139,5 +139,5 @@ print(tg.testing.mutate_rules(weak_test, [tg.tanh]))
 #
 # 1. It leaves out terms of size h, not :math:`h^2`. The corner is where h and :math:`10^{-16} / h` are equal: at
 #    :math:`10^{-8}`. For the central difference :math:`h^2 = 10^{-16} / h`, so h is about :math:`5 \cdot 10^{-6}`.
-# 2. It is the length of a complex number, which is real. The imaginary part is 0, and so is the "derivative".
-# 3. Random points are never at 0, or very large, and have no two equal entries. There, or for another shape, it may be.
+# 2. Of a complex number it is the length, which is real. The imaginary part is 0, and so is the "derivative".
+# 3. Random points are never 0 or very large, and have no equal entries. There, or for other shapes, it may be wrong.

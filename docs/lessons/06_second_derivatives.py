@@ -2,8 +2,8 @@ r"""
 6 Second derivatives and what they are good for
 ===============================================
 
-A rule is an ordinary expression. Fed with Tensors it records a graph, so the gradient can be differentiated again.
-This lesson uses that for Newton's method, least squares, and uncertainty, and ends with gradients of single samples.
+A rule is an ordinary expression. Given Tensors it records a graph, so the gradient can be differentiated again. This
+lesson uses that for Newton's method, least squares, and uncertainty, and ends with gradients of single samples.
 """
 
 import matplotlib.pyplot as plt
@@ -15,8 +15,8 @@ import tinygrad_nn as tg
 # A derivative of a derivative
 # ----------------------------
 #
-# ``tg.grad`` nests. In a walk, ``create_graph=True`` feeds the rules with Tensors, so that the gradient has a graph.
-# Here the slope is :math:`3 x^2`, its square :math:`9 x^4`, and the derivative of that :math:`36 x^3`.
+# ``tg.grad`` can be nested. In a walk, ``create_graph=True`` gives Tensors to the rules, so that the gradient has a
+# graph. Here the slope is :math:`3 x^2`, its square :math:`9 x^4`, and the derivative of the square :math:`36 x^3`.
 
 third = tg.grad(tg.grad(tg.grad(tg.sin)))
 print("third derivative of sin at 0.5:", third(0.5).item(), " -cos(0.5):", -np.cos(0.5))
@@ -29,10 +29,10 @@ print("gradient of the squared gradient:", x.grad.tolist())
 # The Hessian, and its product with a vector
 # ------------------------------------------
 #
-# The *Hessian* H has all second derivatives: :math:`H_{ij}` is the derivative of the gradient's entry i by parameter j.
-# Of n parameters it has n × n entries. :math:`H v` is the derivative of the gradient in the direction v: forward mode,
-# which carries with each value its derivative in one direction, its *tangent*, through the program that computes the
-# gradient. It costs a few gradients, whatever n is.
+# The *Hessian* H has all second derivatives: :math:`H_{ij}` is the derivative of the gradient's entry i with respect to
+# parameter j. With n parameters it has n × n entries. :math:`H v` is the derivative of the gradient in the direction v.
+# Forward mode finds it: through the program that computes the gradient, it carries with each value its derivative in
+# one direction, the *tangent*. That costs a few gradients, whatever n is.
 
 
 def rosenbrock(p):
@@ -52,8 +52,8 @@ print(H)
 #
 # Near p, :math:`f(p + d) \approx f(p) + g \cdot d + \tfrac 1 2 d \cdot H d`, with the gradient g. This is flat where
 # :math:`H d = -g`: that d is Newton's step. In this narrow valley, whose lowest point is (1, 1), gradient descent is
-# still on its way after 2,000 steps, and Newton's method is there after 6. Its second step goes far up the wall, where
-# the model was poor, and the third comes back.
+# still on its way after 2,000 steps, and Newton's method has arrived after 6. Its second step goes far up the wall,
+# where the model was poor, and the third comes back.
 
 value_and_slope = tg.value_and_grad(rosenbrock)
 newton, descent = [start], [start]
@@ -78,8 +78,8 @@ assert np.allclose(newton[-1], 1)
 #
 # To fit a curve is to make the sum of the squares of the *residuals* r small. With their Jacobian J,
 # :math:`r(p - d) \approx r - J d`, whose squares are least where :math:`J^\top J \, d = J^\top r`. Levenberg and
-# Marquardt add :math:`\lambda I` to the matrix, which shortens the step. If the squares got smaller, the step is taken
-# and the model trusted more, :math:`\lambda / 3`; if not, less. J is exact here, by forward mode: a pass a parameter.
+# Marquardt add :math:`\lambda I` to the matrix, which shortens the step. If the squares got smaller, the step is taken,
+# and the model trusted more, :math:`\lambda / 3`; if not, less. J is exact, by forward mode: one pass per parameter.
 
 t = np.linspace(0, 4, 30)
 data = 2.0 * np.exp(-0.8 * t) + np.random.default_rng(0).normal(0, 0.03, t.size)
@@ -103,7 +103,7 @@ print("amplitude and rate:", p.round(3))
 #
 # If the noise is normal with the deviation s, here 0.03, the data have a probability in proportion to
 # :math:`\exp(-\sum r^2 / 2 s^2)`. Minus its logarithm is a bowl near the best p. So p is nearly normal there, and its
-# covariance is the inverse of the bowl's Hessian. The band is where curves are, not data, which have noise besides.
+# covariance is the inverse of the bowl's Hessian. The band shows where the curves are; the data have noise as well.
 
 
 def negative_log_likelihood(p):
@@ -125,7 +125,7 @@ ax.legend()
 #
 # ``backward`` adds up over the samples. The losses of n samples are a vector, and its Jacobian has a row for each: the
 # gradients of single samples. Their mean is the gradient of the mean. A sample with a long one is far from the model:
-# perhaps its label is wrong. The second here is ten times as long as the others.
+# perhaps its label is wrong. Here the second is ten times as long as the next.
 
 rng = np.random.default_rng(2)
 X, y, weights = rng.normal(size=(5, 3)), rng.normal(size=5), rng.normal(size=3)
@@ -143,7 +143,7 @@ print("norms of the samples' gradients:", np.linalg.norm(each, axis=1).round(2))
 #
 # **Answers**
 #
-# 1. It adds :math:`\lambda` to each eigenvalue. Once all are positive, the step leads downhill; from there on, a larger
+# 1. It adds :math:`\lambda` to each eigenvalue. Once all are positive, the step leads downhill; a still larger
 #    :math:`\lambda` makes it shorter.
 # 2. A forward pass gives a column of J, a reverse pass a row: 2 passes in place of 30.
 # 3. Forward mode is outside: it carries a tangent through the program that computes the gradient in reverse mode.

@@ -60,8 +60,8 @@ def draw(walks, title):
 #
 # Plain descent, ``SGD``, is :math:`p \leftarrow p - \eta g`, with the rate :math:`\eta` and the gradient g. At 0.4 it
 # zigzags from wall to wall, at 0.05 it creeps. *Momentum* keeps a velocity: :math:`v \leftarrow \mu v + g`, then
-# :math:`p \leftarrow p - \eta v`. What changes its sign cancels, what stays adds up, to ten times its size for
-# :math:`\mu = 0.9`. *Nesterov's* variant steps along :math:`g + \mu v`, which has the next part of the way in it.
+# :math:`p \leftarrow p - \eta v`. Parts of g that change their sign cancel; parts that stay add up, to ten times their
+# size for :math:`\mu = 0.9`. *Nesterov's* variant steps along :math:`g + \mu v`, which looks one step ahead.
 
 SGD = tg.optim.SGD
 first = {
@@ -78,8 +78,8 @@ draw(first, "SGD")
 #
 # These divide each entry of g by the root of what they remember of its square. Adagrad adds up,
 # :math:`s \leftarrow s + g^2`: its steps shrink. RMSprop forgets, :math:`s \leftarrow 0.99 s + 0.01 g^2`, and starts
-# with s = 0, so its first step is ten times the rate. Adam (0.999) divides that start out, and has a velocity in place
-# of g: entries of its steps are about the rate, however steep it is. Look at the curves; last heights rank nothing.
+# with s = 0, so its first step is ten times the rate. Adam (0.999) corrects for that start, and has a velocity in place
+# of g: entries of its steps are about the rate, however steep it is. Judge by the curves, not by the last heights.
 
 second = {
     "Adagrad, 0.5": walk(lambda ps: tg.optim.Adagrad(ps, lr=0.5)),
@@ -94,7 +94,7 @@ for name, points in (first | second).items():
 # A rate that changes
 # -------------------
 #
-# A schedule changes the rate: ``walk`` calls its step after the optimiser's. By the cosine it goes to 0: no swinging.
+# A schedule changes the rate: ``walk`` calls its step after the optimiser's. The cosine goes to 0: the swinging ends.
 
 
 def swinging(ps):
@@ -115,7 +115,7 @@ print({name: f"{height(points[-1]).item():.1e}" for name, points in third.items(
 #
 # An optimiser is an ``update`` that changes nothing: from a parameter, its gradient and a state (what it remembers) it
 # returns the new parameter and state. This one looks at signs only: it goes 1.2 times as far where the sign stays, and
-# half as far where it changes, or is the first. It is a simple form of the method *Rprop*.
+# half as far where it changes, or is new. It is a simple form of the method *Rprop*.
 
 
 class SignOnly(tg.optim.Optimizer):
@@ -145,5 +145,5 @@ draw({"signs only": walk(SignOnly), "Adam": second["Adam, 0.2"]}, "An optimiser 
 # **Answers**
 #
 # 1. 1/2. The gradient is 4p, so a step gives :math:`(1 - 4 \eta)\, p`. At 1/2 this is -p: it jumps to and fro for ever.
-# 2. With the start divided out, velocity and square are g and :math:`g^2` there: :math:`g / \sqrt{g^2}` is 1 or -1.
+# 2. Corrected for the start, velocity and square are g and :math:`g^2` there: :math:`g / \sqrt{g^2}` is 1 or -1.
 # 3. Those that divide by the size (but for ``eps``, which is added to it), and the one that looks at signs only.

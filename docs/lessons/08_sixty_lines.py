@@ -2,8 +2,8 @@ r"""
 8 An autograd in sixty lines
 ============================
 
-Here you write reverse mode, the walk from the output back, from nothing: NumPy, and sixty lines. Then the library
-judges it. What is missing in it is what the library's other lines are for.
+Here you write reverse mode, the walk back from the output, from scratch: with NumPy, in sixty lines. Then the library
+judges it. The library's other lines are for what is missing in yours.
 """
 
 import itertools
@@ -17,8 +17,8 @@ import tinygrad_nn as tg
 # ---------------
 #
 # A ``Value`` holds an array, the values that it was computed from, and a function ``pull`` that takes its cotangent
-# back to them. Each gets a ``number`` as it is made, so it is newer than all that it reads. We take the newest of those
-# that wait: all that read it have been visited, and its cotangent is complete. No sorting, no recursion.
+# back to them. Each gets a ``number`` as it is made, larger than those of the values that it reads. Of the values that
+# wait we take the newest: all that read it have been visited, so its cotangent is complete. No sorting, no recursion.
 
 count = itertools.count()
 
@@ -88,7 +88,7 @@ def wrapped(x):
 # Held against the library
 # ------------------------
 #
-# The same function, with the same numbers, in both: the gradients agree to 14 digits.
+# We compute the same function, with the same numbers, in both: the gradients agree to 14 digits.
 
 rng = np.random.default_rng(0)
 arrays = {name: rng.normal(size=shape) for name, shape in {"X": (4, 3), "W": (3, 2), "b": (2,)}.items()}
@@ -108,7 +108,7 @@ for name in arrays:
     print(name, "agrees:", ours[name].grad.ravel()[:3].round(4))
 
 # %%
-# A value that is used twice gets the sum, the chain rule for several ways: ``cotangents[parent] + c``.
+# A value that is used twice gets the sum, which is the chain rule for several ways: ``cotangents[parent] + c``.
 
 x = Value(3.0)
 (x * x + x).backward()
@@ -124,7 +124,7 @@ print("derivative of x² + x at 3:", x.grad)
 #   node of the library keeps only what its rules read, and frees it on the way back.
 # - **Zero times infinity**: relu multiplies by a *mask* of zeros and ones, and 0 * inf is nan. The library says 0.
 # - **Completeness**: another walk overwrites ``grad``; ``@`` is for matrices only; no division, dtypes, or assignment.
-# - **Speed**: we search all that wait for the newest. Many inputs wait together: time this with 1,000, then with 4,000.
+# - **Speed**: we search all waiting values for the newest, and here many wait: time this with 1,024, then with 4,096.
 
 row = inputs = [Value(1.0) for _ in range(256)]
 while len(row) > 1:
@@ -136,7 +136,7 @@ assert all(x.grad == 1 for x in inputs)
 # Questions
 # ---------
 #
-# 1. What goes wrong with the oldest first, ``min`` in place of ``max``? Draw ``y = x * x; z = y + x`` and try.
+# 1. What goes wrong if the oldest is first, ``min`` in place of ``max``? Draw ``y = x * x; z = y + x`` and try.
 # 2. Why is ``fitted`` called in ``backward``, and not in the rules of ``__add__`` and ``__mul__``?
 # 3. Add ``log`` and ``tanh``. Why is your rule of tanh inexact at 20? (See lesson 11.)
 #
@@ -144,5 +144,5 @@ assert all(x.grad == 1 for x in inputs)
 #
 # 1. For x = 3 it gives 6, not 7. x is older than y, so it leaves with the 1 from z. Then y hands on 6, and x leaves a
 #    second time, with 6 alone.
-# 2. It is written once. Each operation that broadcasts would need it in its rule, and the next one could forget it.
+# 2. So it is written once. In the rules, each operation that broadcasts would need it, and one could forget it.
 # 3. Their rules are ``g / self.data`` and ``g * (1 - y * y)``. At 20, y is rounded to 1; the library reads x, too.

@@ -3,7 +3,7 @@ r"""
 ====================
 
 An operation is a function of arrays with a rule for each input. You write both, and get second derivatives and forward
-mode from them. It can be compiled and drawn, as any other. Then the library's own tests judge it.
+mode from them. Like any other operation, yours can be compiled and drawn. Then the library's own tests judge it.
 """
 
 import math
@@ -18,9 +18,9 @@ from tinygrad_nn.primitive import primitive
 # Do you need one?
 # ----------------
 #
-# A function of Tensors is differentiable already. You need a rule of your own where that is better than operations put
-# together: more exact, faster, or with fewer arrays to keep. Here is such a case. The *log-cosh* is a smooth absolute
-# value, :math:`\log \cosh x`. Put together, it overflows, since cosh(1000) is more than any float64:
+# A function of Tensors is differentiable already. You need a rule of your own where it is better than a composition of
+# operations: more exact, faster, or with fewer arrays to keep. Here is such a case. The *log-cosh* is a smooth absolute
+# value, :math:`\log \cosh x`. As a composition it overflows, since cosh(1000) is more than any float64:
 
 with np.errstate(over="ignore"):
     print(tg.log(tg.cosh(tg.tensor([1.0, 20.0, 1000.0]))).tolist())
@@ -31,9 +31,9 @@ with np.errstate(over="ignore"):
 # .. math:: \log\cosh x = |x| + \log(1 + e^{-2|x|}) - \log 2.
 #
 # Its derivative is :math:`\tanh x`. So :math:`\bar x = \bar y \tanh x`, and with a scale,
-# :math:`y = \log \cosh(s x) / s`, it is :math:`\tanh(s x)`. What stands before ``/`` are inputs, after it settings,
-# which get no derivative. A rule, also called *VJP* (vector-Jacobian product), names what it reads: ``g``, the
-# cotangent, an input, the output ``y``, a setting. With ``method=False`` there is no ``x.log_cosh()``.
+# :math:`y = \log \cosh(s x) / s`, it is :math:`\tanh(s x)`. Parameters before ``/`` are inputs; those after it are
+# settings, which get no derivative. A rule, also called *VJP* (vector-Jacobian product), names what it reads: ``g``,
+# the cotangent, an input, the output ``y``, a setting. With ``method=False`` there is no ``x.log_cosh()``.
 
 
 @primitive(method=False)
@@ -55,7 +55,7 @@ print(log_cosh(np.array([1.0, 20.0, 1000.0])).tolist())
 # What follows from it
 # --------------------
 #
-# The rule is an expression of NumPy, so Tensors go through it: derivatives of any order. And forward mode.
+# The rule is a NumPy expression, so Tensors go through it. That gives derivatives of any order, and forward mode.
 
 x = np.array([-2.0, 0.5, 3.0])
 slope = tg.grad(lambda x: log_cosh(x).sum())(x)
@@ -75,7 +75,7 @@ ax.legend()
 # The tests that the library's own operations pass
 # ------------------------------------------------
 #
-# ``check_op`` asks: values against your reference, gradients against differences, and against the complex step where
+# ``check_op`` checks values against your reference, gradients against differences, and against the complex step where
 # the forward gives complex numbers (here abs does not), second order, forward mode, float32 and float16, strided and
 # read-only arrays, size 0, that nothing is written into ("purity"), and more. Each of ``inputs`` is one test: the
 # shapes of the inputs, or a ``sample`` of shapes and settings.
@@ -91,7 +91,7 @@ print("all properties hold")
 # A mistake, and what is said of it
 # ---------------------------------
 #
-# Forget the division by the scale in the forward. Without a reference the check sees only that the two do not fit.
+# Forget the division by the scale. Without a reference the check sees only that value and rule do not fit.
 
 
 @primitive(method=False)
@@ -114,7 +114,7 @@ except AssertionError as error:
 # A rule that leaves the graph
 # ----------------------------
 #
-# A rule that takes the array out of a Tensor records nothing, and a second derivative would be 0. Here it raises then.
+# A rule that takes the array out of a Tensor records nothing, and a second derivative would be 0. It raises instead.
 
 
 @primitive(method=False)
@@ -139,7 +139,7 @@ except tg.errors.DetachedError as error:
 # ---------
 #
 # 1. Could the rule of ``log_cosh``, with scale 1, read ``y`` and not ``x``?
-# 2. A rule may not write into ``g``. Which check of ``check_op`` finds one that does?
+# 2. A rule may not write into ``g``. Which check of ``check_op`` finds a rule that does?
 # 3. What does a node of ``log_cosh`` keep? Look at ``log_cosh.operation.rules[0].reads``.
 #
 # **Answers**

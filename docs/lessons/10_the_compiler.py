@@ -31,8 +31,8 @@ print(slope(w, X, y).numpy().round(4))
 # Traced
 # ------
 #
-# On the first call the arrays are replaced by *proxies*. A proxy computes like an array and notes every call of NumPy.
-# A rule is an expression of NumPy too, so the backward pass is noted as well. What comes out is a list of lines.
+# On the first call the arrays are replaced by *proxies*. A proxy computes like an array and notes every NumPy call. A
+# rule is a NumPy expression too, so the backward pass is noted as well. The result is a list of lines.
 
 compiled = tg.compile(slope)
 assert np.array_equal(compiled(w, X, y).data, slope(w, X, y).data)
@@ -43,7 +43,7 @@ print(compiled.explain())
 # ---------------------------------
 #
 # ``explain()`` is for people. ``source`` is what runs: the same lines, each with a place in memory that is planned
-# ahead. An array that is read no more gives its memory to the next one, so a call allocates only what it returns.
+# ahead. An array that is no longer read gives its memory to the next one, so a call allocates only what it returns.
 
 print("\n".join(line for line in compiled.source.splitlines() if "out=" in line))
 print("memory of a call:", re.search(r"memory (.*)", str(compiled.report()))[1])
@@ -85,7 +85,7 @@ ax.set(xlabel="call", ylabel="cost", title="The rate changes at call 300")
 # What a program cannot do again
 # ------------------------------
 #
-# A program repeats NumPy calls. What else the function does would be lost, so it is refused, with the line:
+# A program repeats NumPy calls. Anything else that the function does would be lost, so it is refused, with the line:
 
 
 @tg.compile
@@ -117,8 +117,8 @@ assert np.isclose(chooses(large).item(), 2 * large @ large)
 # What is frozen
 # --------------
 #
-# What a called function reads outside is taken once, as in ``jax.jit``. ``constants`` shows it, and with
-# ``verify=True`` the function runs beside its program and a difference raises.
+# What a called function reads outside is read once, as in ``jax.jit``. ``constants`` shows it. With ``verify=True`` the
+# function runs beside its program, and a difference is an error.
 
 settings = {"scale": 2.0}
 

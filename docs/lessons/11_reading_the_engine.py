@@ -4,8 +4,8 @@ r"""
 
 Five files are the whole idea: ``engine/node.py``, ``engine/reverse.py``, ``engine/rules.py``, ``engine/operation.py``
 and the table in ``ops/elementwise.py``, some 590 lines. Open them beside this page. For each there are questions that a
-reader has, and code that answers them. The code looks into the engine: what it touches begins with ``_`` or is no
-public name, and is there to be read, not to be used.
+reader may have, and code that answers them. The code looks inside the engine: it uses names that are not public, many
+with a ``_`` in front. Read them, but do not use them in programs.
 """
 
 import inspect
@@ -38,7 +38,7 @@ for node in history([y._node]):
 
 # %%
 # **Why is "newest first" a valid order?** A node is made after all the nodes that it reads. So its number is larger
-# than theirs. Going from large to small, whoever computed from a node comes before it, and its cotangent is complete.
+# than theirs. From large numbers to small, all nodes that read a node come before it, so its cotangent is complete.
 
 numbers = [node.number for node in history([y._node])]
 assert numbers == sorted(numbers, reverse=True)
@@ -68,7 +68,7 @@ code = [line for line in loop if line.strip() and not line.strip().startswith("#
 print(len(code), "lines of code in the loop and after it")
 
 # %%
-# **When is memory freed?** On the way: ``node.parents = node.saved = None``. A second backward says so.
+# **When is memory freed?** On the way: ``node.parents = node.saved = None``. A second backward pass says so.
 
 y.sum().backward()
 try:
