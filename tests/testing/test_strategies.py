@@ -128,7 +128,7 @@ def test_a_failure_shrinks_to_a_small_example() -> None:
 def test_strategies_for_what_is_not_there_say_why() -> None:
     with pytest.raises(ValueError, match=r"'exp' declares no kinks; use tg\.testing\.points"):
         find(tg.testing.kink_points(tg.exp), lambda _: True)
-    with pytest.raises(ValueError, match="'softmax' is not on corresponding entries"):
+    with pytest.raises(ValueError, match="'softmax' is not pointwise"):
         find(tg.testing.points(tg.softmax), lambda _: True)
 
 

@@ -1,1 +1,1 @@
-"""Generated pages: the subgradients, and what of NumPy is recorded."""
+"""Generated pages: the subgradients, and which names of NumPy are recorded."""

@@ -39,7 +39,7 @@ _COMPOSED: dict[str, tuple[Callable[..., Any], Any]] = {
 
 
 class Convention(NamedTuple):
-    """An operation where its derivative jumps: the gradients of all operands, and of each beside constants."""
+    """A point where an operation's derivative jumps: the gradients of all operands, and of each beside constants."""
 
     operation: str
     point: tuple[Any, ...]
@@ -71,7 +71,7 @@ def _found(name: str, function: Callable[..., Any], point: tuple[Any, ...]) -> C
 
 
 def page() -> str:
-    """Return the conventions as text, a line for each."""
+    """Return the conventions as text, one line for each."""
     lines = [("operation", "at", "gradient", "beside constants")]
     for row in conventions():
         several = len(row.point) > 1

@@ -1,4 +1,4 @@
-"""What of NumPy is recorded: `python -m tinygrad_nn.coverage` walks NumPy's own names and prints a table."""
+"""Which names of NumPy are recorded: `python -m tinygrad_nn.coverage` walks them all and prints a table."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _GROUPS = {"numpy": np, "numpy.linalg": np.linalg, "numpy.fft": np.fft}
 
 
 class Row(NamedTuple):
-    """One name of NumPy's: what it is here, and why, with the nearest supported name, where it isn't."""
+    """A name of NumPy: what it is here, and, if it is not supported, why, with the nearest supported name."""
 
     group: str
     name: str
@@ -46,7 +46,7 @@ class Row(NamedTuple):
 def rows() -> list[Row]:
     """Return a row for every public name of numpy, numpy.linalg and numpy.fft, and for the methods of ufuncs.
 
-    A name that no table knows has the kind "unknown": a test looks for those.
+    A name that no table knows has the kind "unknown"; a test looks for these.
     """
     found = [_row(group, name, getattr(home, name)) for group, home in _GROUPS.items() for name in _public(home)]
     return [*found, *_methods()]
@@ -88,7 +88,7 @@ def _share(counts: Counter[str]) -> float:
 
 
 def summary() -> str:
-    """Return the numbers of names by group and kind as a table in Markdown, and the names that are not supported."""
+    """Return a table in Markdown of how many names each group and kind has, and the names that are not supported."""
     everything = rows()
     groups = {group: Counter(row.kind for row in everything if row.group == group) for group in (*_GROUPS, "ufunc")}
     lines = [
@@ -104,7 +104,7 @@ def summary() -> str:
 
 
 def table() -> str:
-    """Return the table as text: a section per kind, and a line per name that is not supported."""
+    """Return the table as text: a section for each kind, and a line for each name that is not supported."""
     everything, parts = rows(), []
     for kind in (DIFFERENTIABLE, CONSTANT, NO_FUNCTION):
         names = [str(row) for row in everything if row.kind == kind]

@@ -1,12 +1,12 @@
-"""Tests for operations and programs of one's own: the tools that the library's own tests use.
+"""Tools to test your own operations and programs: those that the library's own tests use.
 
     import tinygrad_nn as tg
 
-`check_op` holds an operation to everything that the library's own are held to; `PROPERTIES` are its checks,
-each a function of a `Case`, which `cases_of` makes. `check_agreement` compares any function with one of arrays.
-`planted_rule` swaps a derivative rule for a wrong one, and `mutate_rules` tells which wrong ones a test misses.
+`check_op` runs all checks of the library's own operations; `PROPERTIES` are these checks, each a function of a `Case`,
+and `cases_of` returns the cases. `check_agreement` compares any function of Tensors with one of arrays. `planted_rule`
+swaps a derivative rule for a wrong one, and `mutate_rules` lists the wrong rules that a test misses.
 
-The strategies are for tests with Hypothesis, and import it when they are first used: `arrays`, `tensors`,
+The strategies are for tests with Hypothesis, which is imported when the first of them is used: `arrays`, `tensors`,
 `broadcastable`, `shapes`, `axes`, `indices`, `points`, `kink_points`, `architectures`, `programs`.
 """
 

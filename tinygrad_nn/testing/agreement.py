@@ -1,4 +1,4 @@
-"""A function of Tensors held against one of arrays, cheap enough for each example that Hypothesis draws."""
+"""A function of Tensors compared with one of arrays, cheaply enough for every example that Hypothesis draws."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Function = Callable[..., Any]
 
 
 def check_agreement(function: Function, reference: Function, arrays: Sequence[Any], exact: bool = True) -> None:
-    """Hold values against the reference's, and derivatives of both orders against differences of values.
+    """Check values against the reference's, and first and second derivatives against differences of values.
 
-    Values are to be equal, or unless `exact` close; functions may return several. Arrays are float64. Raises
-    AssertionError.
+    Values have to be equal, or, with `exact=False`, close; both functions may return several results. Arrays are
+    float64. Raises AssertionError if anything differs.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -31,7 +31,7 @@ def check_agreement(function: Function, reference: Function, arrays: Sequence[An
     shapes = [y.shape for y in outputs], [y.shape for y in expected]
     assert shapes[0] == shapes[1], f"the results have shapes {shapes[0]}, the reference's {shapes[1]}"
     for y, e in zip(outputs, expected):
-        same = np.array_equal(y.data, e) if exact else np.allclose(y.data, e, 1e-13, 1e-13)  # of inputs near 1
+        same = np.array_equal(y.data, e) if exact else np.allclose(y.data, e, 1e-13, 1e-13)  # for inputs near 1
         assert same, f"{y.data} is not the reference's {e}"
     case = replace(build("of the test", function, list(arrays), {}, "as given"), drawn=True)
     check_gradient(case)

@@ -1,4 +1,4 @@
-"""Checks of calling an operation: its values, all ways to write it, and its errors."""
+"""Checks of an operation's calls: their values, all ways to write them, and their errors."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ EQUALITIES = {"equal": operator.eq, "not_equal": operator.ne}
 
 
 def numpy_functions(function: Any) -> list[Any]:
-    """Return NumPy's functions for an operation, without those that take arguments in another way.
+    """Return NumPy's functions for an operation, without those that take their arguments differently.
 
-    Those are ufunc methods, whose defaults differ, and np.astype, whose dtype has no name.
+    Those are ufunc methods, whose defaults differ, and np.astype, whose dtype can't be passed by name.
 
     >>> import tinygrad_nn as tg
     >>> tg.testing.numpy_functions(tg.exp)
@@ -38,10 +38,10 @@ def numpy_functions(function: Any) -> list[Any]:
 
 
 def check_value(case: Case) -> None:
-    """Values are the reference's, or NumPy's; without either, there are values at least.
+    """Values equal the reference's, or NumPy's; without either, the call has to return values at least.
 
-    Where there is a function of NumPy's, shapes and dtypes are its own, whatever the values are held against.
-    Where it widens single precision to double, the result may stay single.
+    If NumPy has the function, shapes and dtypes equal NumPy's, also where the values are compared with a reference.
+    Where NumPy widens single precision to double, the result may stay single.
     """
     values = [y.data for y in case.results(case.tensors())]
     known = numpy_functions(case.function)[:1]
@@ -63,7 +63,7 @@ def check_value(case: Case) -> None:
 
 
 def _within_rounding(case: Case, reference: Any, position: int, y: Any, e: Any) -> bool:
-    """Return whether a value is as near as the last bit of the inputs decides: a sum that cancels has few digits."""
+    """Return whether changes in the last bits of the inputs explain a difference: a sum that cancels has few digits."""
     rng = np.random.default_rng(5)
     moved = []
     for _ in range(8):
@@ -77,7 +77,7 @@ def _within_rounding(case: Case, reference: Any, position: int, y: Any, e: Any) 
 
 
 def _operators(function: Any) -> list[str]:
-    """Return what Python calls the operators of an operation: "add" for `+`."""
+    """Return Python's names for the operators of an operation, such as "add" for `+`."""
     return [n for n in OPERATORS if vars(Tensor).get(f"__{n}__") is function]
 
 
@@ -102,7 +102,7 @@ def check_call_variants(case: Case) -> None:
 
 
 def check_same_record(case: Case, variant: str, function: Any, leaves: Sequence[Any], expected: list[Any]) -> None:
-    """Another way to write the call has the expected values, and records what gives the same gradients."""
+    """Another way to write the call has the expected values, and what it records gives the same gradients."""
     result = listed(function(*case.arguments(leaves), **case.parameters))
     same = all(np.array_equal(a.data, b.data, equal_nan=a.dtype.kind == "f") for a, b in zip(result, expected))
     assert same, case.fails(f"{variant} gives {result}, the function {expected}")
@@ -118,7 +118,7 @@ def check_same_record(case: Case, variant: str, function: Any, leaves: Sequence[
 
 
 def check_constant_operand(case: Case) -> None:
-    """One operand a plain array: the other's gradient is the same, in every variant of the call; but not at a tie."""
+    """If one operand is a plain array, the other's gradient is the same, in every variant of the call; not at ties."""
     if len(case.leaves) < 2 or not case.differentiable or case.at_kink:
         return
     full = dict(zip(case.active, case.gradients()))
@@ -134,7 +134,7 @@ def check_constant_operand(case: Case) -> None:
 
 
 def check_in_place(case: Case) -> None:
-    """`t += v` gives t the function's value and gradient where its shape stays, and refuses otherwise."""
+    """`t += v` gives t the function's value and gradient if t keeps its shape, and raises otherwise."""
     assign = next((getattr(operator, f"__i{n}__", None) for n in _operators(case.function)), None)
     if assign is None or not isinstance(case.leaves[0], np.ndarray) or not case.differentiable:
         return
@@ -151,7 +151,7 @@ def check_in_place(case: Case) -> None:
 
 
 def check_constant(case: Case) -> None:
-    """An operation without a rule records nothing; one whose gradient would be lost refuses."""
+    """An operation whose rules are all None records nothing; one without rules would refuse."""
     op = case.operation
     if op is None or op.differentiable or not op.rules:
         return
@@ -167,7 +167,7 @@ def _declared(case: Case) -> bool:
 
 
 def check_errors(case: Case) -> None:
-    """A failure inside an operation carries one note: which one was called, on what shapes and dtypes."""
+    """An error inside an operation carries one note, which names the operation and the shapes and dtypes it got."""
     if not _declared(case):
         return
     errors = (error_of(case.call, *arguments, **parameters) for arguments, parameters in _awkward(case))
@@ -208,7 +208,7 @@ def check_keywords(case: Case) -> None:
 
 
 def check_counted(case: Case) -> None:
-    """One argument too many, one missing, a parameter left out or given twice: a TypeError, never a guess."""
+    """One argument too many, one missing, a parameter left out or given twice is a TypeError, never a guess."""
     op, inputs = case.operation, case.arguments(case.tensors())
     if op is None:
         return

@@ -1,4 +1,4 @@
-"""Cases: a function with one sample's inputs, and what every check asks about them."""
+"""Cases: a function with one sample's inputs, and what the checks need to know about both."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from .planting import declared_rules
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A function of Tensors with one sample's inputs, and how they are put into a call.
+    """A function of Tensors with one sample's inputs, and how these are passed in a call.
 
-    `leaves` are the inputs, variadic ones in a row; `takes` says for each positional argument
-    which leaves it takes: an int, or a tuple for a variadic one. `function` is what was declared, `call` what
-    is evaluated: the same, or composed with it. `drawn` tells that the numbers of all inputs were drawn;
-    `shapes` are the inputs as they were given. `reference` computes the values from arrays.
+    `leaves` are the inputs, those of a variadic argument one after another; `takes` says which leaves each positional
+    argument takes: an int, or a tuple for a variadic one. `function` is what was declared, `call` what is evaluated:
+    the function, or a composition with it. `drawn` says whether the numbers of all inputs were drawn; `shapes` are the
+    inputs as they were given. `reference` computes the expected values from arrays.
 
     >>> import tinygrad_nn as tg
     >>> case = tg.testing.cases_of(tg.multiply)[1]
@@ -51,7 +51,7 @@ class Case:
         return f"{self.name}-{self.label}"
 
     def arguments(self, leaves: Sequence[Any]) -> list[Any]:
-        """Return the positional arguments with these leaves."""
+        """Return the positional arguments, made of these leaves."""
         return [leaves[p] if isinstance(p, int) else [leaves[i] for i in p] for p in self.takes]
 
     def results(self, leaves: Sequence[Any]) -> list[Any]:
@@ -63,36 +63,36 @@ class Case:
         return [np.asarray(y) for y in listed(function(*self.arguments(leaves), **self.parameters))]
 
     def run(self, leaves: Sequence[Any]) -> tuple[list[Any], dict[str, Any], Any]:
-        """Return the operation's inputs of arrays, its parameters as normalised, and what its forward returns."""
+        """Return the operation's inputs as arrays, its normalised parameters, and what its forward returns."""
         assert self.operation is not None
         inputs, values = self.operation.bind(tuple(self.arguments(leaves)), dict(self.parameters))
         return list(inputs), values, self.operation.run(list(inputs), values)
 
     def outputs(self, leaves: Sequence[Any]) -> list[Any]:
-        """Return the results of the call, in a list; of several those that record."""
+        """Return the results of the call in a list; if there are several, only those that require grad."""
         results = self.results(leaves)
         return [results[i] for i in self.recording] if len(results) > 1 else results
 
     def smooth(self, leaves: Sequence[Any]) -> list[Any]:
-        """Return the results that can have a gradient: no ranks, no complex numbers."""
+        """Return the outputs that can have a gradient: floats, not integers such as ranks, not complex numbers."""
         return [y for y in self.outputs(leaves) if y.dtype.kind == "f"]
 
     @functools.cached_property
     def recording(self) -> list[int]:
-        """The results that require grad; the check of the gradient holds the others to be constant."""
+        """The positions of the results that require grad; `check_gradient` checks that the others are constant."""
         with enable_grad():
             results = self.results(self.tensors())
         return [i for i, y in enumerate(results) if y.requires_grad or not self.active]
 
     def recorded(self, results: list[Any]) -> tuple[list[Any], list[Any]]:
-        """Return those of all results that require grad, and their seeds."""
+        """Return the results that require grad, and their seeds."""
         positions = self.recording if len(results) > 1 else [0]
         pairs = [(results[i], u) for i, u in zip(positions, self.seeds) if results[i].requires_grad]
         return [y for y, _ in pairs], [u for _, u in pairs]
 
     @functools.cached_property
     def active(self) -> list[int]:
-        """The leaves to differentiate: floating arrays that a rule exists for."""
+        """The positions of the leaves to differentiate: floating arrays that have a rule."""
         op = self.operation
         rules = () if op is None or op.variadic else declared_rules(op)
         if op is not None and not op.rules:
@@ -102,7 +102,7 @@ class Case:
 
     @property
     def differentiable(self) -> bool:
-        """True if there is anything to differentiate, and a rule for it, or operations that may have one."""
+        """True if there is a leaf to differentiate, or if the function is not an operation, but composed of some."""
         return self.operation is None or (self.operation.differentiable and bool(self.active))
 
     def at(self, leaves: Iterable[Any]) -> Case:
@@ -159,18 +159,18 @@ class Case:
 
     @functools.cached_property
     def at_kink(self) -> bool:
-        """Whether a sample's own numbers, never those drawn, lie where the derivative jumps."""
+        """Whether a sample's own numbers lie where the derivative jumps, as drawn ones never do."""
         step, _ = self.accuracy
         return not self.drawn and any(self.slopes(i, step).kinked.any() for i in self.active)
 
     def weighed(self, leaves: Sequence[Any]) -> float:
-        """Return the results' sum at other leaves, weighed by the seeds."""
+        """Return the sum of the results at other leaves, weighted by the seeds."""
         with no_grad():
             pairs = zip(self.smooth(self.tensors(leaves)), self.seeds)
             return math.fsum(float(np.sum(np.where(u == 0, 0, y.data) * u.astype(np.float64))) for y, u in pairs)
 
     def slopes(self, i: int, step: float = 1e-3) -> Slopes:
-        """Return the slopes of the weighed results in an active leaf, by differences in double precision."""
+        """Return the slopes of the weighted sum in an active leaf, by differences in double precision."""
         return slopes(self.wide.weighed, self.wide.leaves, i, step)
 
     def gradients(self, leaves: Sequence[Any] | None = None) -> list[Any]:
@@ -186,7 +186,7 @@ class Case:
 
 
 def listed(result: Any) -> list[Any]:
-    """Return one result or several in a list."""
+    """Return a list of one result, or of several."""
     return list(result) if isinstance(result, (list, tuple)) else [result]
 
 
@@ -200,14 +200,14 @@ def error_of(function: Callable[..., Any], *args: Any, **parameters: Any) -> Exc
 
 
 def close(found: Any, expected: Any, tolerance: float) -> bool:
-    """Return whether all entries agree to the tolerance, relative to the largest of them, or to 1 if that is more."""
+    """Return whether all entries agree to the tolerance, relative to the largest of them, or to 1 if that is larger."""
     atol = tolerance * max(1.0, np.max(np.abs(expected), initial=0, where=np.isfinite(expected)))
     return found.shape == expected.shape and np.allclose(found, expected, 0, atol)
 
 
 def close_values(found: Any, expected: Any, tolerance: float) -> bool:
-    """Return whether each entry agrees to the tolerance, relative to itself plus the largest, or 1 if that is less."""
-    # Not as `close`: a derivative's entries are sums of terms that cancel, and err by as much as the largest of these.
+    """Return whether each entry agrees to the tolerance, relative to itself plus the largest entry, at most 1."""
+    # Unlike `close`, for derivatives: their entries are sums of terms that cancel, with the error of the largest term.
     atol = tolerance * min(1.0, np.max(np.abs(expected), initial=0, where=np.isfinite(expected)))
     return found.shape == expected.shape and np.allclose(found, expected, tolerance, atol, equal_nan=True)
 

@@ -1,4 +1,4 @@
-"""Checks of derivatives: against differences, the complex step, forward mode, and the subgradients declared."""
+"""Checks of derivatives: against differences, the complex step, forward mode, and declared subgradients."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .samples import build, kink_inputs
 
 
 def check_gradient(case: Case) -> None:
-    """Every entry of every gradient against central differences; at a kink, between both slopes."""
+    """Every entry of every gradient agrees with central differences; at a kink, it lies between both slopes."""
     if not case.differentiable:
         return
     step, tolerance = case.accuracy
@@ -47,7 +47,7 @@ def check_gradient(case: Case) -> None:
 
 
 def _check_elsewhere(case: Case) -> None:
-    """The gradients at another point, along one direction: a rule may remember the values of its first use."""
+    """Gradients are right at another point, too, in one direction: a rule may remember the values of its first use."""
     step, tolerance = case.accuracy
     rng = np.random.default_rng(4)
     aside, along = [{i: signed(rng, case.leaves[i].shape) for i in case.active} for _ in range(2)]
@@ -63,9 +63,9 @@ def _check_elsewhere(case: Case) -> None:
 
 
 def _complex_slopes(case: Case, i: int) -> Any:
-    """Return the slopes in input `i` by the complex step, None where the forward refuses complex numbers."""
+    """Return the slopes in input `i` by the complex step, None if the forward refuses complex numbers."""
     assert case.operation is not None
-    values = case.run(case.leaves)[1]  # which a run may have filled in, for the forward to read
+    values = case.run(case.leaves)[1]  # a run may fill in some that the forward reads
     forward, x, seed = case.operation.forward, case.leaves[i], case.seeds[0]
 
     def line(entry: tuple[int, ...], step: complex) -> Any:
@@ -79,7 +79,7 @@ def _complex_slopes(case: Case, i: int) -> Any:
 
 
 def check_complex_step(case: Case) -> bool:
-    """Compare to the last digits with the complex step; return whether the operation allows it."""
+    """Compare gradients to the last digits with the complex step; return whether the operation allows it."""
     if case.operation is None or not case.differentiable:
         return False
     checked = False
@@ -96,9 +96,9 @@ def check_complex_step(case: Case) -> bool:
 
 
 def check_second_order(case: Case) -> None:
-    """The gradient of <gradient, v>: in inputs the gradient's own derivative along v, in cotangents the value's.
+    """The gradient of <gradient, v> is the derivative along v: in inputs that of the gradient, in cotangents of values.
 
-    The first is the Hessian times v, which is symmetric.
+    The former is the Hessian times v, because a Hessian is symmetric.
     """
     if not case.differentiable:
         return
@@ -132,7 +132,7 @@ def check_second_order(case: Case) -> None:
 
 
 def _moved(case: Case, by: float, directions: Mapping[int, Any]) -> list[Any]:
-    """Return the leaves, those with a direction moved along it."""
+    """Return the leaves, of which those with a direction are moved along it."""
     return [np.asarray(x + by * directions[i], x.dtype) if i in directions else x for i, x in enumerate(case.leaves)]
 
 
@@ -164,7 +164,7 @@ def check_tangents(case: Case) -> None:
 
 
 def check_kink(function: Any, key: Any) -> None:
-    """At a kink, gradients are those declared; in one operand alone, the slope between both sides nearest to 0.
+    """At a kink, gradients are those declared; for one operand alone, the slope nearest to 0 between both sides.
 
     >>> import tinygrad_nn as tg
     >>> tg.testing.check_kink(tg.abs, 0)

@@ -1,4 +1,4 @@
-"""Do gradient tests have teeth? Rules are mutated one at a time, and those that a test passes with are listed."""
+"""Do gradient tests have teeth? Rules are mutated one at a time, and mutants with which a test passes are listed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Ruled = tuple[Operation, int]
 
 @dataclass(frozen=True)
 class Mutant:
-    """One mutated rule: of an operation, for an argument, and what was done to it.
+    """One mutated rule: its operation, its argument, and how it was changed.
 
     >>> import tinygrad_nn as tg
     >>> print(tg.testing.Mutant("tanh", "x", "drops the factor g"))
@@ -38,11 +38,11 @@ class Mutant:
 
 @dataclass(frozen=True)
 class MutationReport:
-    """What became of the mutants: true for a test with teeth, which notices some and leaves no survivors.
+    """What became of the mutants; true if the test has teeth: it noticed some, and none survived.
 
-    `survivors` changed a derivative that the test computed, and the test passed. Those `without_effect`
-    changed none, so that no assertion could have noticed: they are equivalent to the rule, or the
-    test never comes to where they differ. `unused` are rules that were asked for, and that the test never used.
+    `survivors` changed a derivative that the test computed, and the test passed. Mutants `without_effect` changed none,
+    so no assertion could have noticed them: they are equivalent to the rule, or the test never reaches a point where
+    they differ. `unused` are rules of the chosen `operations` that the test never used.
 
     >>> import tinygrad_nn as tg
     >>> mutant = tg.testing.Mutant("tanh", "x", "drops the factor g")
@@ -75,12 +75,12 @@ class MutationReport:
 def mutate_rules(test: Callable[[], Any], operations: Iterable[Any] | None = None) -> MutationReport:
     """Return which mutations of derivative rules a test notices, and which survive.
 
-    `test` takes no arguments and raises where something is wrong. It is run once as it is, and then once for
-    each mutation of each rule that it used, in this context only; `operations` are those to mutate, functions
-    or names, by default all. A rule's sign is flipped; a factor is dropped, the cotangent or an array that it
-    reads; its result is transposed; what was broadcast isn't summed; what it reads stays that of its first use,
-    or counts as a constant when it is differentiated again. Whatever the test raises counts as noticing.
-    Raises the test's own error if it fails without any mutation.
+    `test` takes no arguments and raises if something is wrong. It runs once unchanged, then once for each mutation of
+    each rule that it used, in this context only; `operations` are those to mutate, functions or names, by default all.
+    A rule's sign is flipped; the cotangent, or an array that it reads, is dropped as a factor; its result is
+    transposed; broadcast axes aren't summed over; what it reads keeps the values of its first use, or is taken for a
+    constant when the rule is differentiated again. Whatever the test raises counts as noticing. Raises the test's own
+    error if it fails without any mutation.
 
     >>> import tinygrad_nn as tg
     >>> def test():
@@ -140,7 +140,7 @@ def _used_by(test: Callable[[], Any], operations: Iterable[Operation]) -> list[R
 
 
 def _fails(test: Callable[[], Any]) -> bool:
-    """Return whether the test raises: also what pytest raises, which is no Exception."""
+    """Return whether the test raises, including what pytest raises, which is not an Exception."""
     try:
         test()
     except (KeyboardInterrupt, SystemExit):
@@ -154,7 +154,7 @@ def _fails(test: Callable[[], Any]) -> bool:
 
 
 def _with_pull(rule: Rule, pull: Pull) -> Rule:
-    """Return the rule with another function; it no longer adds in place, for that is another formula."""
+    """Return the rule with another function; it no longer adds in place, which has a formula of its own."""
     other = copy.copy(rule)
     other.pull, other.into = pull, None
     return other
@@ -177,9 +177,9 @@ _patching = threading.RLock()
 def _mutated(
     op: Operation, position: int, pull_of: Callable[[Rule, Effect], Pull] | None, effect: Effect
 ) -> Iterator[None]:
-    """Plant a mutated rule, for None one whose result is not summed over what was broadcast.
+    """Plant a mutated rule; with `pull_of=None`, one whose result is not summed over broadcast axes.
 
-    That sum is the engine's part, which treats all rules alike: it is patched, by one thread at a time.
+    The engine does that sum for all rules alike, so it is the engine that is patched, by one thread at a time.
     """
     unsummed: set[Rule] = set()
 
@@ -208,7 +208,7 @@ def _mutated(
 
 
 def _first(c: Any, shape: tuple[int, ...]) -> Any:
-    """Return the first of the slices that are to be summed."""
+    """Return the first of the slices that should be summed."""
     lead = c.ndim - len(shape)
     kept = [slice(None) if n == m else slice(0, 1) for n, m in zip(shape, c.shape[lead:], strict=True)]
     return c[(*[0] * lead, *kept)]

@@ -30,7 +30,7 @@ class Effect:
 
 
 def mutations(op: Operation, position: int) -> Iterator[tuple[str, Callable[[Rule, Effect], Pull] | None]]:
-    """Yield the mutations of a rule by name: for the rule, and where to note an effect, the mutated function."""
+    """Yield the mutations of a rule with their names: each takes the rule and an Effect, and returns a function."""
     yield "flips the sign", _compared(lambda rule: lambda g, saved: -rule.pull(g, saved))
     yield "transposes", _compared(lambda rule: lambda g, saved: _transposed(rule.pull(g, saved)))
     yield "skips the sum over what was broadcast", None
@@ -65,7 +65,7 @@ def _transposed(c: Any) -> Any:
 
 
 def _reading(slot: int, change_of: Callable[[], Callable[[Any], Any]]) -> Callable[[Rule], Pull]:
-    """Return the mutation that lets the rule read other values in one slot of what its node kept."""
+    """Return the mutation that lets the rule read changed values in one slot of its node."""
 
     def mutate(rule: Rule) -> Pull:
         change = change_of()
@@ -75,7 +75,7 @@ def _reading(slot: int, change_of: Callable[[], Callable[[Any], Any]]) -> Callab
 
 
 def _taking_for_a_constant(slot: int) -> Callable[[Rule, Effect], Pull]:
-    """Return the mutation that makes the derivative of the rule forget that what it reads depends on anything."""
+    """Return the mutation that takes what the rule reads for a constant when the rule itself is differentiated."""
 
     def pull_of(rule: Rule, effect: Effect) -> Pull:
         def pull(g: Any, saved: Any) -> Any:
@@ -95,7 +95,7 @@ def _taking_for_a_constant(slot: int) -> Callable[[Rule, Effect], Pull]:
 
 
 def _depends(rule: Rule, g: Any, saved: Any, nodes: set[Any]) -> bool:
-    """Return whether the rule's result, differentiated again, leads to these nodes directly: by what it records."""
+    """Return whether the steps that the rule records lead directly to these nodes, so that its derivative does."""
     start = next_number()
     c = rule.pull(g, saved) if nodes else None
     order = history([node_of(c)], start) if isinstance(c, Tensor) and node_of(c) is not None else []
@@ -104,7 +104,7 @@ def _depends(rule: Rule, g: Any, saved: Any, nodes: set[Any]) -> bool:
 
 
 def _changed(x: Any, change: Callable[[Any], Any], kind: Any = (Tensor, np.ndarray, np.generic, float)) -> Any:
-    """Return a value, or several in a tuple or list, with each array of floats changed."""
+    """Return a value, or a tuple or list of values, with each array of floats changed."""
     if isinstance(x, (tuple, list)):
         return type(x)([_changed(part, change, kind) for part in x])
     floating = isinstance(x, kind) and (isinstance(x, float) or x.dtype.kind == "f")
@@ -120,7 +120,7 @@ def _ones(x: Any) -> Any:
 
 
 class _Stale:
-    """What keeps returning the first values of each shape that it was shown."""
+    """A function that keeps returning the first values of each shape that it is called with."""
 
     def __init__(self) -> None:
         self.first: dict[Any, Any] = {}

@@ -11,7 +11,7 @@ import numpy as np
 
 @dataclass
 class Slopes:
-    """The slope of a function in each entry of one array: by central differences, and one-sided."""
+    """The slopes of a function in each entry of one array: by central and by one-sided differences."""
 
     central: Any
     left: Any
@@ -19,7 +19,7 @@ class Slopes:
 
     @property
     def kinked(self) -> Any:
-        """Where the one-sided slopes differ by more than a smooth function's do."""
+        """Where the one-sided slopes differ by more than those of a smooth function."""
         return np.abs(self.right - self.left) > 0.05 * (1 + np.abs(self.central))
 
 

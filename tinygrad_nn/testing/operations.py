@@ -50,22 +50,22 @@ PROPERTIES: dict[str, Callable[[Case], Any]] = {
 def check_op(
     operation: Any, reference: Callable[..., Any] | None = None, *, inputs: Iterable[Any] | None = None
 ) -> None:
-    """Hold an operation to everything that the library's own operations are held to.
+    """Check an operation for everything that the library's own operations are checked for.
 
-    `operation` is a declared operation, a composite, or any function of Tensors. `reference` computes its
-    values from arrays, by default NumPy's function if the operation stands for one; without either, values are
-    not judged. Shapes and dtypes are NumPy's wherever the operation stands for its function. `inputs` are the calls
-    to make: tuples of arguments, where a tuple stands for an array of that shape with drawn numbers, or `sample(...)`
-    with parameters too; by default the operation's own samples. Where none has arrays of size 0, or 0-d ones, such a
-    call is made as well, if the operation takes it.
+    `operation` is a declared operation, a composite, or any function of Tensors. `reference` computes the expected
+    values from arrays, by default the NumPy function that the operation stands for; without either, values are not
+    checked. Shapes and dtypes have to be NumPy's if the operation stands for a NumPy function. `inputs` are the calls
+    to make: tuples of arguments, in which a tuple stands for an array of that shape with drawn numbers, or
+    `sample(...)` to pass parameters, too; by default, the operation's own samples. If none has arrays of size 0, or 0-d
+    arrays, such a call is added, if the operation accepts it.
 
-    Checked are, over all calls: values; gradients against central differences and the complex step; the
-    second order; forward mode against reverse mode; subgradients at the declared kinks; method, operator and
-    NumPy's function; operands that are constants; that rules write into nothing and gradients own their memory;
-    float32, float16 and long doubles; inputs that are not contiguous; misuse.
+    In all calls, it checks values; gradients against central differences and the complex step; second derivatives;
+    forward mode against reverse mode; subgradients at the declared kinks; method, operator and NumPy's function;
+    constant operands; that rules write into no array and gradients own their memory; float32, float16 and long double;
+    inputs that are not contiguous; misuse.
 
-    Raises AssertionError: it names the operation, the property, and a small example with what was found and
-    expected.
+    Raises AssertionError, which names the operation, the property, and a small example with what was found and
+    expected, and ValueError if there are no inputs to check.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -100,7 +100,7 @@ _SMALLER = ", made smaller"
 
 
 def _first_failure(name: str, check: Callable[[Case], Any], cases: Iterable[Case]) -> Failure | None:
-    """Return the failure of a property on the smallest case, made smaller still."""
+    """Return the failure of a property on the smallest case that fails, made smaller still; None if none fails."""
     for case in cases:
         error = error_of(check, case)
         if error is not None:
@@ -109,13 +109,13 @@ def _first_failure(name: str, check: Callable[[Case], Any], cases: Iterable[Case
 
 
 def _extent(case: Case) -> tuple[int, int]:
-    """Return how large a case is: size 0 and 0-d come last, for an example with numbers is clearer."""
+    """Return how large a case is: size 0 and 0-d come last, since an example with several numbers is clearer."""
     sizes = [np.size(x) for x in case.leaves]
     return int(0 in sizes or all(np.ndim(x) == 0 for x in case.leaves)), sum(sizes)
 
 
 def _limits(cases: list[Case]) -> Iterator[Case]:
-    """Yield a case with arrays of size 0 and one with 0-d arrays, unless there are such or they are refused."""
+    """Yield a case with arrays of size 0 and one with 0-d arrays, unless there is one or the operation refuses it."""
     arrays = [x for case in cases for x in case.leaves if isinstance(x, np.ndarray)]
     changes: list[Shaped] = [] if any(x.size == 0 for x in arrays) else [lambda shape: (0,) * len(shape)]
     changes += [] if any(x.ndim == 0 for x in arrays) else [lambda shape: ()]
@@ -125,7 +125,7 @@ def _limits(cases: list[Case]) -> Iterator[Case]:
 
 
 def _with_shapes(case: Case, shaped: Shaped) -> Case | None:
-    """Return the case with other shapes, None if it has none that are drawn."""
+    """Return the case with other shapes, None if no input was given as a shape."""
 
     def replaced(x: Any) -> Any:
         return shaped(x) if isinstance(x, tuple) else [replaced(part) for part in x] if isinstance(x, list) else x
@@ -140,7 +140,7 @@ def _rebuilt(case: Case, inputs: list[Any], parameters: dict[str, Any]) -> Case:
 
 
 def _runs(case: Case) -> bool:
-    """Return whether the operation takes these inputs, without a warning and with finite results."""
+    """Return whether the operation accepts these inputs, without a warning and with finite results."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:

@@ -20,16 +20,16 @@ _lock = threading.Lock()
 
 
 class _Rules:
-    """An operation's rules while any context has planted one: each context sees its own.
+    """An operation's rules while any context has planted one: each context sees its own rules.
 
-    It stands where the declared rules stood, so that an operation without planted rules pays nothing.
+    It replaces the declared rules, so that an operation without planted rules pays nothing.
     """
 
     users = 0  # how many contexts have planted one
 
     def __init__(self, operation: Operation, declared: Any) -> None:
         self.operation, self.declared = operation, declared
-        self.reads = getattr(declared, "reads", ())  # by the one rule of a variadic operation
+        self.reads = getattr(declared, "reads", ())  # of the one rule of a variadic operation
 
     def __iter__(self) -> Iterator[Any]:
         planted = _planted.get()
@@ -45,14 +45,14 @@ class _Rules:
 
 
 def declared_rules(operation: Operation) -> Any:
-    """Return the rules that were declared, whatever has been planted."""
+    """Return the rules that were declared, whatever is planted."""
     rules = operation.rules
     return rules.declared if isinstance(rules, _Rules) else rules
 
 
 @contextmanager
 def planted(rules: Planted) -> Iterator[None]:
-    """While the body runs, let these rules, by operation and position, be used in this context."""
+    """Use these rules, by operation and position, while the body runs and in this context only."""
     before, touched = _planted.get(), {operation for operation, _ in rules}
     with _lock:
         for operation in touched:
@@ -72,7 +72,7 @@ def planted(rules: Planted) -> Iterator[None]:
 
 
 def operation_of(function: Any) -> Operation:
-    """Return the operation that a function, or a name, stands for. Raises ValueError with the nearest names."""
+    """Return the operation that a function or a name stands for. Raises ValueError with the nearest names if none."""
     recorded = function if isinstance(function, str) else NUMPY_FUNCTIONS.get(function, function)
     operation = OPERATIONS.get(recorded) if isinstance(recorded, str) else getattr(recorded, "operation", recorded)
     if isinstance(operation, Operation):
@@ -88,7 +88,7 @@ def operation_of(function: Any) -> Operation:
 
 
 def position_of(operation: Operation, argument: str) -> int:
-    """Return which input of the operation `argument` names. Raises ValueError if it has no rule."""
+    """Return the position of the input that `argument` names. Raises ValueError if that input has no rule."""
     ruled = [name for name, rule in zip(operation.arguments, declared_rules(operation)) if rule is not None]
     if argument not in ruled:
         hint = f"name one that has: {', '.join(ruled)}" if ruled else "name another operation, this has no rules"
@@ -98,14 +98,14 @@ def position_of(operation: Operation, argument: str) -> int:
 
 @contextmanager
 def planted_rule(operation: Any, argument: str, rule: Callable[..., Any]) -> Iterator[None]:
-    """Let another rule be the operation's for one of its inputs, while the body runs and in this context only.
+    """Replace the operation's rule for one of its inputs, while the body runs and in this context only.
 
-    `operation` is a function, such as `tg.tanh`, or the name of an operation, also of one without a
-    public name; `argument` is the name of its input. The rule is written like a declared one, and may
-    read what the declared one reads. It counts when derivatives are taken, not when values are computed,
-    and in forward mode too, unless the operation pushes tangents without its rule, as matmul does.
-    Other threads and asyncio tasks don't see it. As a decorator it holds while the function runs.
-    Raises ValueError for an operation or input that there is not, TypeError for a rule that reads more.
+    `operation` is a function, such as `tg.tanh`, or the name of an operation, even one without a public name;
+    `argument` is the name of its input. The rule is written like a declared one, and may read what the declared one
+    reads. It takes effect when derivatives are computed, not values; in forward mode, too, unless the operation pushes
+    tangents without its rule, as matmul does. Other threads and asyncio tasks don't see it. As a decorator, it applies
+    while the function runs. Raises ValueError if there is no such operation or input, TypeError if the rule reads more
+    than the declared one.
 
     >>> import tinygrad_nn as tg
     >>> with tg.testing.planted_rule(tg.tanh, "x", lambda g, y: g * (1 - y)):
@@ -124,6 +124,6 @@ def planted_rule(operation: Any, argument: str, rule: Callable[..., Any]) -> Ite
             f"a rule planted in {op.name!r} for {argument!r} reads {', '.join(unkept)}, which is not kept; it may read "
             f"{', '.join(['g', *declared.reads])}; to read more, declare an operation of your own with that rule"
         )
-    other.reads = declared.reads  # what nodes keep is remembered, and is to serve the declared rule again
+    other.reads = declared.reads  # what nodes keep is cached, and has to suit the declared rule again
     with planted({(op, position): other}):
         yield

@@ -1,7 +1,7 @@
-"""Random programs of many operations: what a Hypothesis strategy draws to hold whole graphs to a reference.
+"""Random programs of many operations, drawn by a Hypothesis strategy to compare whole graphs with a reference.
 
-A program is a list of steps, each an operation on earlier values. Steps mix their operands with odd
-constants, so that ties and kinks, where conventions differ, are hardly ever met.
+A program is a list of steps, each an operation on earlier values. Steps mix their operands with odd constants, so that
+ties and kinks, where conventions differ, hardly ever occur.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Step:
 
 @dataclass(frozen=True)
 class Kind:
-    """How many operands a step has, what it computes, and which parameters it may have for its operands' shapes.
+    """How many operands a step has, which parameters it may have for their shapes, and the function it computes.
 
-    `draw` returns None where the shapes don't fit.
+    `draw` returns None if the shapes don't fit.
     """
 
     arity: int
@@ -50,13 +50,13 @@ class Kind:
 
 @dataclass(frozen=True)
 class Program:
-    """Inputs and steps. The result is the weighed sum of the last values."""
+    """Inputs and steps. The result is a weighted sum over the last values."""
 
     inputs: tuple[Any, ...]
     steps: tuple[Step, ...]
 
     def run(self, inputs: Sequence[Any], functions: Mapping[str, Callable[..., Any]] | None = None) -> Any:
-        """Return the program's value for these inputs, Tensors, or of another system whose functions are given."""
+        """Return the program's value for these inputs: Tensors, or another system's arrays with its `functions`."""
         known = {name: kind.function for name, kind in KINDS.items()} if functions is None else functions
         values = list(inputs)
         for step in self.steps:
@@ -66,7 +66,7 @@ class Program:
 
 @st.composite
 def programs(draw: st.DrawFn, min_steps: int = 5, max_steps: int = 40) -> Program:
-    """Return a program of so many steps on one to three inputs of float64, with entries between -1.5 and 1.5.
+    """Return a strategy for programs of `min_steps` to `max_steps` steps on one to three float64 inputs in [-1.5, 1.5].
 
     >>> import tinygrad_nn as tg
     >>> from hypothesis import find
@@ -130,7 +130,7 @@ def _matrices(draw: Any, shapes: Shapes) -> Parameters:
 
 
 def _an_index(draw: Any, shapes: Shapes) -> Parameters:
-    """Slices with positive steps, integers, None, and one array of integers, perhaps repeated ones."""
+    """An index of slices with positive steps, integers, and at most one array of integers, perhaps repeated ones."""
     shape = shapes[0]
     if not shape:
         return None
@@ -204,7 +204,7 @@ def _widened(draw: Any, shapes: Shapes) -> Parameters:
 
 
 def mixed(function: Callable[[Any, Any], Any]) -> Callable[..., Any]:
-    """Return the function of two operands, each mixed with a constant of the step's."""
+    """Return a function of two operands, each mixed with one of the step's constants."""
     return lambda a, b, c, d: function(a * c + 0.11, b * d - 0.07)
 
 
@@ -214,7 +214,7 @@ def whole_index(index: tuple[Any, ...], array: Callable[[Any], Any]) -> Any:
 
 
 def assigned(x: Any, value: Any, index: tuple[Any, ...], array: Any, copy: Any) -> Any:
-    """Return a copy of x with some entries replaced by what depends on them and on the value."""
+    """Return a copy of x with some entries replaced by a function of them and of the value."""
     y = copy(x)
     index = whole_index(index, array)
     y[index] = value.sum() * 0.31 + y[index] * 0.5
@@ -222,7 +222,7 @@ def assigned(x: Any, value: Any, index: tuple[Any, ...], array: Any, copy: Any) 
 
 
 def weighed_sum(parts: Sequence[Any]) -> Any:
-    """Return the first part and the squares of the others, each weighed differently."""
+    """Return the sum of the first part and the squares of the others, each weighted differently."""
     total = parts[0] * 0.9
     for k, part in enumerate(parts[1:], start=2):
         total = total + part * part * (0.3 / k)
@@ -230,7 +230,7 @@ def weighed_sum(parts: Sequence[Any]) -> Any:
 
 
 def _in_place(a: Any, c: float, d: float) -> Any:
-    """Return the value of a handle that was changed in place twice, where its older values were used too."""
+    """Return the value of a handle that was changed in place twice, and whose older values were used, too."""
     y = a * c
     first = np.sin(y)
     y += d

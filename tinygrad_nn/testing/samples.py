@@ -16,12 +16,12 @@ from .case import Case, is_floating
 
 
 def cases_of(function: Any, inputs: Iterable[Any] | None = None, reference: Any = None) -> list[Case]:
-    """Return the cases of a function of Tensors: of the samples that were declared for it, or of those given.
+    """Return the cases of a function of Tensors: those of its declared samples, or of the given inputs.
 
-    Each of `inputs` is the positional arguments of one call, or a `sample(...)` with parameters too. A tuple
-    among the arguments stands for an array of that shape, filled with distinct numbers of the operation's
-    domain, away from its kinks; a list of them for a sequence of arrays. An operation on corresponding
-    entries has generated samples beside the declared ones.
+    Each of `inputs` holds the positional arguments of one call, or is a `sample(...)` with parameters, too. A tuple
+    among the arguments stands for an array of that shape, filled with distinct numbers from the operation's domain,
+    away from its kinks; a list of tuples stands for a sequence of arrays. A pointwise operation has generated samples
+    besides the declared ones.
 
     >>> import tinygrad_nn as tg
     >>> [str(case) for case in tg.testing.cases_of(tg.exp)][:2]
@@ -90,13 +90,13 @@ def takes_floats(op: Operation) -> bool:
 
 
 def discrete(op: Operation, values: Any) -> Any:
-    """Return drawn values as what a ufunc of booleans or integers takes."""
+    """Return drawn values as booleans or integers, whichever a ufunc takes."""
     booleans = any(loop.startswith("?") for loop in getattr(op.forward, "types", ()))
     return np.asarray(values > 0) if booleans else np.asarray(np.round(6 + 2 * values), int)
 
 
 def generated_samples(op: Operation) -> list[Any]:
-    """Return the samples of an operation on corresponding entries, which declares none of its own."""
+    """Return samples of a pointwise operation, so that it need not declare any."""
     low, high = op.domain
     number: Any = low + 0.618 * (high - low) if takes_floats(op) else discrete(op, np.array(1.0))[()]
     strided = np.linspace(low, high, 9)[7::-2]
@@ -111,14 +111,14 @@ def generated_samples(op: Operation) -> list[Any]:
 
 
 def kink_inputs(op: Operation, key: Any) -> list[Any]:
-    """Return the operands that a key of the kinks table stands for: one array, or one number each."""
+    """Return the operands that a key of the kinks table stands for: one array, or one number per operand."""
     if len(op.arguments) == 1:
         return [np.atleast_1d(np.array(key, np.float64))]
     return [np.array([k], np.float64) for k in key]
 
 
 def spaced(rng: np.random.Generator, shape: tuple[int, ...], low: float = -2.0, high: float = 2.0) -> Any:
-    """Return numbers of the interval in random order, no two close to each other: no ties.
+    """Return numbers from the interval in random order, no two close to each other, so that there are no ties.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -133,7 +133,7 @@ def spaced(rng: np.random.Generator, shape: tuple[int, ...], low: float = -2.0, 
 def distinct(
     seed: int | str, size: int, domain: tuple[float, float] = (-2.0, 2.0), kinks: Iterable[Any] = ()
 ) -> Iterator[float]:
-    """Yield so many numbers of the domain in random order, no two close to each other or to a kink."""
+    """Yield `size` numbers from the domain in random order, no two close to each other, and none close to a kink."""
     rng = np.random.default_rng(zlib.crc32(seed.encode()) if isinstance(seed, str) else seed)
     kinks = [k for k in kinks if np.ndim(k) == 0]
     for x in spaced(rng, (size,), *domain).tolist():

@@ -1,4 +1,4 @@
-"""Checks of what an operation does with arrays: dtypes, layouts, nan, whose memory is whose, and no writing."""
+"""Checks of how an operation treats arrays: dtypes, layouts, nan, ownership of memory, and no writing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .case import Case, close, error_of, is_floating, listed
 
 
 def frozen(x: Any) -> Any:
-    """Return a copy of an array that can't be written to, and anything else as it is."""
+    """Return a read-only copy of an array, and anything else unchanged."""
     if not isinstance(x, (np.ndarray, np.generic)):
         return x
     copy = np.array(x)
@@ -27,7 +27,7 @@ def frozen(x: Any) -> Any:
 
 
 def _node_contents(case: Case) -> tuple[Any, ...]:
-    """Return everything that a rule may name, in the layout's order, as arrays that can't be written to."""
+    """Return everything that a rule may name, in the order of slots, as read-only arrays."""
     inputs, values, y = case.run([frozen(x) for x in case.leaves])
     shapes, wanted = [np.shape(x) for x in inputs], tuple(True for _ in inputs)
     many = case.operation is not None and case.operation.variadic
@@ -39,7 +39,7 @@ def _arrays_in(value: Any) -> list[Any]:
 
 
 def check_pure(case: Case) -> None:
-    """Forward and rules, on arrays that can't be written to, leave everything as it was."""
+    """Forward and rules accept read-only arrays, and change nothing that they are given."""
     if not case.differentiable:
         return
     if case.operation is not None:
@@ -65,7 +65,7 @@ def check_pure(case: Case) -> None:
 
 
 def _refuses(case: Case) -> bool:
-    """Return whether the operation, as NumPy's and SciPy's own, has no float16 or long double."""
+    """Return whether the operation, like some of NumPy's and SciPy's, does not support float16 or long double."""
     error = error_of(lambda: case.outputs(case.tensors()))
     if not isinstance(error, TypeError):
         return False
@@ -76,14 +76,14 @@ def _refuses(case: Case) -> bool:
 
 
 def _widened(case: Case) -> list[Any]:
-    """Return the dtypes of NumPy's own results, which may be wider than the inputs: of float64 for np.cov."""
+    """Return the dtypes of NumPy's own results that are float64, even if the inputs are narrower, as in np.cov."""
     known = numpy_functions(case.function)
     results = case.arrays_by(known[0], case.leaves) if known else []
     return [y.dtype for y in results if y.dtype == np.float64]
 
 
 def check_dtype(case: Case, dtype: str) -> None:
-    """What goes in comes out, forward and backward; values agree with float64's to the lower precision of the two."""
+    """The dtype of inputs is that of results and gradients; values agree with float64's to the lower precision."""
     other = case.astype(dtype)
     double = other.astype("float64")
     if dtype != "float32" and _refuses(other):
@@ -120,17 +120,17 @@ LAYOUTS: dict[str, Callable[[Any], Any]] = {
 
 
 def _refuses_equal_rows(case: Case) -> bool:
-    """Return whether the operation takes only matrices of full rank, distinct singular values, or distinct points."""
+    """Return whether the operation needs matrices of full rank, distinct singular values, or distinct points."""
     return isinstance(error_of(case.gradients), (np.linalg.LinAlgError, GradientError, RuntimeWarning))
 
 
 def check_layout(case: Case, layout: str) -> None:
-    """Inputs in another layout have the values and gradients of their contiguous copies."""
+    """Inputs in another layout give the values and gradients of their contiguous copies."""
     there = case.at(LAYOUTS[layout](x) if isinstance(x, np.ndarray) else x for x in case.leaves)
     here = case.at(np.array(x, order="C") if isinstance(x, np.ndarray) else x for x in there.leaves)
     if layout == "stride 0" and _refuses_equal_rows(here):
         return
-    for a, b in zip(there.values, here.values):  # which may be sums in another order, of inputs near 1
+    for a, b in zip(there.values, here.values):  # sums may be in another order, of inputs near 1
         same = a.dtype == b.dtype and np.allclose(a, b, 8 * here.eps, 8 * here.eps, equal_nan=True)
         assert same, case.fails(f"{layout}: {a}, contiguous {b}")
     if case.active:
@@ -140,7 +140,7 @@ def check_layout(case: Case, layout: str) -> None:
 
 
 def check_owned(case: Case) -> None:
-    """Every .grad is memory of its own: neither a view, nor the seed's, nor a value's, nor another's."""
+    """Every .grad owns its memory: it is not a view, and shares none with a seed, a value or another gradient."""
     if not case.differentiable:
         return
     leaves = case.tensors()
@@ -160,7 +160,7 @@ def check_owned(case: Case) -> None:
 
 
 def check_masks(case: Case) -> None:
-    """An operation whose output can leave out a nan of its input says so, by `masks=True`."""
+    """An operation whose output can leave out a nan of its input declares `masks=True`."""
     op = case.operation
     if op is None or op.masks or not case.differentiable:
         return
@@ -172,7 +172,7 @@ def check_masks(case: Case) -> None:
 
 
 def _leaves_out(case: Case, i: int, entry: tuple[int, ...], other: float | None) -> bool:
-    """Return whether the output has no nan though an input's entry is nan, the other inputs being `other`."""
+    """Return whether the output has no nan although an input's entry is nan; the other inputs are `other`, if given."""
     leaves = [x if other is None or not is_floating(x) else np.full_like(x, other) for x in case.leaves]
     leaves[i] = np.array(case.leaves[i])
     leaves[i][entry] = np.nan

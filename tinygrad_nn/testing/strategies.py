@@ -21,12 +21,12 @@ FLOATS = ("float64", "float32", "float16")
 _LAYOUTS: dict[str, Callable[[Any], Any]] = {
     "contiguous": lambda x: x,
     "read-only": frozen,
-    **{name: layout for name, layout in LAYOUTS.items() if name != "stride 0"},  # which would tie its entries
+    **{name: layout for name, layout in LAYOUTS.items() if name != "stride 0"},  # its entries would tie
 }
 
 
 def shapes(min_dims: int = 0, max_dims: int = 3, min_side: int = 0, max_side: int = 3) -> st.SearchStrategy[Shape]:
-    """Return a strategy for shapes: 0-d and size-0 ones, too, unless excluded.
+    """Return a strategy for shapes, including 0-d and size-0 ones unless these are excluded.
 
     >>> import tinygrad_nn as tg
     >>> from hypothesis import find
@@ -37,14 +37,14 @@ def shapes(min_dims: int = 0, max_dims: int = 3, min_side: int = 0, max_side: in
 
 
 def _drawn(draw: st.DrawFn, given: Any) -> Any:
-    """Return what a strategy gives, or anything else as it is."""
+    """Return a draw from a strategy, or anything else unchanged."""
     return draw(given) if isinstance(given, st.SearchStrategy) else given
 
 
 def _filled(
     draw: st.DrawFn, shapes: Sequence[Shape], dtype: Any, domain: tuple[float, float], kinks: Sequence[Any] = ()
 ) -> list[Any]:
-    """Return arrays whose entries are all distinct, in layouts that are drawn."""
+    """Return arrays whose entries are all distinct, in drawn layouts."""
     sizes = [math.prod(shape) for shape in shapes]
     numbers = distinct(draw(st.integers(0, 2**32 - 1)), sum(sizes), domain, kinks)
     found = []
@@ -56,10 +56,10 @@ def _filled(
 
 @st.composite
 def arrays(draw: st.DrawFn, shape: Any = None, dtype: Any = None, *, domain: tuple[float, float] = (-2.0, 2.0)) -> Any:
-    """Return an array of floats of any layout: strided, reversed, in Fortran order, read-only.
+    """Return a strategy for arrays of floats in any layout: strided, reversed, Fortran order, read-only.
 
-    `shape` and `dtype` are given, or strategies; by default `shapes()`, and float64, float32 or float16. The
-    entries are distinct numbers of the domain, no two close to each other, so that there are no ties.
+    `shape` and `dtype` are values or strategies; by default `shapes()`, and float64, float32 or float16. The entries
+    are distinct numbers from the domain, no two close to each other, so that there are no ties.
 
     >>> import tinygrad_nn as tg
     >>> from hypothesis import find
@@ -72,7 +72,7 @@ def arrays(draw: st.DrawFn, shape: Any = None, dtype: Any = None, *, domain: tup
 
 
 def tensors(shape: Any = None, dtype: Any = None, *, requires_grad: bool = True, **options: Any) -> Any:
-    """Return a strategy for Tensors over what `arrays` gives, leaves that require grad unless told otherwise.
+    """Return a strategy for Tensors that wrap draws of `arrays`: leaves that require grad, unless that is False.
 
     >>> import tinygrad_nn as tg
     >>> from hypothesis import find
@@ -87,7 +87,7 @@ def broadcastable(
     draw: st.DrawFn, count: int = 2, dtype: Any = None, *, domain: tuple[float, float] = (-2.0, 2.0),
     max_dims: int = 3, max_side: int = 3,
 ) -> tuple[Any, ...]:  # fmt: skip
-    """Return so many arrays of one dtype whose shapes broadcast together; no entry is close to another.
+    """Return a strategy for `count` arrays of one dtype whose shapes broadcast together; no two entries are close.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -106,7 +106,7 @@ def _together(count: int, max_dims: int = 3, max_side: int = 3, min_side: int = 
 
 
 def axes(ndim: int) -> st.SearchStrategy[Any]:
-    """Return a strategy for what `axis=` may be: None, one axis, or a tuple of axes, counted from either end.
+    """Return a strategy for values of `axis=`: None, one axis, or a tuple of axes, counted from either end.
 
     >>> import tinygrad_nn as tg
     >>> from hypothesis import find
@@ -118,7 +118,7 @@ def axes(ndim: int) -> st.SearchStrategy[Any]:
 
 
 def indices(shape: Shape) -> st.SearchStrategy[Any]:
-    """Return a strategy for all that may index an array of this shape: basic, integer arrays, masks, and mixtures.
+    """Return a strategy for indices into an array of this shape: basic ones, integer arrays, masks, and mixtures.
 
     >>> import tinygrad_nn as tg
     >>> from hypothesis import find
@@ -168,9 +168,9 @@ def _mixtures(draw: st.DrawFn, shape: Shape) -> tuple[Any, ...]:
 
 @st.composite
 def points(draw: st.DrawFn, operation: Any, dtype: Any = "float64") -> tuple[Any, ...]:
-    """Return operands of an operation on corresponding entries: in its domain, and away from its declared kinks.
+    """Return a strategy for operands of a pointwise operation, in its domain and away from its declared kinks.
 
-    Two operands have shapes that broadcast together. Raises ValueError for any other operation.
+    The shapes of two operands broadcast together. Raises ValueError if the operation is not pointwise.
 
     >>> import tinygrad_nn as tg
     >>> from hypothesis import find
@@ -180,8 +180,7 @@ def points(draw: st.DrawFn, operation: Any, dtype: Any = "float64") -> tuple[Any
     op = operation_of(operation)
     if not op.pointwise:
         raise ValueError(
-            f"operation {op.name!r} is not on corresponding entries; draw its inputs by tg.testing.arrays and "
-            "broadcastable"
+            f"operation {op.name!r} is not pointwise; draw its inputs by tg.testing.arrays or broadcastable"
         )
     together = draw(_together(len(op.arguments)))
     dtype = _drawn(draw, dtype)
@@ -190,10 +189,10 @@ def points(draw: st.DrawFn, operation: Any, dtype: Any = "float64") -> tuple[Any
 
 @st.composite
 def kink_points(draw: st.DrawFn, operation: Any) -> tuple[Any, ...]:
-    """Return operands of an operation that lie exactly on one of its declared kinks, and the gradients declared there.
+    """Return a strategy for operands exactly on a declared kink of an operation, and the gradients declared there.
 
-    All operands have one shape, which is drawn; the gradients are one for each operand.
-    Raises ValueError for an operation that declares no kinks.
+    All operands have the same drawn shape; there is one gradient for each. Raises ValueError if the operation declares
+    no kinks.
 
     >>> import tinygrad_nn as tg
     >>> from hypothesis import find
@@ -215,7 +214,7 @@ def architectures(
     draw: st.DrawFn, max_layers: int = 6, max_width: int = 12, activations: Sequence[str] = ("relu", "sigmoid"),
     last: str = "sigmoid",
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """Return an architecture for `tg.nn.DenseNetwork`: one to `max_layers` layers, each with its activation.
+    """Return a strategy for architectures of `tg.nn.DenseNetwork`: up to `max_layers` layers with activations.
 
     >>> import tinygrad_nn as tg
     >>> from hypothesis import find
