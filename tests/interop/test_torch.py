@@ -151,9 +151,9 @@ def test_what_has_no_counterpart_is_refused() -> None:
     class Own(torch.nn.Module):  # type: ignore[misc]
         pass
 
-    with pytest.raises(TypeError, match="Own is not handed over, but Sequentials of layers that both have: Linear, "):
+    with pytest.raises(TypeError, match="Own can't be converted, only Sequentials of layers that both have: Linear, "):
         from_torch(torch.nn.Sequential(Own()))
-    with pytest.raises(TypeError, match="DenseNetwork is not handed over"):
+    with pytest.raises(TypeError, match="DenseNetwork can't be converted"):
         to_torch(tg.nn.DenseNetwork([{"input_dim": 2, "output_dim": 1, "activation": "tanh"}]))
     with pytest.raises(ValueError, match="Conv2d with padding_mode='reflect' has no counterpart here"):
         from_torch(torch.nn.Conv2d(1, 1, 3, padding=1, padding_mode="reflect"))

@@ -1,1 +1,1 @@
-"""Bridges to other tools: a file each, which imports its tool when the file is imported or its function is called."""
+"""Bridges to other tools, one file each; a tool is imported when its file is imported or its function is called."""

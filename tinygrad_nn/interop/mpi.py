@@ -1,4 +1,4 @@
-"""Data-parallel training over MPI: an optimiser around an optimiser, a loader of shards, an end for all ranks."""
+"""Data-parallel training over MPI: a wrapper of an optimiser, a loader of shards, and a common end of all ranks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..training.loader import DataLoader, Dataset
 
 
 def world() -> Any:
-    """Return mpi4py's communicator of all ranks, which an error on one ends. Raises ImportError without mpi4py."""
+    """Return mpi4py's communicator of all ranks; an error on one now ends all. Raises ImportError without mpi4py."""
     try:
         from mpi4py import MPI
     except ImportError as error:
@@ -29,19 +29,19 @@ def world() -> Any:
 
 
 class DataParallel(Optimizer):
-    """An optimiser whose step uses the gradients of all ranks, each weighted by how many rows it is the mean over.
+    """An optimiser whose step uses the gradients of all ranks, each weighted by the number of rows it is the mean over.
 
-    `optimizer` is the one that makes the step, `comm` mpi4py's world, or any object with `Bcast` and `Allreduce` as
-    mpi4py's have them. All ranks begin with the parameters of rank 0, and with the buffers of a `module`. Each computes
-    the gradients of its own rows, `step(rows=n)` adds them up in one `Allreduce` and divides by the sum of n: so all
-    ranks make the same step, that of one process with all rows. Every rank makes as many steps as the others, with
-    rows=0 where it has none. Settings, clipping and schedules are those of the inner optimiser, after the sum; batch
-    norm takes the statistics of each rank's own batch.
+    `optimizer` makes the step; `comm` is mpi4py's world, or any object with `Bcast` and `Allreduce` like mpi4py's. All
+    ranks begin with the parameters of rank 0, and with its buffers if a `module` is given. Each rank computes the
+    gradients of its own rows; `step(rows=n)` adds them up in one `Allreduce`, weighted by n, and divides by the sum of
+    n. So all ranks make the same step, that of one process with all rows. Every rank has to make as many steps as the
+    others, with rows=0 if it has none. Settings, clipping and schedules are those of the inner optimiser, after the
+    sum; batch norm uses the statistics of each rank's own batch.
 
-    `tg.train` tells the rows by itself, and goes by figures of all ranks: costs and metrics are means over all rows,
-    and early stopping, schedules, a callback's False and divergence are decided together. Rank 0 alone prints, and
-    writes checkpoints, which hold the generators and buffers of all ranks: they are resumed by as many. An error that
-    a rank does not catch ends all ranks, after it is printed; so does a rank that ends, by `sys.exit`, say, while
+    `tg.train` passes the rows by itself, and uses the figures of all ranks: costs and metrics are means over all rows,
+    and early stopping, schedules, a callback's False and divergence are decided together. Only rank 0 prints, and
+    writes checkpoints; these hold the generators and buffers of all ranks, and as many ranks have to resume them. An
+    uncaught error on one rank is printed and ends all ranks; so does a rank that exits, by `sys.exit`, say, while
     others go on.
 
     >>> import tinygrad_nn as tg
@@ -74,12 +74,12 @@ class DataParallel(Optimizer):
         return getattr(self.inner, name)
 
     def step(self, rows: float = 1) -> None:
-        """Make a step with the mean gradients of all ranks' rows, so many of this one; those of no rank stay None."""
+        """Step with the mean gradients over all ranks' rows, `rows` of them this one's; those of no rank stay None."""
         self.exchange(rows)
         self.inner.step()
 
     def exchange(self, rows: float = 1, cost: float = 0.0) -> float:
-        """Let every gradient be the mean over all ranks' rows; return that of the cost."""
+        """Replace every gradient by its mean over all ranks' rows, and return the mean cost."""
         parameters = [p for p in self.inner.parameters if p.requires_grad]
         sizes = [p.size for p in parameters]
         ends = np.cumsum([*sizes, len(sizes), 2])
@@ -101,7 +101,7 @@ class DataParallel(Optimizer):
         return float(received[-2] / total)
 
     def gathered(self, own: Any) -> list[Any]:
-        """Return what each rank has, in their order: anything that JSON holds."""
+        """Return the `own` of every rank, in their order: anything that JSON can hold."""
         text = np.frombuffer(json.dumps(own, default=lambda x: x.tolist()).encode(), np.uint8)
         lengths = self._summed(np.eye(self.ranks, dtype=np.int64)[self.rank] * len(text))
         sent = np.zeros((self.ranks, lengths.max()), np.uint8)
@@ -109,12 +109,12 @@ class DataParallel(Optimizer):
         return [json.loads(row[:n].tobytes()) for row, n in zip(self._summed(sent), lengths, strict=True)]
 
     def add_param_group(self, group: Any) -> None:
-        """Optimise more parameters, as the inner optimiser does; all ranks begin with those of rank 0."""
+        """Add parameters to the inner optimiser; all ranks begin with those of rank 0."""
         self.inner.add_param_group(group)
         self._broadcast(list(self.inner.param_groups[-1].params))
 
     def load_state_dict(self, saved: Any) -> None:
-        """Let the inner optimiser take over a state."""
+        """Load a state into the inner optimiser."""
         self.inner.load_state_dict(saved)
 
     def __repr__(self) -> str:
@@ -130,7 +130,7 @@ class DataParallel(Optimizer):
         found, reason = np.empty_like(array), None
         try:
             self.comm.Allreduce(array, found)
-        except RuntimeError as error:  # mpi4py's, where a rank that leaves sends another length
+        except RuntimeError as error:  # mpi4py's, if a rank that leaves sends another length
             reason = error
         if reason is not None or np.isnan(found[-1:]).any():
             raise RuntimeError("a rank has ended while others go on; let all make as many steps") from reason
@@ -138,10 +138,10 @@ class DataParallel(Optimizer):
 
 
 class ShardedLoader(DataLoader):
-    """A loader that gives each rank its part of every batch: together they are those of one process.
+    """A loader that gives each rank its part of every batch; together, the parts are the batches of one process.
 
-    `batch_size` is that of all ranks together. Every rank passes the same dataset and settings; without a `seed` rank 0
-    draws one for all. Where a batch has fewer samples than there are ranks, some get a part without rows.
+    `batch_size` is that of all ranks together. Every rank passes the same dataset and settings; without a `seed`, rank
+    0 draws one for all. If a batch has fewer samples than there are ranks, some get a part without rows.
 
     >>> class Second:
     ...     rank, size = 1, 2
@@ -170,7 +170,7 @@ class ShardedLoader(DataLoader):
 
 
 def _place(comm: Any) -> tuple[int, int]:
-    """Return the rank, and how many there are; where the communicator does not say, by whose number all receive."""
+    """Return the rank and how many there are; if the communicator does not tell, every rank broadcasts a number."""
     if hasattr(comm, "rank") and hasattr(comm, "size"):
         return int(comm.rank), int(comm.size)
     own, size = np.random.SeedSequence().generate_state(1, np.uint64), np.zeros(1)
@@ -185,9 +185,9 @@ _last_sum: list[Any] = []  # the communicator and the buffer of the last step
 
 
 def end_together(comm: Any) -> None:
-    """Let an error that this rank does not catch end all ranks, once it is printed; without that they would wait.
+    """Make an uncaught error on this rank end all ranks, after it is printed; otherwise the others would wait.
 
-    It is called by `world` and `DataParallel`, and does nothing for a communicator that can't `Abort`.
+    `world` and `DataParallel` call it. It does nothing if the communicator has no `Abort`.
 
     >>> end_together(object())
     """
@@ -210,7 +210,7 @@ def end_together(comm: Any) -> None:
 
 
 def _leave() -> None:
-    """Answer ranks that wait for this one in a step: at the end of all, they are here too, and nobody waits.
+    """Answer ranks that wait for this one in a step; if all ranks end together, all come here, and none waits.
 
     `sys.exit` calls no hook for errors, and neither does a loop that ends too early.
     """

@@ -47,12 +47,12 @@ _MOVING = ("transpose", "matrix_transpose", "swapaxes", "moveaxis", "rollaxis")
 def save(portable: Portable, file: Path) -> None:
     """Write a program as an ONNX model of opset 18: this is what `step.save("model.onnx")` calls.
 
-    Arguments, results and parameters have the names that they have in Python; the first axis of every argument is
-    dynamic if the program is one for any number of rows. What a program looks at before it goes on, whether the values
-    of a softmax are finite, say, or indices inside of their array, a model does not look at.
+    Arguments, results and parameters keep their names from Python; the first axis of every argument is dynamic if the
+    program works for any number of rows. A model does not check what a program checks as it runs, such as whether the
+    values of a softmax are finite, or indices lie within their array.
 
-    Raises CompileError for a line that has no counterpart in ONNX, for a program that changes something, and where
-    Python decides by a number among the arguments, ImportError without the package onnx.
+    Raises CompileError if a line has no counterpart in ONNX, if the program changes something, or if Python decides by
+    a number among the arguments; ImportError without the package onnx.
     """
     changed = [target.kind for target in portable.targets if target.kind != "result"]
     if changed:
@@ -68,7 +68,7 @@ def save(portable: Portable, file: Path) -> None:
 
 
 class _Graph:
-    """Writes the nodes of one program. `names` are those of its values."""
+    """Writes the nodes of one program. `names` has the names of its values."""
 
     def __init__(self, portable: Portable, onnx: Any) -> None:
         self.portable, self.program = portable, portable.program
@@ -106,7 +106,7 @@ class _Graph:
         return self.helper.make_model(graph, opset_imports=[opset], ir_version=_VERSION, producer_name="tinygrad_nn")
 
     def leave_out_guards(self) -> None:
-        """Leave out what a model does not look at. Raises CompileError where Python decided by a number."""
+        """Leave out guards, which a model does not check. Raises CompileError if Python decided by a given number."""
         guards = [line for line in self.program.lines if line.function.kind == "guard"]
         for line in guards:
             if line.args[0].known and self.is_given(line.args[0]):
@@ -118,14 +118,14 @@ class _Graph:
         self.program = without_dead_lines(self.program)
 
     def is_given(self, number: Value) -> bool:
-        """Return whether a number is an argument, or computed of arguments; an array's shape is not."""
+        """Return whether a number is an argument, or computed from arguments; an array's shape is neither."""
         line = self.makers.get(number)
         if line is None:
             return number in self.program.inputs
         return line.function is not KIND and any(map(self.is_given, line.reads()))
 
     def described(self, value: Value, name: str) -> Any:
-        """Return the description of an input or output; lengths that go with the rows are called as these."""
+        """Return the description of an input or output; lengths that depend on the number of rows are formulas."""
         shape = [repr(n).strip("()") if isinstance(n, Rows) else n for n in self.portable.shape(value)]
         return self.helper.make_tensor_value_info(name, self.helper.np_dtype_to_tensor_dtype(_dtype(value)), shape)
 
@@ -140,7 +140,7 @@ class _Graph:
         return names
 
     def of(self, x: Any, dtype: Any = None) -> str:
-        """Return the name of an operand, in a dtype."""
+        """Return the name of an operand, cast to a dtype if one is given."""
         if isinstance(x, Rows):
             return self.cast(self.add("Squeeze", self.ints([x])), np.dtype(np.int64), dtype)
         if isinstance(x, Ratio):
@@ -152,7 +152,7 @@ class _Graph:
         return self.cast(self.names[x], _dtype(x), dtype)
 
     def constant(self, x: np.ndarray) -> str:
-        """Return the name of an array that is always the same."""
+        """Return the name of a constant array."""
         key = x.shape, x.dtype, x.tobytes()
         if key not in self.shared:
             self.shared[key] = self.free.new("constant#")
@@ -160,13 +160,13 @@ class _Graph:
         return self.shared[key]
 
     def ints(self, numbers: Sequence[int]) -> str:
-        """Return the name of a vector of lengths, of which some may go with the rows."""
+        """Return the name of a vector of lengths, some of which may depend on the number of rows."""
         if not any(isinstance(n, Rows) for n in numbers):
             return self.constant(np.array(numbers, np.int64))
         return self.add("Concat", *[self.length(n) if isinstance(n, Rows) else self.ints([n]) for n in numbers], axis=0)
 
     def length(self, n: Rows) -> str:
-        """Return the name of a vector of one length that goes with the rows."""
+        """Return the name of a vector of one length, which depends on the number of rows."""
         rows = self.add("Shape", self.names[self.portable.rows[n.symbol]], start=0, end=1)
         rows = rows if n.factor == 1 else self.add("Mul", rows, self.ints([n.factor]))
         return rows if n.offset == 0 else self.add("Add", rows, self.ints([n.offset]))
@@ -192,13 +192,13 @@ class _Graph:
         self.names |= zip(line.outputs, [found] if isinstance(found, str) else found, strict=False)
 
     def nodes_of(self, text: str, line: Line) -> Any:
-        """Return the name of a line's result, or those of several. Raises for what has no counterpart."""
+        """Return the name of a line's result, or the names of several. Raises if there is no counterpart."""
         out = _dtype(line.outputs[0])
         if text in _UFUNCS or text in _COMPOSED:
             names = self.alike(line, line.args)
             return self.add(_UFUNCS[text], *names) if text in _UFUNCS else _COMPOSED[text](self, out, *names)
         if text in _COMPARISONS:
-            # A number of Python's stays one, for which NumPy makes an array's dtype no larger.
+            # A number of Python's stays one, since it does not widen the dtype of an array.
             kinds = [x.dtype or x.concrete if isinstance(x, Value) else x for x in line.args]
             kind = np.result_type(*[int(x) if isinstance(x, Rows) else x for x in kinds])
             name = self.add(_COMPARISONS[text], *[self.of(x, kind) for x in line.args])
@@ -210,7 +210,7 @@ class _Graph:
             return self.reduced(line, _REDUCTIONS[text], *line.args, **every | line.kwargs)
         if text in _RESHAPING and line.kwargs.get("order", "C") == "C":
             return self.shaped(line, self.of(line.args[0]))
-        if text in _MOVING:  # as the function moves the axes of an array whose lengths tell them apart
+        if text in _MOVING:  # found on an array whose axes differ in length
             x, *moved = line.args
             axes = line.function.apply(np.empty(range(1, x.concrete.ndim + 1)), *moved, **line.kwargs)
             return self.add("Transpose", self.of(x), perm=[n - 1 for n in axes.shape])
@@ -233,14 +233,14 @@ class _Graph:
         return self.add("Expand", *self.alike(line, [number]), self.ints(self.portable.shape(line.outputs[0])))
 
     def reduced(self, line: Line, op: str, x: Value, axis: Any = 0, keepdims: bool = False, initial: Any = None) -> str:
-        """Return a sum or the like over axes."""
+        """Return a sum, or another reduction, over axes."""
         if initial not in (None, np.inf, -np.inf):
             raise NotImplementedError
         axes = [*range(len(x.shape))] if axis is None else [axis] if isinstance(axis, int) else [*axis]
         return self.add(op, *self.alike(line, [x]), self.ints(axes), keepdims=int(keepdims))
 
     def indexed(self, line: Line, x: Value, index: Any) -> str:
-        """Return entries by slices, numbers, and at most one array of indices, which makes it no numbers."""
+        """Return entries by slices and numbers, or by slices and one array of indices."""
         parts = [part for part in (index if isinstance(index, tuple) else (index,)) if part is not None]
         at = next((n for n, part in enumerate(parts) if part is Ellipsis), len(parts))
         parts[at : at + 1] = [slice(None)] * (len(x.shape) - len(parts) + len(parts[at:][:1]))
@@ -291,14 +291,14 @@ class _Graph:
     def lstm(self, line: Line, *given: Any, reverse: bool) -> list[str]:
         for reader in [r for r in self.program.lines if line.outputs[1] in r.reads()]:
             if reader.function is not GETITEM or reader.args[1] != (0 if reverse else -1):
-                raise NotImplementedError  # of the cells a node gives the last ones alone
+                raise NotImplementedError  # a node returns only the last cells
         return self.recurrent("LSTM", [0, 3, 1, 2], *given, reverse=reverse)
 
     def recurrent(
         self, op: str, order: list[int], x: Value, state: Value, w_ih: Value, w_hh: Value, *biases: Any, reverse: bool,
         **options: Any,
     ) -> list[str]:  # fmt: skip
-        """Return the states of all steps and, of an LSTM, the last cells."""
+        """Return the states of all steps and, for an LSTM, the last cells."""
         biases = tuple([self.by_gate(b, order) for b in biases if b is not None])
         given = [self.of(x), *[self.by_gate(w, order) for w in (w_ih, w_hh)]]
         given += [self.add("Concat", *biases, axis=1) if biases else "", ""]
@@ -320,20 +320,20 @@ class _Graph:
 
 
 def _slid(windows: Any, shape: Sequence[int]) -> dict[str, Any]:
-    """Return how windows slide over the last axes, as a node is told."""
+    """Return a node's attributes for windows that slide over the last axes."""
     fields = zip(*windows, shape[-len(windows.kernel) :], strict=True)
     ends = [max(0, (c - 1) * s + d * (k - 1) + 1 - p - n) for k, s, p, d, c, n in fields]
     return {"kernel_shape": windows.kernel, "strides": windows.stride, "pads": [*windows.padding, *ends]}
 
 
 def _dtype(value: Value) -> Any:
-    """Return the dtype of a value, of a number of Python's that of an array of it."""
+    """Return the dtype of a value; for a number of Python's, that of an array of it."""
     return np.asarray(value.concrete).dtype if value.dtype is None else value.dtype
 
 
 _SAME = {text: f"np.{ufunc.__name__}" for text, ufunc in OPERATORS.values()}
 _SAME["np.add.accumulate"] = "np.cumsum"
-# Of the graph, the dtype of the result, and the operands in that dtype.
+# Functions of the graph, the dtype of the result, and the operands in that dtype.
 _COMPOSED: dict[str, Callable[..., str]] = {
     "square": lambda g, t, x: g.add("Mul", x, x),
     "expm1": lambda g, t, x: g.add("Sub", g.add("Exp", x), g.of(1, t)),
@@ -345,7 +345,7 @@ _COMPOSED: dict[str, Callable[..., str]] = {
     "erf": lambda g, t, x: g.add("Erf", x),
     "erfc": lambda g, t, x: g.add("Sub", g.of(1, t), g.add("Erf", x)),
 }  # fmt: skip
-# Of the graph, the line, and its arguments.
+# Functions of the graph, the line, and its arguments.
 _OTHERS: dict[str, Callable[..., Any]] = {
     "where": lambda g, line, c, *parts: g.add("Where", g.of(c, bool), *g.alike(line, parts)),
     "concatenate": lambda g, line, parts, axis=0: g.add("Concat", *g.alike(line, parts), axis=axis),

@@ -26,7 +26,7 @@ try:
 except ImportError as _error:
     raise ImportError(errors.missing("tinygrad_nn.interop.scipy needs SciPy", "scipy")) from _error
 
-WORTH_COMPILING = 20  # evaluations: about as many as take the time of compiling one
+WORTH_COMPILING = 20  # evaluations, which take about as long as compiling
 _WITHOUT_GRADIENT = {"nelder-mead", "powell", "cobyla", "cobyqa"}
 _WITH_PRODUCTS = {"newton-cg", "trust-ncg", "trust-krylov", "trust-constr"}
 _WITH_HESSIAN = {"dogleg", "trust-exact"}
@@ -36,21 +36,21 @@ def minimize(
     loss: Callable[..., Any], params: Any, args: Any = (), method: Any = None, *, bounds: Any = None,
     constraints: Any = (), tol: float | None = None, callback: Any = None, options: Any = None, compile: bool = True,
 ) -> Any:  # fmt: skip
-    """Return what `scipy.optimize.minimize` finds, with the best parameters as `.params`, structured as given.
+    """Return the result of `scipy.optimize.minimize`, with the best parameters as `.params`, nested as given.
 
     `params` are arrays, Tensors, numbers and Modules in nested lists, tuples and dicts, and `loss(params, *args)` gets
-    them so, as Tensors; a list of numbers is a vector, as in SciPy. A Module's frozen parameters stay, and what was
-    given is not changed: `.params` is new. Gradients, Hessians and their products with a vector are exact, and computed
-    for the methods that take them.
+    them in the same nesting, as Tensors; a list of numbers is a vector, as in SciPy. A Module's frozen parameters stay,
+    and `params` itself is not changed: `.params` is new. Gradients, Hessians and Hessian-vector products are exact, and
+    computed for the methods that use them.
 
-    `bounds` are a pair of numbers or None for every entry, or SciPy's `Bounds`; or these, or SciPy's pairs for each
-    entry, in the nesting of the parameters (a Module's by name), with None where there are none. Constraints are
-    SciPy's, with functions of the parameters as the loss gets them, whose Jacobians are exact too. A `callback` gets
-    parameters, or SciPy's `intermediate_result` with `.params`. The rest is as in SciPy.
+    `bounds` are a pair of numbers or None that holds for every entry, or SciPy's `Bounds`; or, nested as the parameters
+    (a Module's by name), one of these for each leaf, SciPy's pairs for each entry, or None for no bounds. Constraints
+    are SciPy's, with functions of the parameters as the loss gets them; their Jacobians are exact, too. A `callback`
+    gets parameters, or SciPy's `intermediate_result` with `.params`. Everything else is as in SciPy.
 
-    From the 21st evaluation on the functions are compiled (see `tg.compile` for its contract), unless `compile=False`;
-    what can't be compiled runs as it is, with a warning. Raises DtypeError for parameters that have no gradient,
-    ValueError for bounds of another nesting, DisconnectedError for a loss that does not compute with its argument.
+    From the 21st evaluation on, the functions are compiled (see `tg.compile` for its contract), unless `compile=False`;
+    one that can't be compiled runs uncompiled, with a warning. Raises DtypeError if a parameter's dtype has no
+    gradient, ValueError if bounds are nested differently, DisconnectedError if the loss ignores its argument.
 
     >>> import tinygrad_nn as tg
     >>> found = minimize(lambda p: (p["a"] - 3) ** 2 + (p["b"] ** 2).sum(), {"a": 0.0, "b": np.ones(2)})
@@ -79,12 +79,12 @@ def least_squares(
     residuals: Callable[..., Any], params: Any, args: Any = (), kwargs: Any = None, *, bounds: Any = None,
     callback: Any = None, compile: bool = True, **options: Any,
 ) -> Any:  # fmt: skip
-    """Return what `scipy.optimize.least_squares` finds, with the best parameters as `.params`, structured as given.
+    """Return the result of `scipy.optimize.least_squares`, with the best parameters as `.params`, nested as given.
 
-    `residuals(params, *args, **kwargs)` returns Tensors of any shapes, nested if need be; half the sum of their squares
-    is minimised. The Jacobian is exact, unless `jac` names SciPy's differences. Bounds are as in `minimize`, but that a
-    pair (low, high) may have arrays, as SciPy's has here; `params`, callbacks and `compile` are as there, and the other
-    options SciPy's.
+    `residuals(params, *args, **kwargs)` returns Tensors of any shapes, which may be nested; half the sum of their
+    squares is minimised. The Jacobian is exact, unless `jac` names one of SciPy's finite differences. `params`, bounds,
+    callbacks and `compile` are as in `minimize`, except that a pair (low, high) of bounds may hold arrays, as in
+    SciPy's function. The other options are SciPy's.
 
     >>> t = np.linspace(0, 1, 20)
     >>> found = least_squares(lambda p: p["a"] * np.exp(p["k"] * t) - 3 * np.exp(-2 * t), {"a": 1.0, "k": 0.0})
@@ -103,7 +103,7 @@ def least_squares(
 
 
 class _Problem:
-    """Parameters as one vector: the leaves of a tree, but for the frozen parameters of modules."""
+    """Parameters as one vector: the leaves of a tree, except the frozen parameters of modules."""
 
     def __init__(self, params: Any, compile: bool) -> None:
         if type(params) in (list, tuple) and all(isinstance(x, (int, float)) for x in params):
@@ -140,7 +140,7 @@ class _Problem:
         return found
 
     def bounds(self, given: Any, in_pairs: bool) -> Any:
-        """Return bounds of the vector's entries, None without any."""
+        """Return bounds of the vector's entries, None if there are none."""
         if given is None:
             return None
         if isinstance(given, optimize.Bounds) or _is_pair(given):
@@ -160,21 +160,21 @@ class _Problem:
         return lambda x, *state: given(self.as_given(x), *state)
 
     def found(self, result: Any) -> Any:
-        """Return a result of SciPy's with the parameters."""
+        """Return SciPy's result with the parameters added."""
         result.params = self.as_given(result.x)
         return result
 
     def checked(self, result: Any, function: Callable[..., Any], args: Any) -> Any:
-        """Return SciPy's last result. Raises DisconnectedError where nothing moved, as the function reads nothing."""
+        """Return SciPy's last result. Raises DisconnectedError if the function turns out to ignore its argument."""
         if not np.any(result.get("grad", result.get("jac", 1))):
             _Evaluated(self, _dependence, function, args).function(result.x)
         return self.found(result)
 
 
 class _Evaluated:
-    """What `derive` makes of a function, as SciPy calls it: with a vector, perhaps a direction.
+    """A function transformed by `derive`, which SciPy calls with a vector, and perhaps a direction.
 
-    It is run as it is at first, then compiled, when as much time has gone as compiling takes.
+    It runs uncompiled at first, and is compiled when it has taken about as long as compiling takes.
     """
 
     def __init__(self, problem: _Problem, derive: Callable[..., Any], function: Callable[..., Any], args: Any) -> None:
@@ -194,7 +194,7 @@ class _Evaluated:
             try:
                 found = self.program(*vectors)
             except errors.CompileError as error:
-                errors.warn(f"the function is not compiled: {error}. Pass compile=False if that is meant to be so")
+                errors.warn(f"the function is not compiled: {error}. Pass compile=False if that is intended")
                 self.program = None
         found = self.function(*vectors) if found is None else found
         if isinstance(found, tuple):
@@ -246,7 +246,7 @@ def _like(x: Any, array: np.ndarray) -> Any:
 
 
 def _is_pair(x: Any) -> bool:
-    """Return whether this is (low, high), numbers or None: a bound for every entry."""
+    """Return whether x is (low, high), numbers or None: one pair for every entry."""
     return isinstance(x, (tuple, list)) and len(x) == 2 and all(side is None or np.isscalar(side) for side in x)
 
 

@@ -1,4 +1,4 @@
-"""scikit-learn's classifiers and regressors that are networks: dense layers, or any module."""
+"""Networks as scikit-learn's classifiers and regressors: dense layers, or any module."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ else:
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class _Network(_Estimator):
-    """What all four have in common: settings, training, and what it leaves."""
+    """What all four estimators share: settings, training, and its results."""
 
     loss: Any = None
     optimizer: Any = "adam"
@@ -67,7 +67,7 @@ class _Network(_Estimator):
     warm_start: bool = False
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train on rows X, (m, features), and their y, each by its weight; return the estimator."""
+        """Train on rows X, (m, features), and their targets y, with a weight for each row; return the estimator."""
         return self._trained(X, y, sample_weight, not (self.warm_start and hasattr(self, "module_")), self.epochs)
 
     def _trained(self, X: Any, y: Any, weights: Any, begins: bool, epochs: int, classes: Any = None) -> Self:
@@ -129,12 +129,12 @@ class _Classifier(_ClassifierMixin):
     _loss = staticmethod(cross_entropy)
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
-        """Train one more epoch on these rows, return the estimator; the first call names all classes, unless y does."""
+        """Train for one more epoch, return the estimator; the first call has to name all classes, unless y has all."""
         return cast(Self, self._trained(X, y, sample_weight, not hasattr(self, "module_"), 1, classes))
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return the likeliest class of each row. Shapes: (m, features) -> (m,)."""
-        likeliest = self._computed(X).argmax(axis=1)  # which tells of an estimator that is not fitted
+        """Return the most likely class of each row. Shapes: (m, features) -> (m,)."""
+        likeliest = self._computed(X).argmax(axis=1)  # raises if the estimator is not fitted
         return np.asarray(self.classes_[likeliest])
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -163,17 +163,17 @@ class _Classifier(_ClassifierMixin):
 
 
 class _Regressor(_RegressorMixin):
-    """Numbers, one or several for a row."""
+    """Numbers, one or several per row."""
 
     _loss = staticmethod(mse_loss)
     _outputs: int
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train for one more epoch on these rows; return the estimator."""
+        """Train for one more epoch on these rows, and return the estimator."""
         return cast(Self, self._trained(X, y, sample_weight, not hasattr(self, "module_"), 1))
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return the outputs. Shapes: (m, features) -> (m,), or (m, outputs) after y of that shape."""
+        """Return the outputs. Shapes: (m, features) -> (m,), or (m, outputs) if y had that shape."""
         outputs = self._computed(X)
         return np.asarray(outputs[:, 0] if self._is_flat else outputs)
 
@@ -224,7 +224,7 @@ class _Dense(_Network):
 
 @dataclass(eq=False, repr=False)
 class _Module(_Network):
-    """What a factory makes: `module(inputs, outputs, seed=generator)` returns a Module, as `tg.nn.Linear` does."""
+    """A module from a factory: `module(inputs, outputs, seed=generator)` returns a Module, as `tg.nn.Linear` does."""
 
     module: Any = nn.Linear
 
@@ -238,20 +238,20 @@ class _Module(_Network):
 
 @dataclass(eq=False, repr=False)
 class DenseClassifier(_Classifier, _Dense):
-    """A classifier of dense layers, trained by cross entropy: a number, text or boolean per row is learnt.
+    """A classifier of dense layers, trained with cross entropy; a label is a number, a text or a boolean per row.
 
-    `hidden_layers` are the sizes of the layers before the last, `activation` names what follows each, or is a function
-    that makes the module, and `dropout` the share that is dropped after it: one for all, or a list with one for each.
-    Weights begin as Glorot and Bengio draw them. `class_weight` is a dict of weights by class, or "balanced".
+    `hidden_layers` are the sizes of the layers before the last; `activation` names the activation after each, or is a
+    function that returns one, and `dropout` is the share dropped after it: one for all, or a list with one for each.
+    Initial weights follow Glorot and Bengio. `class_weight` is a dict of weights by class, or "balanced".
 
-    `loss(outputs, y)` takes class indices, (m,), or a regressor's numbers, (m, outputs). `optimizer` is a name, as
-    "sgd", or is called with parameters, `lr=` and, unless 0, `weight_decay=`; `schedule`, called with the optimiser,
-    returns one of `tg.optim.lr_scheduler`. A step takes `batch_size` rows, or all of them by None. With
-    `early_stopping=n` a share `validation_fraction` of the rows is held out: training ends when its loss has not
-    fallen for n epochs, 10 if n is True, and the best epoch's parameters stay. With `warm_start` another `fit` goes on
-    from there, with the module and optimiser that it has. Rows of float32 are computed in float32, others in float64.
+    `loss(outputs, y)` gets class indices, (m,), or a regressor's numbers, (m, outputs). `optimizer` is a name, such as
+    "sgd", or a function of parameters, `lr=` and, unless 0, `weight_decay=`; `schedule`, called with the optimiser,
+    returns one of `tg.optim.lr_scheduler`. A step uses `batch_size` rows, all if None. With `early_stopping=n`, the
+    share `validation_fraction` of the rows is held out: training ends when its loss has not fallen for n epochs (10 if
+    n is True), and keeps the best epoch's parameters. With `warm_start`, another `fit` goes on with the module and
+    optimiser of the last. Rows of float32 are computed in float32, others in float64.
 
-    Fitted, it has `module_`, `optimizer_`, `loss_curve_` (the mean loss of each epoch), `n_iter_`, `classes_` and
+    After `fit`, it has `module_`, `optimizer_`, `loss_curve_` (the mean loss of each epoch), `n_iter_`, `classes_` and
     `n_features_in_`.
 
     >>> X, y = [[0.0], [1.0], [2.0], [3.0]], ["low", "low", "high", "high"]
@@ -263,9 +263,9 @@ class DenseClassifier(_Classifier, _Dense):
 
 @dataclass(eq=False, repr=False)
 class DenseRegressor(_Regressor, _Dense):
-    """A regressor of dense layers, trained by the mean squared error: one number or several for each row.
+    """A regressor of dense layers, trained with the mean squared error; a target is one or several numbers per row.
 
-    All parameters but `class_weight` are as in `DenseClassifier`; `score` is R².
+    All parameters except `class_weight` are as in `DenseClassifier`; `score` is R².
 
     >>> X = np.linspace(-1, 1, 50).reshape(-1, 1)
     >>> regressor = DenseRegressor((16,), activation="tanh", epochs=300, random_state=0)
@@ -276,10 +276,10 @@ class DenseRegressor(_Regressor, _Dense):
 
 @dataclass(eq=False, repr=False)
 class ModuleClassifier(_Classifier, _Module):
-    """A classifier whose logits any module computes: `module(inputs, outputs, seed=generator)` returns it.
+    """A classifier with logits from any module, which `module(inputs, outputs, seed=generator)` returns.
 
-    By default that is `tg.nn.Linear`, which makes a softmax regression. The outputs, of shape (m, classes), are logits;
-    the other parameters are as in `DenseClassifier`. `random_state` is followed as far as the module draws from `seed`.
+    The default, `tg.nn.Linear`, is softmax regression. The outputs, of shape (m, classes), are logits; the other
+    parameters are as in `DenseClassifier`. `random_state` fixes the module's draws only if they come from `seed`.
 
     >>> import tinygrad_nn as tg
     >>> def network(inputs, outputs, seed):
@@ -291,9 +291,9 @@ class ModuleClassifier(_Classifier, _Module):
 
 @dataclass(eq=False, repr=False)
 class ModuleRegressor(_Regressor, _Module):
-    """A regressor whose outputs any module computes: `module(inputs, outputs, seed=generator)` returns it.
+    """A regressor with outputs from any module, which `module(inputs, outputs, seed=generator)` returns.
 
-    By default that is `tg.nn.Linear`. The outputs have the shape (m, outputs); all else is as in `ModuleClassifier`.
+    The default is `tg.nn.Linear`. The outputs have the shape (m, outputs); the rest is as in `ModuleClassifier`.
 
     >>> X = np.linspace(-1, 1, 50).reshape(-1, 1)
     >>> fitted = ModuleRegressor(epochs=500, random_state=0).fit(X, 2 * X[:, 0] + 1)
@@ -303,7 +303,7 @@ class ModuleRegressor(_Regressor, _Module):
 
 
 def _named(known: dict[str, Any], what: str, given: Any) -> Any:
-    """Return what a name stands for, or what is given instead of one."""
+    """Return what a name stands for, or the callable that is given instead of one."""
     if callable(given) or given in known:
         return given if callable(given) else known[given]
     raise ValueError(

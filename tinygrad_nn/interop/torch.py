@@ -1,4 +1,4 @@
-"""PyTorch: modules, tensors and functions handed over, either way."""
+"""PyTorch: modules, tensors and functions, converted in both directions."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _KINDS = (
     "LogSoftmax"
 )
 _LAYERS = {name: getattr(nn, name) for name in _KINDS.split()}
-# Settings of PyTorch's that no layer here has, with the only value that can be handed over.
+# PyTorch's settings that no layer here has, with the only value that can be converted.
 _LACKING: dict[str, Any] = {
     "padding_mode": "zeros", "return_indices": False, "max_norm": None, "proj_size": 0, "bias_k": None,
     "add_zero_attn": False, "scale_grad_by_freq": False, "sparse": False, "_forward_hooks": {},
     "_forward_pre_hooks": {}, "_backward_hooks": {}, "_backward_pre_hooks": {},
 }  # fmt: skip
-# Settings that a layer has by another name, or in a layer within.
+# Settings that a layer has under another name, or in an inner layer.
 _ELSEWHERE: dict[str, Callable[[Any], Any]] = {
     "d_model": lambda m: m.linear1.in_features, "nhead": lambda m: m.self_attn.num_heads,
     "dim_feedforward": lambda m: m.linear1.out_features, "layer_norm_eps": lambda m: m.norm1.eps,
@@ -47,13 +47,13 @@ _ELSEWHERE: dict[str, Callable[[Any], Any]] = {
 
 
 def from_torch(x: Any) -> Any:
-    """Return what PyTorch's module, tensor or function is here.
+    """Return the counterpart here of a module, tensor or function of PyTorch.
 
-    A `Sequential` of layers that both have, or such a layer, becomes a module of its own with the same numbers, modes
-    and frozen and tied parameters. A tensor becomes a Tensor that shares its memory; one that requires grad is refused,
-    since its gradient would be lost. Any other callable, of tensors to a tensor or several, becomes a function of
-    Tensors whose derivatives of any order PyTorch computes: it has to be a function of values, its settings are passed
-    by name, and PyTorch's parameters in it get no gradient, so they have to be arguments or frozen.
+    A layer that both libraries have, or a `Sequential` of such layers, becomes an independent module with the same
+    numbers, modes, and frozen and tied parameters. A tensor becomes a Tensor that shares its memory; one that requires
+    grad is refused, since its gradient would be lost. Any other callable, from tensors to a tensor or several, becomes
+    a function of Tensors, whose derivatives of any order PyTorch computes. It has to be a pure function of tensors,
+    with settings passed by name. PyTorch's parameters in it get no gradient: pass them as arguments, or freeze them.
 
     >>> import torch
     >>> module = from_torch(torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU()))
@@ -73,10 +73,10 @@ def from_torch(x: Any) -> Any:
 
 
 def to_torch(x: Any) -> Any:
-    """Return what a module, Tensor or function of Tensors is in PyTorch.
+    """Return the counterpart in PyTorch of a module, Tensor or function of Tensors.
 
-    As in `from_torch`: modules of their own, tensors in the same memory, which record nothing. A function of Tensors
-    becomes one of PyTorch's tensors, with its derivatives (once); parameters that it holds get their `.grad` here.
+    As in `from_torch`, modules become independent; tensors share memory, and record nothing. A function of Tensors
+    becomes one of PyTorch's tensors, differentiable once; parameters that it holds get their `.grad` here.
 
     >>> import tinygrad_nn as tg
     >>> import torch
@@ -105,12 +105,12 @@ def _array(t: Any) -> Any:
 
 
 def _tensor(array: Any) -> Any:
-    """Return a tensor with memory of its own."""
+    """Return a tensor with its own memory."""
     return torch.from_numpy(np.array(array, order="C"))
 
 
 def _handed_over(module: Any, to: Any, of: Any, handed: dict[int, Any]) -> Any:
-    """Return the module of another library that computes the same; one that stands in several places stays one."""
+    """Return the module of the other library that computes the same; a module in several places stays one module."""
     if id(module) in handed:
         return handed[id(module)]
     name = type(module).__name__
@@ -125,7 +125,7 @@ def _handed_over(module: Any, to: Any, of: Any, handed: dict[int, Any]) -> Any:
         _copy_numbers(module, found, to is nn, handed)
     else:
         there = f"layers that both have: {', '.join(_LAYERS)}"
-        raise TypeError(f"{name} is not handed over, but Sequentials of {there}; pass a function that calls it")
+        raise TypeError(f"{name} can't be converted, only Sequentials of {there}; pass a function that calls it")
     handed[id(module)] = found if isinstance(found, to.Sequential) else found.train(module.training)
     found.training = module.training
     return found
@@ -137,7 +137,7 @@ def _settings(name: str, module: Any, to_ours: bool) -> dict[str, Any]:
     for key in signature(_LAYERS[name]).parameters.keys() - {"dtype", "seed"}:
         torchs = key.replace("axis", "dim")
         value = _setting(module, torchs if to_ours else key)
-        if value is None and key == "axis":  # one that PyTorch chooses by the input's shape, or all of them here
+        if value is None and key == "axis":  # PyTorch chooses one by the input's shape, we take all
             raise ValueError(f"{name} for no axis has no counterpart there; pass one, as dim= in PyTorch")
         if value is not None or key == "momentum":
             found[key if to_ours else torchs] = value
@@ -150,13 +150,13 @@ def _setting(module: Any, key: str) -> Any:
         return found if isinstance(found, bool) else found is not None
     try:
         value = _ELSEWHERE[key](module) if key in _ELSEWHERE else getattr(module, key)
-    except AttributeError:  # as k_proj_weight, where keys are as long as queries
+    except AttributeError:  # such as k_proj_weight, if keys are as long as queries
         return None
-    return getattr(value, "p", value)  # of a dropout within
+    return getattr(value, "p", value)  # of an inner dropout
 
 
 def _copy_numbers(module: Any, found: Any, to_ours: bool, handed: dict[int, Any]) -> None:
-    """Give a module the parameters and buffers of another, in their dtype, frozen and tied where they are."""
+    """Copy parameters and buffers from one module to another, in their dtype, frozen and tied as they are."""
     own = dict(module.named_parameters())
     state = {k: (_array if to_ours else _tensor)(v) for k, v in module.state_dict().items()}
     for dtype in [array.dtype for array in state.values()][:1]:  # of its floating numbers, which come first
@@ -169,7 +169,7 @@ def _copy_numbers(module: Any, found: Any, to_ours: bool, handed: dict[int, Any]
 
 
 def _pullback(function: Any, index: int, outputs: int, *given: Any) -> Any:
-    """Pull cotangents of outputs back to one input, given them, what the outputs were, and the inputs."""
+    """Pull cotangents back to one input; `given` are the cotangents, the outputs as they were, and the inputs."""
     again, inputs = torch.is_grad_enabled(), [*given[2 * outputs :]]
     with torch.enable_grad():
         if not inputs[index].requires_grad:
@@ -188,7 +188,7 @@ def _pullback(function: Any, index: int, outputs: int, *given: Any) -> Any:
 
 @primitive(method=False, variadic=True, multiple_outputs=True, name="function of PyTorch")
 def _by_torch(xs: Any, /, function: Any) -> Any:
-    """Return the outputs of a function of PyTorch's tensors, as arrays of their own."""
+    """Return the outputs of a function of PyTorch's tensors, as independent arrays."""
     with torch.inference_mode(False), torch.set_grad_enabled(getattr(function, "func", None) is not _pullback):
         outputs = _several(function(*map(_tensor, xs)))
     for y in outputs:
@@ -209,7 +209,7 @@ def _pulled_back(g: Any, index_of_input: int, xs: Any, y: Any, function: Any) ->
 
 
 def _of_tensors(function: Any, *args: Any, **settings: Any) -> Any:
-    """Return what a function of PyTorch's returns of Tensors: one, or a tuple of several."""
+    """Return what a function of PyTorch's returns for Tensors: one, or a tuple of several."""
     _refuse_within(settings, Tensor)
     outputs = _by_torch([as_tensor(x) for x in args], function=functools.partial(function, **settings))
     return outputs if len(outputs) > 1 else outputs[0]
@@ -226,7 +226,7 @@ def _refuse_within(settings: Any, kind: Any) -> None:
 
 
 class _Seam(torch.autograd.Function):  # type: ignore[misc] # PyTorch's types are not read
-    """What PyTorch's autograd takes a function of Tensors for, which it differentiates once."""
+    """A function of Tensors as an operation of PyTorch's autograd, differentiable once."""
 
     @staticmethod
     def forward(ctx: Any, records: bool, _: Any, function: Any, *args: Any) -> Any:
@@ -237,19 +237,19 @@ class _Seam(torch.autograd.Function):  # type: ignore[misc] # PyTorch's types ar
         with enable_grad() if records else no_grad():
             found = function(*[x if t is None else t for t, x in zip(ctx.inputs, args, strict=True)])
         ctx.outputs = [as_tensor(y) for y in _several(found)]
-        ctx.save_for_backward(*[x for x in args if torch.is_tensor(x)])  # whose changes PyTorch finds
+        ctx.save_for_backward(*[x for x in args if torch.is_tensor(x)])  # PyTorch detects if these change
         results = [_tensor(y.data) for y in ctx.outputs]
         ctx.mark_non_differentiable(*[t for t, y in zip(results, ctx.outputs, strict=True) if not y.requires_grad])
         return tuple(results) if isinstance(found, (tuple, list)) else results[0]
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Any) -> Any:
-        """Pull the cotangents back: to the inputs, and into the `.grad` of what else the function holds."""
+        """Pull the cotangents back to the inputs, and into the `.grad` of parameters that the function holds."""
         if torch.is_grad_enabled():
             raise errors.GradientError(
                 "create_graph=True differentiates twice, and this function only once; use tg.hvp on this side"
             )
-        assert ctx.saved_tensors is not None  # or PyTorch says that one was changed
+        assert ctx.saved_tensors is not None  # PyTorch raises here if one was changed
         for x in [x for x in ctx.inputs if x is not None]:
             x.grad = None
         for y, g in zip(ctx.outputs, cotangents, strict=True):
@@ -259,8 +259,8 @@ class _Seam(torch.autograd.Function):  # type: ignore[misc] # PyTorch's types ar
 
 
 def _of_pytorchs(function: Any, *args: Any, **settings: Any) -> Any:
-    """Return what a function of Tensors returns of PyTorch's: one, or a tuple of several."""
+    """Return what a function of Tensors returns for PyTorch's tensors: one, or a tuple of several."""
     _refuse_within([settings, [x for x in args if not torch.is_tensor(x)]], torch.Tensor)
-    # The empty tensor lets PyTorch come back also where only parameters of this side require grad.
+    # The empty tensor makes PyTorch call `backward` even if only parameters of this library require grad.
     back = torch.empty(0, requires_grad=True)
     return _Seam.apply(torch.is_grad_enabled(), back, functools.partial(function, **settings), *args)
