@@ -1,8 +1,8 @@
-"""The article's network in NumPy alone, its backward pass derived by hand.
+"""The article's network in NumPy alone, with its backward pass derived by hand.
 
 Columns are samples here: X is (features, m) and Y is (outputs, m). tinygrad_nn keeps samples in
-rows and derives the backward pass itself; the tests hold it against this file. Numbers keep the
-dtype that they come in.
+rows and derives the backward pass itself; the tests compare it with this file. Numbers keep their
+dtype.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ BACKWARD = {"relu": relu_backward, "sigmoid": sigmoid_backward}
 
 
 def forward(X: np.ndarray, parameters: Arrays, architecture: Architecture) -> tuple[np.ndarray, Arrays]:
-    """Return the last layer's A (outputs, m), and the memory A0, Z1, A1, ... that the way back reads."""
+    """Return the last layer's A (outputs, m), and the memory A0, Z1, A1, ... that the backward pass reads."""
     memory = {"A0": X}
     for number, layer in enumerate(architecture, start=1):
         Z = parameters[f"W{number}"] @ memory[f"A{number - 1}"] + parameters[f"b{number}"]
@@ -78,14 +78,14 @@ def cost(Y_hat: np.ndarray, Y: np.ndarray) -> Any:
 
 
 def accuracy(Y_hat: np.ndarray, Y: np.ndarray) -> float:
-    """Return the share of samples whose every output, taken as 1 above 0.5, is its label."""
+    """Return the share of samples all of whose outputs, rounded to 0 or 1, equal the labels."""
     return float(((Y_hat > 0.5) == Y).all(axis=0).mean())
 
 
 def backward(Y: np.ndarray, memory: Arrays, parameters: Arrays, architecture: Architecture) -> Arrays:
     """Return dA, dZ, dW and db of every layer, by name, and dA0.
 
-    The 1/m of the cost enters at dW and db, so every dA and dZ is m times the true derivative.
+    The factor 1/m of the cost enters at dW and db, so every dA and dZ is m times the true derivative.
     """
     last, m = len(architecture), Y.shape[1]
     Y_hat = memory[f"A{last}"]
@@ -108,7 +108,7 @@ def update(parameters: Arrays, gradients: Arrays, learning_rate: float) -> Array
 def train(
     X: np.ndarray, Y: np.ndarray, parameters: Arrays, architecture: Architecture, epochs: int, learning_rate: float
 ) -> tuple[Arrays, list[Any], list[float]]:
-    """Return the trained parameters and the cost and accuracy of every epoch, before its update."""
+    """Return the trained parameters, and the cost and accuracy of every epoch before its update."""
     costs, accuracies = [], []
     for _ in range(epochs):
         Y_hat, memory = forward(X, parameters, architecture)

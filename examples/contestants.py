@@ -1,7 +1,7 @@
-"""Who competes in david_vs_goliath.py: the article's network in each library, run as its users run it.
+"""The contestants of david_vs_goliath.py: the article's network in each library, run as its users run it.
 
-Each has a process of its own, so none pays for another's threads or memory: there `build` makes it,
-and `train_for` and `get` ask it.
+Each contestant has a process of its own, so that none suffers from another's threads or memory. In
+that process `build` makes it, `train_for` trains it and `get` calls its methods.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Parameters = dict[str, np.ndarray]
 
 @dataclass
 class Contestant:
-    """A network that trains for so many more epochs, shows its parameters, and says how it is run."""
+    """A network that trains for a number of further epochs, shows its parameters, and says how it is run."""
 
     train: Callable[[int], Any]
     parameters: Callable[[], Parameters]
@@ -55,16 +55,16 @@ def works(package: str) -> bool:
 
 
 def on_numpy() -> str:
-    """Return NumPy's version and, where threadpoolctl can tell, the threads of its matrix products."""
+    """Return NumPy's version and, if threadpoolctl is installed, the number of threads of its matrix products."""
     if not works("threadpoolctl"):
-        return f"on NumPy {np.__version__}, its threads as they come"
+        return f"on NumPy {np.__version__}, its default threads"
     known = importlib.import_module("threadpoolctl").threadpool_info()
     found = [one for one in known if one["user_api"] == "blas" and "numpy" in one["filepath"]]
     return f"on NumPy {np.__version__}" + "".join(f", threads: {one['num_threads']}" for one in found[:1])
 
 
 def hand_written(X: np.ndarray, y: np.ndarray, start: Parameters) -> Contestant:
-    """Return the article's algorithm, its backward pass by hand."""
+    """Return the article's algorithm, with the backward pass by hand."""
     state = {"now": {name: v.reshape(len(v), -1) for name, v in start.items()}}
 
     def train(epochs: int) -> None:
@@ -92,8 +92,8 @@ def ours(X: np.ndarray, y: np.ndarray, start: Parameters, batch_size: int | None
         train,
         network.state_dict,
         network.predict_proba,
-        f"tg.train of tinygrad_nn {tg.__version__} {on_numpy()}, of which it lets BLAS have one where products are "
-        f"this small; float64, {batches}, its step compiled in the first epoch, as by itself where 100 are to come; "
+        f"tg.train of tinygrad_nn {tg.__version__} {on_numpy()}, but one for products as small as these; float64, "
+        f"{batches}, the step compiled in the first epoch, which tg.train does unasked if 100 steps are to come; "
         "keeps each epoch's cost and accuracy",
     )
 
@@ -131,7 +131,7 @@ def pytorch(X: np.ndarray, y: np.ndarray, start: Parameters) -> Contestant:
 
 
 def scikit_learn(X: np.ndarray, y: np.ndarray, start: Parameters) -> Contestant:
-    """Return the same network as scikit-learn's MLPClassifier, its extras (momentum, penalty) off."""
+    """Return the same network as scikit-learn's MLPClassifier, without its extras (momentum, penalty)."""
     import sklearn
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPClassifier
@@ -141,7 +141,7 @@ def scikit_learn(X: np.ndarray, y: np.ndarray, start: Parameters) -> Contestant:
         hidden, solver="sgd", momentum=0, nesterovs_momentum=False, alpha=0, batch_size=len(X), shuffle=False,
         learning_rate_init=LEARNING_RATE, warm_start=True, n_iter_no_change=10**9, random_state=0,
     )  # fmt: skip
-    # Only a fit makes the arrays, which then take the shared numbers.
+    # Only a fit makes the arrays, which then get the shared numbers.
     model.partial_fit(X, y, classes=[0, 1])
     for (W, b), weights, biases in zip(layers_of(start), model.coefs_, model.intercepts_, strict=True):
         weights[...], biases[...] = W.T, b
@@ -170,7 +170,7 @@ def keras_backend() -> str:
 
 
 def keras(X: np.ndarray, y: np.ndarray, start: Parameters | None = None, batch_size: int | None = None) -> Contestant:
-    """Return the same network in Keras, in double precision; without `start` Goliath, all as Keras has it."""
+    """Return the same network in Keras, in double precision; without `start`, Goliath with all of Keras's defaults."""
     dtype = "float64" if start else "float32"
     os.environ["JAX_ENABLE_X64"] = "1" if start else "0"
     backend = keras_backend()
@@ -196,22 +196,22 @@ def keras(X: np.ndarray, y: np.ndarray, start: Parameters | None = None, batch_s
         lambda n: model.fit(X, y, epochs=n, callbacks=[keras.callbacks.LambdaCallback(note_epoch)], **options),
         parameters,
         lambda X: np.asarray(model.predict(X, verbose=0)),
-        f"fit of Keras {keras.__version__} on {backend} {importlib.import_module(backend).__version__}, its threads as "
-        f"they come; {dtype}, {batches}, {compiled}; keeps each epoch's loss",
+        f"fit of Keras {keras.__version__} on {backend} {importlib.import_module(backend).__version__}, its default "
+        f"threads; {dtype}, {batches}, {compiled}; keeps each epoch's loss",
     )
 
 
-HERE: dict[str, Any] = {}  # in a contestant's process: "contestant", and in "epoch" where its training is
+HERE: dict[str, Any] = {}  # in a contestant's process: the "contestant", and the "epoch" that its training has reached
 
 
 def share(epoch: Any) -> None:
-    """Let the process that waits see the epoch, in a number that both share; on Ctrl-C end without a word."""
+    """Show the epoch to the waiting process, in a number that both share; on Ctrl-C end silently."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     HERE["epoch"] = epoch
 
 
 def note_epoch(epoch: int, _: Any) -> None:
-    """Note in the shared number where the training is."""
+    """Write the epoch that the training has reached into the shared number."""
     HERE["epoch"].value = epoch + 1
 
 

@@ -1,8 +1,8 @@
 """Train on several processes, or machines, at once: mpiexec -n 2 python examples/data_parallel.py.
 
-Each rank computes the gradients of its part of every batch; the step is that of one process with the whole batch, so
-what is learnt is the same for any number of ranks, but for the last digits. With --checkpoint it goes on, by as many
-ranks, from where it was broken off.
+Each rank computes the gradients of its part of every batch. The step is that of one process with the whole batch, so
+any number of ranks learns the same, except for the last digits. With --checkpoint, training goes on from where it was
+interrupted, on the same number of ranks.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from tinygrad_nn.interop.mpi import DataParallel, ShardedLoader, world
 
 
 def main() -> None:
-    """Train, and let rank 0 print what came out."""
+    """Train, and let rank 0 print the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=20, help="(%(default)s)")
-    parser.add_argument("--checkpoint", help="a folder to go on from, and to write to")
+    parser.add_argument("--checkpoint", help="folder of checkpoints: write them there, and go on from the last one")
     options = parser.parse_args()
     try:
         comm = world()

@@ -1,8 +1,8 @@
 """The article's comparison: its network against Keras, as published and on equal terms.
 
 As published, the two differ in more than their code: Goliath starts from Glorot weights and takes
-29 small steps an epoch, David starts from small weights and takes one. On equal terms they share
-initial numbers, data and updates, and so do PyTorch and scikit-learn, as far as they are installed.
+29 small steps per epoch, David starts from small weights and takes one. On equal terms they have
+the same initial numbers, data and updates, and so have PyTorch and scikit-learn if they are installed.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ import tinygrad_nn as tg
 from tinygrad_nn.training.plots import plot_boundary
 
 ROUNDS = 20
-SECONDS = 60  # who has trained for longer on equal terms, trains no further
+SECONDS = 60  # a contestant that has trained for longer on equal terms trains no further
 TELL_EVERY = 2.0
 
 
 class Progress:
-    """What is being done, on stderr: at most a line every two seconds, or on a terminal one that changes."""
+    """Messages on stderr that say what is being done: at most one in two seconds, on a terminal a line that changes."""
 
     def __init__(self) -> None:
         self.told, self.changing = time.perf_counter(), sys.stderr.isatty()
 
     def tell(self, text: str) -> None:
-        """Show the text, unless another was shown just now."""
+        """Show the text, unless another one was shown just before."""
         now = time.perf_counter()
         if now - self.told >= (0.2 if self.changing else TELL_EVERY):
             self.told = now
@@ -58,9 +58,9 @@ PROGRESS = Progress()
 
 
 class Runner:
-    """A contestant in a process of its own, what it has been timed at, and how far it is.
+    """A contestant in a process of its own, with its times and the number of its epochs.
 
-    `first` is the time of its first epoch, `each` has one of an epoch from each round, in seconds.
+    `first` is the time of its first epoch, and `each` has the time of an epoch in each round, in seconds.
     """
 
     def __init__(self, name: str, package: str, make: Callable[..., Any], *arguments: Any) -> None:
@@ -68,7 +68,7 @@ class Runner:
         self.how, self.first, self.each, self.epochs, self.seconds = "", 0.0, list[float](), 0, 0.0
 
     def start(self, stack: ExitStack) -> None:
-        """Start the process, which lasts as long as the stack. Raises whatever importing the package raises."""
+        """Start the process, which lasts as long as the stack. Raises what the import of the package raises."""
         if importlib.util.find_spec(self.package) is None:
             install = {"sklearn": "scikit-learn", "keras": "keras jax"}.get(self.package, self.package)
             raise ModuleNotFoundError(f"not installed; python -m pip install {install}")
@@ -79,7 +79,7 @@ class Runner:
         self.how = self.ask("is imported", contestants.build, *self.making)
 
     def ask(self, doing: str, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Return what the function returns in the contestant's process, telling what is waited for."""
+        """Return what the function returns in the contestant's process; messages say what it is doing meanwhile."""
         started, future = time.perf_counter(), self.pool.submit(function, *arguments)
         while True:
             seconds, epoch = time.perf_counter() - started, self.epochs + self.reached.value
@@ -94,14 +94,14 @@ class Runner:
         return seconds
 
     def warm_up(self, epochs: int) -> None:
-        """Train for the first epochs and keep the parameters, `found`: what happens once is over then."""
+        """Train for the first epochs, so that what happens only once is over, and keep the parameters as `found`."""
         self.first = self.train(1, "warms up")
         if epochs > 1:
             self.train(epochs - 1, "warms up")
         self.found = self.ask("shows its parameters", contestants.get, "parameters")
 
     def train_timed(self, epochs: int, doing: str) -> None:
-        """Train: one epoch, then the others; what the second call takes longer for each is an epoch's time."""
+        """Train one epoch, then the others; the extra time of the second call, per extra epoch, is the time of one."""
         short = self.train(1, doing)
         self.each.append((self.train(epochs - 1, doing) - short) / (epochs - 2))
 
@@ -111,7 +111,7 @@ class Runner:
 
 
 def able(runners: Sequence[Runner], do: Callable[[Runner], Any], left_out: list[str]) -> list[Runner]:
-    """Return the runners that did it; why another didn't is added to `left_out`."""
+    """Return the runners for which `do` succeeded; for each other one, add the reason to `left_out`."""
     kept = []
     for runner in runners:
         try:
@@ -125,7 +125,7 @@ def able(runners: Sequence[Runner], do: Callable[[Runner], Any], left_out: list[
 
 
 def print_table(title: str, rows: Sequence[Sequence[str]], left: int, notes: Sequence[str]) -> None:
-    """Print rows, the first of which is the header, as wide as they need; `left` columns start at the left."""
+    """Print a table, whose first row is the header; the first `left` columns are aligned to the left."""
     PROGRESS.clear()
     print(title)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -138,7 +138,7 @@ def print_table(title: str, rows: Sequence[Sequence[str]], left: int, notes: Seq
 
 
 def glorot(seed: int) -> contestants.Parameters:
-    """Return Keras's kind of initial numbers: uniform up to sqrt(6 / (in + out)), biases 0.
+    """Return initial numbers like Keras's: weights uniform up to sqrt(6 / (in + out)), biases 0.
 
     Source: Glorot and Bengio, Understanding the difficulty of training deep networks (2010), equation 16.
     """
@@ -149,7 +149,7 @@ def glorot(seed: int) -> contestants.Parameters:
 
 
 def as_published(split: Any, quick: bool, stack: ExitStack) -> list[Runner]:
-    """Print the article's comparison; return David and Goliath, or who stands in for him."""
+    """Print the article's comparison; return David and Goliath, or Goliath's stand-in if Keras is missing."""
     X_train, X_test, y_train, y_test = split
     few, many = (3, 120) if quick else (200, 10_000)
     small = tg.nn.DenseNetwork(by_hand.EXPERIMENT, seed=2).state_dict()
@@ -173,7 +173,7 @@ def as_published(split: Any, quick: bool, stack: ExitStack) -> list[Runner]:
     for runner in runners:
         right = tg.accuracy(runner.predict_proba(X_test), y_test)
         rows.append([runner.name, settings[runner][0], f"{right:.2f}", f"{runner.seconds:.1f} s"])
-    notes += ["Time: one call for all epochs, what happens once in it included, imports not."]
+    notes += ["Time: one call for all epochs, with what happens only once in it, but without imports."]
     notes += [f"{runner.name}: {runner.how}." for runner in runners]
     stands_in = "" if goliath in runners else " (Goliath's settings in tinygrad_nn stand in for Keras)"
     print_table(f"As published{stands_in}", rows, 2, notes)
@@ -181,7 +181,7 @@ def as_published(split: Any, quick: bool, stack: ExitStack) -> list[Runner]:
 
 
 def trained(split: Any, epochs: int, compared: int, stack: ExitStack, left_out: list[str]) -> list[Runner]:
-    """Return all that can run, trained in turns: warmed up for `compared` epochs, then timed in rounds."""
+    """Return all runners that work, trained in turns: warmed up for `compared` epochs, then timed in rounds."""
     data = split[0], split[2], tg.nn.DenseNetwork(by_hand.EXPERIMENT, seed=2).state_dict()
     everybody = [
         Runner("by hand", "numpy", contestants.hand_written, *data),
@@ -204,12 +204,12 @@ def trained(split: Any, epochs: int, compared: int, stack: ExitStack, left_out: 
 
 
 def on_equal_terms(split: Any, epochs: int, stack: ExitStack) -> None:
-    """Print what each library makes of the same initial numbers and the same full-batch updates."""
+    """Print what each library learns from the same initial numbers with the same full-batch updates."""
     compared = epochs if epochs < 6 else min(100, epochs // 2)
     notes: list[str] = []
     runners = trained(split, epochs, compared, stack, notes)
     reference = runners[0].found
-    rows = [["", "test accuracy", "first epoch", "each epoch", "100 epochs", "10,000 epochs", "off by hand"]]
+    rows = [["", "test accuracy", "first epoch", "each epoch", "100 epochs", "10,000 epochs", "difference"]]
     for runner in runners:
         right = tg.accuracy(runner.predict_proba(split[1]), split[3])
         each = float(np.median(runner.each)) if runner.each else 0.0
@@ -222,16 +222,16 @@ def on_equal_terms(split: Any, epochs: int, stack: ExitStack) -> None:
         ])  # fmt: skip
         if runner.epochs < epochs:
             notes.append(f"{runner.name} stopped after {runner.epochs:,} epochs, {runner.seconds:.0f} s.")
-    reading = "n epochs in one call cost the first epoch, in which some trace or compile (imports not included), and"
-    notes.insert(0, f"To read: {reading} n - 1 times each epoch, the median over rounds; so the sums are computed.")
-    notes.insert(1, f"Off by hand: the largest difference of a parameter after {compared} epochs.")
+    reading = "Times of 100 and 10,000 epochs are computed: the first epoch, in which some libraries trace or compile"
+    notes.insert(0, f"{reading} (without imports), and 99 or 9,999 times that of each epoch, the median over rounds.")
+    notes.insert(1, f"Difference: the largest difference of a parameter from that of by hand, after {compared} epochs.")
     notes += [f"{runner.name}: {runner.how}." for runner in runners]
     title = f"the article's initial numbers, full batch, learning rate {contestants.LEARNING_RATE}, float64"
     print_table(f"\nOn equal terms: {title}", rows, 1, notes)
 
 
 def draw(runners: Sequence[Runner], split: Any, output: str) -> None:
-    """Draw the decision boundaries, where matplotlib is installed, and print where or why not."""
+    """Draw the decision boundaries if matplotlib is installed, and print the name of the file, or why there is none."""
     try:
         from matplotlib.figure import Figure
     except Exception as error:
@@ -248,7 +248,7 @@ def draw(runners: Sequence[Runner], split: Any, output: str) -> None:
 
 
 def refused(output: str) -> str:
-    """Return why a picture can't be written there, or nothing."""
+    """Return why a picture can't be written there, or "" if it can."""
     path = pathlib.Path(output).absolute()
     if not path.parent.is_dir():
         return f"--output {output} lies in a folder that does not exist; make it first"
@@ -262,18 +262,18 @@ def refused(output: str) -> str:
 
 
 def machine() -> str:
-    """Return Python's version and the cores, and what to do where others use them."""
+    """Return Python's version and the number of cores, with advice if other programs use them."""
     load, cores = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0, os.cpu_count() or 1
     told = f"Python {platform.python_version()}, {cores} cores"
     if load > cores / 2:
-        told += f", others at work (load {load:.1f})"
+        told += f", which other programs use (load {load:.1f})"
         if "OPENBLAS_NUM_THREADS" not in os.environ:
-            told += "\nThreads wait for each other then: set OPENBLAS_NUM_THREADS=1 and OMP_NUM_THREADS=1."
+            told += "\nThreads then wait for each other: set OPENBLAS_NUM_THREADS=1 and OMP_NUM_THREADS=1."
     return told
 
 
 def main() -> None:
-    """Print both tables, and draw both decision boundaries where matplotlib is installed."""
+    """Print both tables, and draw both decision boundaries if matplotlib is installed."""
     parser = argparse.ArgumentParser(description="The article's network against Keras, PyTorch and scikit-learn.")
     parser.add_argument("--epochs", type=int, default=10_000, help="on equal terms (%(default)s)")
     parser.add_argument("--output", default="david_vs_goliath.png", help="the picture (%(default)s)")

@@ -1,4 +1,4 @@
-"""Fit a network on two moons by SciPy's L-BFGS: the bridge hands it all parameters as one vector."""
+"""Fit a network on two moons by SciPy's L-BFGS: the bridge gives it all parameters as one vector."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def main() -> None:
     """Fit all parameters, and print cost and accuracy before and after."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--iterations", type=int, default=300, help="at most (%(default)s)")
-    parser.add_argument("--decay", type=float, default=1e-4, help="times the squares of all parameters (%(default)s)")
+    parser.add_argument("--decay", type=float, default=1e-4, help="weight of the parameters' squares (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="30 iterations")
     options = parser.parse_args()
     try:

@@ -26,9 +26,9 @@ def f(x: Any) -> Any:
 
 
 def curve(powers: list[int]) -> Any:
-    """Print how far difference quotients are off, and return the curve."""
+    """Print the errors of difference quotients, and return the curve."""
     found = tg.error_curve(f, np.array([0.7]))
-    print(f"1. The V. The derivative of exp(x) sin(3x) at 0.7 is {found.derivative:.12g}; a quotient is off by")
+    print(f"1. The V curve. exp(x) sin(3x) at 0.7 has the derivative {found.derivative:.12g}; errors of quotients:")
     print("       step  central    forward")
     exponents = np.log2(found.steps).astype(int).tolist()
     for place, power in enumerate(exponents):
@@ -43,30 +43,30 @@ def methods() -> None:
     """Print four numerical derivatives of the same function."""
     x = np.array([0.7])
     exact = float(np.exp(0.7) * (np.sin(2.1) + 3 * np.cos(2.1)))
-    print("2. Better derivatives. Off by")
+    print("2. Better derivatives, and their errors:")
     for method in ("forward", "central", "ridders", "complex"):
         off = abs(tg.numerical_gradient(f, x, method=method)[0] - exact)
         print(f"    {method:<8} {off:.0e}")
-    print("   The complex step subtracts nothing, so it loses no digit; where an operation refuses complex")
-    print("   numbers, tg.gradcheck extrapolates from a ladder of steps, and knows how far that may be off.\n")
+    print("   The complex step subtracts nothing, so it loses no digits. Where an operation refuses complex")
+    print("   numbers, tg.gradcheck extrapolates from several steps, and estimates the error of the result.\n")
 
 
 def kinks() -> None:
-    """Print what is said at a kink, where no difference quotient is right."""
-    print("3. Kinks. relu at 0 has two slopes, and tg says 0:")
+    """Print the report at a kink, where no difference quotient is right."""
+    print("3. Kinks. relu has two slopes at 0, and tg returns 0:")
     print(tg.gradcheck(lambda x: tg.sum(tg.relu(x)), np.array([0.0, 1.0]), mode="reverse"), "\n")
 
 
 def single_precision() -> None:
-    """Print what is said where float32 loses digits."""
+    """Print the report where float32 loses digits."""
     print("4. float32. (1 - cos x) / x**2 is right, but has lost its digits near 0:")
     x = np.array([3e-3, 1.0], np.float32)
     print(tg.gradcheck(lambda x: tg.sum((1 - tg.cos(x)) / x**2), x, mode="reverse"), "\n")
 
 
 def planted_bug() -> None:
-    """Print whose rule is wrong, found among right ones."""
-    print("5. A planted bug: one operation of many has a wrong rule.")
+    """Print the report that finds the one wrong rule among right ones."""
+    print("5. A planted bug: one of several operations has a wrong rule.")
     print(
         tg.gradcheck(lambda x: tg.mean(tg.tanh(cubed(x) + tg.exp(-x * x))), np.array([0.3, -0.8]), mode="reverse"), "\n"
     )

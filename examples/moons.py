@@ -1,4 +1,4 @@
-"""Train the article's network on two moons, and draw where it decides."""
+"""Train the article's network on two moons, and draw its decision boundary."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ARCHITECTURE = [
 
 
 def main() -> None:
-    """Train, print what was learnt, and write the picture that was asked for."""
+    """Train, print what was learnt, and write the picture if --output names a file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=10_000, help="updates on all training points (%(default)s)")
     parser.add_argument("--learning-rate", type=float, default=0.01, help="(%(default)s)")

@@ -1,14 +1,14 @@
-"""Regression that says how sure it is: a network learns a mean and a variance for every x, by the Gaussian likelihood.
+"""Regression with its own uncertainty: a network learns a mean and a variance for each x, by the Gaussian likelihood.
 
-The points are sin(x) and noise, whose σ grows from 0.05 to 0.35 along x. One σ for all points is right on average only:
+The points are sin(x) plus noise whose σ grows from 0.05 to 0.35 along x. One σ for all points is only right on average:
 
     mean of seeds 0 to 4   cost     within ±2σ  where x < -1  where x > 1
     learned σ              -0.4764  0.9499      0.9497        0.9488
     one σ for all          -0.0119  0.9288      1.0000        0.8381
     true mean and σ        -0.4901  0.9558      0.9565        0.9560
 
-Measured on 10,000 new points for each seed, after 300 epochs on 1,000 points, of 0.6 processor seconds (AMD EPYC,
-NumPy 2.4.6). Of a normal distribution 0.9545 lie within ±2σ; the cost is the mean of -log(density).
+Measured on 10,000 new points for each seed, after 300 epochs on 1,000 points, which take 0.6 processor seconds (AMD
+EPYC, NumPy 2.4.6). In a normal distribution 0.9545 lie within ±2σ; the cost is the mean of -log(density).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import tinygrad_nn as tg
 
 
 class Forecast(tg.nn.Module):
-    """Returns a mean and a variance for each x. Shapes: (N, 1) -> (N, 1), (N, 1)."""
+    """A network that gives a mean and a variance for each x. Shapes: (N, 1) -> (N, 1), (N, 1)."""
 
     def __init__(self, seed: int) -> None:
         generator = np.random.default_rng(seed)
@@ -33,24 +33,24 @@ class Forecast(tg.nn.Module):
         )  # fmt: skip
 
     def forward(self, x: Any) -> tuple[tg.Tensor, tg.Tensor]:
-        """Return both; softplus keeps the variance positive."""
+        """Return means and variances; softplus keeps the variances positive."""
         outputs = self.layers(x)
         return outputs[:, :1], tg.softplus(outputs[:, 1:])
 
 
 def likelihood(outputs: Any, y: Any) -> Any:
-    """Return the cost: how unlikely normal distributions with these means and variances have y."""
+    """Return the cost: the mean of -log(density) of y, for normal distributions with these means and variances."""
     mean, variance = outputs
     return tg.gaussian_nll_loss(mean, y, variance, full=True)
 
 
 def truth(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean and the variance that the points are drawn by. Shapes: (N, 1) -> (N, 1), (N, 1)."""
+    """Return the true mean and variance, by which points are drawn. Shapes: (N, 1) -> (N, 1), (N, 1)."""
     return np.sin(x), (0.05 + 0.3 / (1 + np.exp(-2 * x))) ** 2
 
 
 def points(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return x and y, (count, 1) each."""
+    """Return random points: x and y, (count, 1) each."""
     generator = np.random.default_rng(seed)
     x = generator.uniform(-4, 4, (count, 1))
     mean, variance = truth(x)
@@ -67,14 +67,14 @@ def train(model: Forecast, x: np.ndarray, y: np.ndarray, epochs: int) -> None:
 
 
 def judged(outputs: Any, x: np.ndarray, y: np.ndarray) -> list[float]:
-    """Return the cost, and the share of points within ±2σ: of all, where the noise is small, where it is large."""
+    """Return the cost, and the share of points within ±2σ: of all points, where noise is small, where it is large."""
     mean, variance = outputs
     within = np.abs(y - mean) < 2 * np.sqrt(variance)
     return [likelihood(outputs, y).item(), within.mean(), within[x < -1].mean(), within[x > 1].mean()]
 
 
 def picture(model: Forecast, x: np.ndarray, y: np.ndarray) -> Any:
-    """Return the points, the mean with its band of ±2σ, and the band that they were drawn by."""
+    """Return a figure: the points, the mean with its band of ±2σ, and the true band."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 5))
@@ -93,7 +93,7 @@ def picture(model: Forecast, x: np.ndarray, y: np.ndarray) -> Any:
 
 
 def main() -> None:
-    """Train from each seed, and print how well new points are foretold, beside one σ for all and the truth."""
+    """Train from each seed, and print how well new points are predicted, beside one σ for all and the truth."""
     options = shared.options(__doc__, "regression.png", quick="2 seeds, 60 epochs")
     seeds = range(2 if options.quick else 5)
     rows: dict[str, list[list[float]]] = {"learned σ": [], "one σ for all": [], "true mean and σ": []}

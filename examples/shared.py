@@ -11,7 +11,7 @@ import numpy as np
 
 
 def options(doc: str, picture: str, quick: str) -> argparse.Namespace:
-    """Return --quick and --output; `doc` is shown by --help. A folder that is missing ends the program at once."""
+    """Return --quick and --output; --help shows `doc`. If --output's folder is missing, the program ends at once."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", default=picture, help="write the picture to this file (%(default)s)")
     parser.add_argument("--quick", action="store_true", help=quick)
@@ -22,7 +22,7 @@ def options(doc: str, picture: str, quick: str) -> argparse.Namespace:
 
 
 def digits() -> tuple[np.ndarray, np.ndarray]:
-    """Return 1,797 handwritten digits as pixels from 0 to 1, (1797, 64), and which they are, (1797,)."""
+    """Return 1,797 handwritten digits as pixels from 0 to 1, (1797, 64), and their labels, (1797,)."""
     try:
         from sklearn.datasets import load_digits
     except ImportError:

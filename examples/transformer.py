@@ -1,4 +1,4 @@
-"""Teach a small transformer to sort letters: it reads "qpwobnci>" and writes "bcinopqw", a letter at a time.
+"""Teach a small transformer to sort letters: it reads "qpwobnci>" and writes "bcinopqw", one letter at a time.
 
     layers  passes over 20,000 strings  cost of a letter, in nats  right of 1,000  processor seconds
     2       2                           0.0326                     930             7
@@ -6,8 +6,8 @@
     2       10                          0.0008                     999             32
     1       10                          0.0105                     981             17
 
-Measured from seed 0 on new strings, of which those are right that have no mistake (AMD EPYC, NumPy 2.4.6, one thread).
-The second row is what the program does.
+Measured from seed 0 on new strings; a string is right if it has no mistake (AMD EPYC, NumPy 2.4.6, one thread). The
+program does what the second row shows.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ import tinygrad_nn as tg
 
 LETTERS, LENGTH = "abcdefghijklmnopqrstuvwxyz", 8
 SYMBOLS = LETTERS + ">"
-NO_TARGET = -100  # what `tg.cross_entropy` leaves out
+NO_TARGET = -100  # a label that `tg.cross_entropy` leaves out
 
 
 class Transformer(tg.nn.Module):
-    """Returns scores of what comes next, at each place. Shapes: int (N, T) -> (N, T, 27)."""
+    """A network that scores the next letter at each place. Shapes: int (N, T) -> (N, T, 27)."""
 
     def __init__(self, seed: int, width: int = 64, layers: int = 2) -> None:
         generator = np.random.default_rng(seed)
@@ -49,12 +49,12 @@ class Transformer(tg.nn.Module):
         return self.scores(self.norm(x))
 
     def started(self, codes: Any) -> tuple[Any, np.ndarray]:
-        """Return what the first layer reads, and the mask that keeps each place from reading what comes after it."""
+        """Return the input of the first layer, and the mask that keeps each place from reading those after it."""
         length = codes.shape[1]
         return self.symbols(codes) + self.places(np.arange(length)), np.triu(np.ones((length, length), bool), k=1)
 
     def attention(self, codes: Any) -> np.ndarray:
-        """Return how much each place of the last layer reads of each, the heads' mean. Shapes: (N, T) -> (N, T, T)."""
+        """Return each place's attention to each in the last layer, the mean of heads. Shapes: (N, T) -> (N, T, T)."""
         with tg.no_grad():
             x, later = self.started(codes)
             *others, last = self.layers
@@ -66,7 +66,7 @@ class Transformer(tg.nn.Module):
 
 
 def tasks(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return what is read, "qpwobnci>bcinopq", and what comes next, "........bcinopqw", as codes (count, 16) each."""
+    """Return inputs, "qpwobnci>bcinopq", and what comes next, "........bcinopqw", as codes, (count, 16) each."""
     strings = np.random.default_rng(seed).integers(len(LETTERS), size=(count, LENGTH))
     in_order, arrow = np.sort(strings, axis=1), np.full((count, 1), SYMBOLS.index(">"))
     unknown = np.full((count, LENGTH), NO_TARGET)
@@ -74,7 +74,7 @@ def tasks(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def write(model: Transformer, questions: np.ndarray) -> np.ndarray:
-    """Return the answers, each letter the likeliest after all before it. Shapes: int (N, 9) -> int (N, 8)."""
+    """Return the answers; each letter is the most likely one after those before it. int (N, 9) -> int (N, 8)."""
     codes = questions
     for _ in range(LENGTH):
         following = tg.predict(model, codes)[:, -1].argmax(axis=1)
@@ -88,7 +88,7 @@ def text(codes: np.ndarray) -> str:
 
 
 def picture(model: Transformer, question: np.ndarray) -> Any:
-    """Return what the last layer reads while it writes each letter."""
+    """Return a figure that shows where the last layer looks while it writes each letter."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4))

@@ -10,8 +10,8 @@ import by_hand
 
 import tinygrad_nn as tg
 
-LAYER = 3  # as wide as the one before, so that few of the mistakes raise an error by their shape
-# What by_hand.backward says, and what somebody may write instead.
+LAYER = 3  # as wide as the layer before it, so that few of the mistakes fail by their shapes
+# Expressions of by_hand.backward, and what somebody may write instead.
 MISTAKES = [
     ('activation_backward(gradients[f"dA{number}"], memory[f"Z{number}"])', 'gradients[f"dA{number}"]'),
     ('memory[f"Z{number}"])', 'memory[f"Z{number - 1}"])'),
@@ -39,7 +39,7 @@ def backward_with(right: str, wrong: str) -> Any:
 
 
 def main() -> None:
-    """Print each mistake and what is found of it, then one table."""
+    """Print each mistake with what `tg.diff_backprop` finds, then one report as a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=int, default=900, help="points of the two moons (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="60 samples")
