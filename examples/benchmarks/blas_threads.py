@@ -1,11 +1,11 @@
-"""What a second BLAS thread is worth for products of several sizes, on this machine: quiet, and beside busy loops.
+"""What a second BLAS thread gains in products of several sizes, on this machine, quiet or beside busy loops.
 
     python examples/benchmarks/blas_threads.py
     python examples/benchmarks/blas_threads.py --busy 4
 
-Each row is a product of (rows, inputs) and (inputs, outputs), float64 and float32. Times with one and with two
-threads are taken in turns, and the ratio of their medians is shown: below 1 the second thread helps. `tg.train` lets
-BLAS compute with one thread up to 2**24 multiplications a product; the last column says what it chooses.
+Each row is a product of (rows, inputs) and (inputs, outputs), in float64 and float32. Times with one and with two
+threads are taken in turns, and the ratio of their medians is shown: below 1 the second thread helps. `tg.train` uses
+one BLAS thread if no product has more than 2**24 multiplications; the last column says what it chooses.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def busy() -> None:
 
 
 def seconds(a: Any, b: Any, out: Any, threads: int) -> float:
-    """Return the time of a product, the mean of as many as take some 20 ms."""
+    """Return the time of a product, the mean over as many products as take some 20 ms."""
     with limited_blas(threads, None):
         np.matmul(a, b, out=out)
         count, started = 0, time.perf_counter()
@@ -45,7 +45,7 @@ def seconds(a: Any, b: Any, out: Any, threads: int) -> float:
 
 
 def ratio(size: tuple[int, int, int], dtype: Any, rounds: int) -> tuple[float, float]:
-    """Return the microseconds of a product with one thread, and by how much two threads change that."""
+    """Return the microseconds of a product with one thread, and the ratio of two threads' time to that."""
     rows, inputs, outputs = size
     generator = np.random.default_rng(0)
     a, b = (generator.normal(size=shape).astype(dtype) for shape in ((rows, inputs), (inputs, outputs)))

@@ -1,7 +1,7 @@
-"""The chain of small operations, y * a and y + b in turn, by hand and in each library.
+"""A chain of small operations, y * a and y + b in turn, by hand and in each library.
 
-Each function returns one pass, forward and backward, which returns the gradients of the sum of the
-last y with respect to y's start, a and b.
+Each function returns a function for one pass, forward and backward. A pass returns the gradients of the
+sum of the last y with respect to the first y, a and b.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""The estimators beside scikit-learn's own perceptrons: scores on bundled data, and processor time, at equal settings.
+"""The estimators compared with scikit-learn's perceptrons, with equal settings: scores on its data, processor time.
 
-Means over seeds of five-sixths to train on and a sixth to score; standard errors are those of the paired differences.
+Five sixths of the data are for training, one sixth for the score. Figures are means over seeds, and the standard
+errors are those of the paired differences.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ SETS = {
 
 
 def pair(is_regression: bool, epochs: int, seed: int) -> list[Any]:
-    """Return ours and scikit-learn's, with equal settings."""
+    """Return our estimator and scikit-learn's, with equal settings."""
     theirs, ours = (MLPRegressor, DenseRegressor) if is_regression else (MLPClassifier, DenseClassifier)
     shared: dict[str, Any] = {"activation": "relu", "early_stopping": False, "random_state": seed}
     mlp = theirs(
@@ -68,7 +69,7 @@ def compared(name: str, seeds: int, share: float) -> np.ndarray:
 
 
 def main() -> None:
-    """Print a row for each set."""
+    """Print a row for each data set."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=10, help="(%(default)s)")
     parser.add_argument("--quick", action="store_true", help="two seeds, a tenth of the epochs")

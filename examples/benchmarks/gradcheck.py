@@ -1,13 +1,13 @@
-"""Hold gradient checkers side by side on functions whose verdict is known: who is right, and in what time.
+"""Compare gradient checkers on functions whose verdict is known: how often each is right, and how fast.
 
     python examples/benchmarks/gradcheck.py
     python examples/benchmarks/gradcheck.py --only tinygrad_nn torch --all
     python examples/benchmarks/gradcheck.py --quick
 
-The functions are those of `tests/gradcheck_corpus.py`, each checker runs with its defaults, and PyTorch's and
-JAX's run where they are installed. A checker is right if it accepts what is right (kinks, conventions and lost
-digits among that) and rejects what is wrong, jumps, not finite, not connected or not the same twice; an error
-that it raises counts as a rejection. Only tinygrad_nn also says which of these it is, and whose rule is wrong.
+The functions are those of `tests/gradcheck_corpus.py`. Each checker runs with its defaults; PyTorch's and JAX's run
+where they are installed. A checker is right if it accepts right derivatives (at kinks, at conventions and with lost
+digits too), and rejects derivatives that are wrong and functions that jump, are not finite, not connected or not the
+same twice. An error that it raises counts as a rejection. Only tinygrad_nn also names the case, and the wrong rule.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def ours(entry: Entry) -> Answer:
 
 
 class Torch:
-    """PyTorch as the namespace that the corpus is written in."""
+    """PyTorch, under the names that the corpus uses."""
 
     def __init__(self) -> None:
         import torch
@@ -86,7 +86,7 @@ class Torch:
 
 
 class Jax:
-    """JAX as the namespace that the corpus is written in."""
+    """JAX, under the names that the corpus uses."""
 
     def __init__(self) -> None:
         import jax
@@ -138,13 +138,13 @@ def answered(check: Callable[[Entry], Answer], entry: Entry) -> tuple[bool, str,
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             accepted, said = check(entry)
-    except Exception as error:  # whatever a checker raises is its way to say no
+    except Exception as error:  # any error that a checker raises is a rejection
         accepted, said = False, f"rejects: {type(error).__name__}"
     return accepted, said, time.perf_counter() - start
 
 
 def main() -> None:
-    """Print what each checker says where they differ, then how often each is right, and its time."""
+    """Print what the checkers say where they differ, then how often each is right, and its time."""
     parser = argparse.ArgumentParser(description="Gradient checkers on functions whose verdict is known.")
     parser.add_argument("--only", nargs="+", default=[], help="these checkers: tinygrad_nn torch 'torch, fast' jax")
     parser.add_argument("--all", action="store_true", help="print every function, not only where some are wrong")
@@ -154,7 +154,7 @@ def main() -> None:
     entries, checks = CORPUS[:: 8 if options.quick else 1], checkers(options.only)
     outcomes: dict[str, Counter[str]] = {name: Counter() for name in checks}
     times: dict[str, list[float]] = {name: [] for name in checks}
-    for check in checks.values():  # the first call of each is slower
+    for check in checks.values():  # the first call of each checker is slower
         answered(check, CORPUS[0])
     print(f"{'function':<40}{'right is':<18}" + "".join(f"{name:<28}" for name in checks))
     for entry in entries:

@@ -1,16 +1,16 @@
-"""Train networks in minibatches side by side with PyTorch and scikit-learn: samples per CPU second, peak memory.
+"""Train networks in minibatches, and compare with PyTorch and scikit-learn: samples per CPU second, peak memory.
 
     python examples/benchmarks/minibatches.py
     python examples/benchmarks/minibatches.py --only conv torch tinygrad_nn-compiled
     python examples/benchmarks/minibatches.py --rounds 1 --seconds 0
 
-All train by Adam on float32 and draw their batches anew from the whole data in each epoch: a dense network, a small
+All train by Adam in float32 and draw their batches anew from the whole data in each epoch: a dense network, a small
 convolutional one, a GRU and an LSTM whose last state is classified, and a transformer's encoder layer with dropout.
-First every contestant takes five steps in float64 from the same numbers without dropout, and must arrive at the same
-loss; scikit-learn, which places Adam's epsilon elsewhere, is left out of that. Then rounds of fresh processes in
-rotating order, with one thread each unless told otherwise: CPU time is that of all threads, and where others use the
-machine, threads that wait for each other spend most of it. Peaks are the process's highest resident set (VmHWM): above
-what was resident after importing the library and making the data, and in all. Targets never change the exit code.
+First every contestant takes five steps in float64 from the same numbers, without dropout, and must arrive at the same
+loss (not scikit-learn, which places Adam's epsilon elsewhere). Then fresh processes are measured in rounds, in rotating
+order, with one thread each by default: CPU time is that of all threads, and on a busy machine threads that wait for
+each other would spend most of it. Peaks are the process's highest resident set (VmHWM), first above what was resident
+after importing the library and making the data, then in all. Targets never change the exit code.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ RATE = 1e-3
 
 
 class Work(NamedTuple):
-    """A network on samples of a shape, in batches; there are ten classes."""
+    """A network with ten classes, the shape of its samples, and its batches."""
 
     title: str
     samples: int
@@ -131,13 +131,13 @@ def pytorch(work: Work, X: Any, y: Any, dropout: float) -> Step:
 
 
 def same_numbers(state: dict[str, Any]) -> dict[str, Any]:
-    """Return numbers of such shapes, the same for every contestant."""
+    """Return numbers of these shapes, the same for every contestant."""
     generator = np.random.default_rng(1)
     return {name: (generator.standard_normal(t.shape) * 0.05).astype(t.dtype) for name, t in state.items()}
 
 
 def sklearn(work: Work, X: Any, y: Any, dropout: float) -> Step:
-    """Each step takes the whole epoch that it is given: scikit-learn makes the batches itself."""
+    """Return a step that takes a whole epoch: scikit-learn makes the batches itself."""
     from sklearn.neural_network import MLPClassifier
 
     model = MLPClassifier((256, 128), batch_size=work.batch, alpha=0, learning_rate_init=RATE, random_state=0)
@@ -169,7 +169,7 @@ def checked(work: Work, contestant: str) -> float:
 
 
 def batches(n: int, size: int) -> Iterator[np.ndarray]:
-    """Yield the indices of batches of n samples, in an order that is drawn anew for each epoch, for ever."""
+    """Yield the indices of batches of n samples for ever, in an order that is drawn anew for each epoch."""
     generator = np.random.default_rng(2)
     while True:
         order = generator.permutation(n)
@@ -185,7 +185,7 @@ def measured(work: Work, contestant: str, seconds: float) -> dict[str, Any]:
     before = memory("VmRSS")
     step, n = make(work, X, y, 0.1), work.samples
     size = n if contestant == "sklearn" and seconds else work.batch
-    for batch in itertools.islice(batches(n, size), 1 if size == n else 5):  # what compiles itself does so here
+    for batch in itertools.islice(batches(n, size), 1 if size == n else 5):  # libraries that compile do so here
         step(batch)
     done, start = 0, time.process_time()
     for batch in batches(n, size):
@@ -205,7 +205,7 @@ def child(task: str, work: str, contestant: str, seconds: float = 0) -> Any:
 
 
 def check_all(pairs: list[tuple[str, str]]) -> None:
-    """Raise ValueError where two contestants do not arrive at the same loss."""
+    """Raise ValueError if two contestants do not arrive at the same loss."""
     for work in WORKS:
         losses = {name: child("check", work, name) for w, name in pairs if w == work and name != "sklearn"}
         if losses and max(losses.values()) - min(losses.values()) > 1e-9 * abs(max(losses.values())):
@@ -223,7 +223,7 @@ def measured_in_turn(pairs: list[tuple[str, str]], rounds: int, seconds: float) 
 
 
 def print_results(work: str, rows: dict[str, list[dict[str, Any]]]) -> None:
-    """Print a row per contestant, and the targets of this work."""
+    """Print a row for each contestant, and the targets of this work."""
     print(f"\n{WORKS[work].title}")
     found = {name: {key: median(r[key] or 0 for r in runs) for key in runs[0]} for name, runs in rows.items()}
     for name, runs in rows.items():
@@ -243,7 +243,7 @@ def print_results(work: str, rows: dict[str, list[dict[str, Any]]]) -> None:
 
 
 def main() -> None:
-    """Print the table, or in a child one figure."""
+    """Print the table, or in a child process one figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5, help="processes per contestant and work (default 5)")
     parser.add_argument("--seconds", type=float, default=3, help="CPU time per process (default 3)")

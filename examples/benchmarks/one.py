@@ -1,14 +1,15 @@
-"""One contestant at one work, in a process of its own: checked, or timed. Prints JSON.
+"""Check or time one contestant at one work, in a process of its own, and print the result as JSON.
 
-Run by `run.py`; by itself: `python one.py time a64 plain`. A check compares how each of four
-steps changes the parameters (the gradients of a chain) with what the plain yardstick makes of the
-same parameters, in float64 and in the dtype that is timed: what compiles itself at the first steps
-must be right when it runs again. It also measures peak memory: the process's highest resident
-set (VmHWM) over the first five steps, less its resident set (VmRSS) before the contestant was made.
-That baseline holds the imports, the data and what a step of a miniature network pages in, so neither
-libraries nor lazily loaded code count; parameters, activations and gradients do, and a compiler at
-work on this step (JAX, torch.compile, tg.compile). Linux only, elsewhere null. Timing has its own
-process, since what was allocated before changes how glibc reuses memory.
+`run.py` runs this program; by itself: `python one.py time a64 plain`. A check compares the change of
+the parameters in each of four steps (or the gradients of a chain) with that of the yardstick `plain`
+from the same parameters, in float64 and in the dtype that is timed. Four steps, because a program
+that is compiled in the first ones must be right when it runs again. A check also measures peak memory:
+the process's highest resident set (VmHWM) over the first five steps, minus its resident set (VmRSS)
+before the contestant was made. That baseline holds the imports, the data and what a step of a
+miniature network pages in, so neither libraries nor lazily loaded code count. Parameters, activations
+and gradients count, and so does a compiler at work on this step (JAX, torch.compile, tg.compile).
+Memory is measured on Linux only, elsewhere it is null. Times are taken in a separate process, since
+earlier allocations change how glibc reuses memory.
 """
 
 from __future__ import annotations
@@ -57,13 +58,13 @@ CONTESTANTS: dict[str, tuple[str, Callable[..., Any], Callable[..., Any] | None,
 }
 
 
-ONLY = {"tinygrad_nn-workers": ("e5",)}  # the works of a contestant that is not meant for all
+ONLY = {"tinygrad_nn-workers": ("e5",)}  # the works of contestants that are not meant for all
 CHECKED = 4  # steps
 COMPILERS = ("c++", "g++", "clang++", "cl")
 
 
 def lacking(contestant: str) -> str | None:
-    """Return what a contestant needs and this machine has not, None if it can run."""
+    """Return what a contestant needs and this machine lacks, None if it can run."""
     package = CONTESTANTS[contestant][0]
     if importlib.util.find_spec(package) is None:
         return "not installed"
@@ -75,7 +76,7 @@ def lacking(contestant: str) -> str | None:
 
 
 def memory(field: str) -> float | None:
-    """Return VmRSS or VmHWM of this process in MB, None where the system does not tell."""
+    """Return VmRSS or VmHWM of this process in MB, None if the system does not report it."""
     status = Path("/proc/self/status")
     if not status.exists():
         return None
@@ -84,7 +85,7 @@ def memory(field: str) -> float | None:
 
 
 def forget_peak() -> None:
-    """Let VmHWM start anew from what is resident now."""
+    """Reset VmHWM to what is resident now."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
@@ -92,7 +93,7 @@ def forget_peak() -> None:
 
 
 def checked(work: Training | Chain, make: Any) -> float:
-    """Return the contestant's largest error in any step. Raises ValueError where it is wrong."""
+    """Return the contestant's largest error in any step. Raises ValueError if it is wrong."""
     if isinstance(work, Chain):
         error = largest_error(make(work)(), chains.plain(work)(), float)
     else:
@@ -103,7 +104,7 @@ def checked(work: Training | Chain, make: Any) -> float:
 
 
 def error_of_the_steps(work: Training, make: Any) -> float:
-    """Return how far the contestant's worst step is from the yardstick's, both from where the contestant is."""
+    """Return the largest difference of a step from the yardstick's, both taken from the contestant's parameters."""
     step, yardstick = make(work), steps_by_hand.Plain(work)
     errors = []
     for _ in range(CHECKED):
@@ -119,7 +120,7 @@ def error_of_the_steps(work: Training, make: Any) -> float:
 
 
 def peak(work: Training, make: Callable[..., Any]) -> float | None:
-    """Return the step's peak memory in MB, as the head of this file defines it."""
+    """Return the step's peak memory in MB, as defined at the top of this file."""
     make(work.miniature())()
     data = work.data()
     forget_peak()
@@ -148,7 +149,7 @@ def seconds_per_step(step: Callable[[], Any], seconds: float) -> float:
 
 
 def threads(package: str) -> str:
-    """Return how many threads the package computes with, and whose they are."""
+    """Return how many threads the package computes with, and which library has them."""
     if package == "torch":
         import torch
 
@@ -164,7 +165,7 @@ def threads(package: str) -> str:
 
 
 def version(package: str) -> str:
-    """Return the installed version of a package, or the one that it tells itself."""
+    """Return the installed version of a package, or the one that it reports itself."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -172,7 +173,7 @@ def version(package: str) -> str:
 
 
 def check(work: Training | Chain, contestant: str) -> dict[str, Any]:
-    """Return the peak memory of a contestant that is right, with its package's version and threads."""
+    """Check a contestant; return its peak memory, and its package's version and threads."""
     package, step, chain, _ = CONTESTANTS[contestant]
     highest = peak(work, step) if isinstance(work, Training) else None
     error = checked(work, step if isinstance(work, Training) else chain)

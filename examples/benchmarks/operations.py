@@ -1,18 +1,18 @@
-"""Measure single operations side by side: a convolution, pooling, and a loop over an array's entries.
+"""Measure single operations in several libraries: a convolution, pooling, and a loop over an array's entries.
 
     python examples/benchmarks/operations.py
     python examples/benchmarks/operations.py --only convolution tinygrad_nn torch
     python examples/benchmarks/operations.py --quick
 
-Rounds of fresh processes, one per contestant and work, in rotating order: each checks its results
-against NumPy's in double precision, warms up, and reports its median time; the table shows the median
-over the rounds, and its quotient by PyTorch's. `im2col` and the three below it are other ways to write
-the forward convolution in NumPy: the library's own was chosen among them. Freed memory is kept, as it is
-from a first backward pass on. In the loop, s += x[i] * x[i] for each i, forward and backward; the time is
-that of one index, so it stays the same from 300 to 3,000 entries unless each index costs a whole array.
+There are rounds of fresh processes, one per contestant and work, in rotating order. Each process checks
+its results against NumPy's in double precision, warms up, and reports its median time. The table shows
+the median over the rounds, and its ratio to PyTorch's. `im2col` and the three below it are other ways to
+write the forward convolution in NumPy: the library's own was chosen among them. Freed memory is kept, as
+it is from a first backward pass on. The loop is s += x[i] * x[i] for each i, forward and backward. Its
+time is that of one index, so it is the same for 300 and 3,000 entries unless each index costs a whole array.
 
-Several BLAS threads wait for each other, so on a busy machine they can take a hundred times as long:
-`--threads 1` is the way to measure there.
+BLAS threads wait for each other, so on a busy machine they can take a hundred times as long: measure
+with `--threads 1` there.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def loop(library: Any) -> Any:
 
 
 def ours(forward: Any, data: Callable[[], Any], backward: bool = True) -> Callable[[], Run]:
-    """Return what makes a pass of tinygrad_nn; the last array of the data is the cotangent."""
+    """Return a function that makes a pass of tinygrad_nn; the last array of the data is the cotangent."""
 
     def make() -> Run:
         import tinygrad_nn as tg
@@ -146,7 +146,7 @@ def ours(forward: Any, data: Callable[[], Any], backward: bool = True) -> Callab
 
 
 def pytorch(forward: Any, data: Callable[[], Any], backward: bool = True) -> Callable[[], Run]:
-    """Return what makes the same pass of PyTorch."""
+    """Return a function that makes the same pass of PyTorch."""
 
     def make() -> Run:
         import torch
@@ -169,7 +169,7 @@ def pytorch(forward: Any, data: Callable[[], Any], backward: bool = True) -> Cal
 
 
 def autograd(n: int) -> Callable[[], Run]:
-    """Return what makes HIPS autograd's pass through the loop."""
+    """Return a function that makes HIPS autograd's pass through the loop."""
 
     def make() -> Run:
         from autograd import grad
@@ -209,7 +209,7 @@ def right_pool() -> list[np.ndarray]:
 
 @dataclass(frozen=True)
 class Work:
-    """What is measured: its contestants, what each must compute, and what a time is told in."""
+    """What is measured: the contestants, what each must compute, and the unit of its times."""
 
     title: str
     contestants: dict[str, Callable[[], Run]]
@@ -254,7 +254,7 @@ Key = tuple[str, str]
 
 
 def measure(work: Work, contestant: str, seconds: float) -> dict[str, Any]:
-    """Return a contestant's time in seconds, its version and threads. Raises ValueError where it is wrong."""
+    """Return a contestant's time in seconds, its version and threads. Raises ValueError if its results are wrong."""
     run, package = work.contestants[contestant](), PACKAGES.get(contestant, "numpy")
     error = largest_error(run(), work.right(), work.dtype)
     if not error <= 1:
@@ -282,7 +282,7 @@ def measured(keys: list[Key], rounds: int, seconds: float) -> tuple[dict[Key, li
 
 
 def print_table(reports: dict[Key, list[dict[str, Any]]], failures: dict[Key, str]) -> None:
-    """Print a row per contestant below each work."""
+    """Print each work with a row for each contestant."""
     medians = {key: median([r["time"] for r in found]) for key, found in reports.items() if found}
     print(f"{'':<18}{'median':>10}{'lowest-highest':>20}{'/ PyTorch':>12}")
     for name, work in WORKS.items():

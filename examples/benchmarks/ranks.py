@@ -1,6 +1,6 @@
-"""Samples per second by number of MPI ranks, beside the latency and bandwidth of Allreduce, and what they imply.
+"""Samples per second by number of MPI ranks, with the latency and bandwidth of Allreduce, and what these imply.
 
-Starts itself by mpiexec. The ranks share one machine here: where they are more than its cores, they take turns.
+The program starts itself by mpiexec. All ranks are on this machine; if they are more than its cores, they take turns.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def seconds(function: Callable[[], Any], times: int, of: Callable[..., float] = 
 
 
 def allreduce(count: int, dtype: Any, times: int, of: Callable[..., float]) -> float:
-    """Return the time that the sum of so many numbers takes."""
+    """Return the time that Allreduce takes to sum this many numbers."""
     comm, sent, received = world(), np.zeros(count, dtype), np.empty(count, dtype)
     return seconds(lambda: comm.Allreduce(sent, received), times, of)
 
@@ -71,7 +71,7 @@ def of_network(sizes: list[int], times: int) -> dict[str, float]:
 
 
 def measured(times: int) -> dict[str, Any]:
-    """Return what each rank measures: of the network between them the best, for others may be at work."""
+    """Return what each rank measures; of the network between them the best times, since others may be at work."""
     found: dict[str, Any] = {name: of_network(sizes, times) for name, sizes in NETWORKS.items()}
     latency = allreduce(1, np.float64, times, min)
     return found | {"network": [latency, (allreduce(1 << 19, np.float64, times, min) - latency) / (1 << 22)]}

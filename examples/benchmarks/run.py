@@ -1,19 +1,18 @@
-"""Measure tinygrad_nn side by side with hand-written NumPy and other libraries; print one table.
+"""Compare tinygrad_nn with hand-written NumPy and with other libraries; print one table.
 
     python examples/benchmarks/run.py                        everything that is installed
     python examples/benchmarks/run.py --only a b plain torch tinygrad_nn
     python examples/benchmarks/run.py --only a b c e f plain tuned jax torch tinygrad_nn tinygrad_nn-compiled
     python examples/benchmarks/run.py --quick --only a plain tinygrad_nn
 
-First every contestant is checked to compute the same steps (`one.py`). Then rounds of fresh
-processes, one per contestant and work, in rotating order: each warms up and reports its median time,
-and apart from it that of its first step, in which some compile. The table shows the medians over the
-rounds. Works are listed in `works.py`. Import time is that of a process that has imported numpy
+First `one.py` checks that all contestants compute the same steps. Then there are rounds of fresh
+processes, one per contestant and work, in rotating order. Each warms up and reports its median time,
+and separately the time of its first step, in which some libraries compile. The table shows the medians
+over the rounds. `works.py` lists the works. Import time is that of a process that has imported NumPy
 already. Targets are printed with pass or MISS and never change the exit code, which is 1 only if a
-contestant fails or computes something else. There is no
-verdict on a time whose median is far above its lowest process: then others were at work. Several
-BLAS threads wait for each other, so on a busy machine their steps can take a hundred times as long;
-`--threads 1` is the way to measure there.
+contestant fails or computes something else. There is no verdict on a time whose median is far above
+that of the fastest process: then other programs were at work. BLAS threads wait for each other, so on
+a busy machine a step can take a hundred times as long: measure with `--threads 1` there.
 """
 
 from __future__ import annotations
@@ -106,7 +105,7 @@ def reported(command: list[str], environment: dict[str, str]) -> str:
 
 
 def ran(results: Results, key: Key, task: str, seconds: float) -> dict[str, Any] | None:
-    """Return what `one.py` reports, None if it failed: that is noted, and all its figures dropped."""
+    """Return what `one.py` reports, or None if it failed: that is noted, and all figures of the contestant dropped."""
     program = str(Path(__file__).with_name("one.py"))
     command = [sys.executable, program, task, *key, "--seconds", str(seconds)]
     try:
@@ -121,13 +120,13 @@ def ran(results: Results, key: Key, task: str, seconds: float) -> dict[str, Any]
 
 
 def import_time(package: str, folder: str) -> float:
-    """Return the seconds that an import takes; `folder` is for the bytecode, which pip leaves beside a package."""
+    """Return the seconds that an import takes; `folder` is for bytecode, which pip would write beside the package."""
     ready = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": folder}
     return float(reported([sys.executable, "-c", TIMED_IMPORT.format(IMPORTS[package])], ready))
 
 
 def measured(keys: list[Key], packages: list[str], rounds: int, seconds: float) -> Results:
-    """Return everything there is to report, round by round."""
+    """Return the results of all processes, round by round."""
     results = Results()
     for key in keys:
         say(f"checking {key[1]} at {key[0]}")
@@ -155,7 +154,7 @@ def measured(keys: list[Key], packages: list[str], rounds: int, seconds: float) 
 
 
 def say(text: str) -> None:
-    """Show progress where someone watches."""
+    """Show progress if the output is a terminal."""
     if sys.stderr.isatty():
         print(f"\r{text:<60}", end="" if text else "\r", file=sys.stderr, flush=True)
 
@@ -165,7 +164,7 @@ def shown(value: float | None, digits: int = 2) -> str:
 
 
 def print_table(results: Results, keys: list[Key]) -> None:
-    """Print a row per contestant below each work, then import times."""
+    """Print each work with a row for each contestant, then import times."""
     row = "{:<22}{:>12}{:>20}{:>9}{:>11}{:>10}{:>10}".format
     print(row("", "us, median", "us, lowest-highest", "/ plain", "/ PyTorch", "peak MB", "first ms"))
     for name, work in WORKS.items():
@@ -227,7 +226,7 @@ def chosen(only: list[str], missing: dict[str, str]) -> list[Key]:
 
 
 def print_setting(results: Results, missing: dict[str, str], rounds: int, seconds: float, load: float) -> None:
-    """Print what was measured with: versions, threads, and what is missing."""
+    """Print the versions and threads that were used, and what is missing."""
     print(f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} CPUs; ", end="")
     print(f"median over {rounds} processes, each the median of {seconds:g} s of steps")
     if load > 0.5:

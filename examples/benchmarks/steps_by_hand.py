@@ -1,8 +1,8 @@
-"""The training step in NumPy alone: as in the article, and two hand-optimised forms.
+"""The training step in NumPy alone: as in the article, and in two hand-optimised versions.
 
 `plain` is the yardstick: every product, activation and update goes into a buffer made beforehand,
-spelled as anyone would. `tuned` is the same step in the spellings that measured fastest.
-A contestant is a class made from a `Training`; calling it runs one step, `parameters()` returns
+by the obvious NumPy calls. `tuned` is the same step with the calls that measured fastest.
+A contestant is an object made from a `Training`; calling it runs one step, and `parameters()` returns
 W1 (out, in), b1 (out,), W2, ... as they are now.
 """
 
@@ -23,7 +23,7 @@ def one_hot(y: np.ndarray, work: Training) -> np.ndarray:
 class Article:
     """The article's own code: columns are samples, a dictionary remembers A and Z, nothing is reused.
 
-    Several outputs, which the article does not train, end in softmax and cross entropy here: then
+    With several outputs, which the article does not train, it ends in softmax and cross entropy; then
     dZ of the last layer is the probabilities minus the targets.
     """
 
@@ -128,7 +128,7 @@ class Plain:
         np.maximum(z, 0, out=z)
 
     def mask(self, layer: int, g: np.ndarray) -> None:
-        """Zero the cotangent where relu did."""
+        """Set the cotangent to zero where relu's output is zero."""
         np.greater(self.A[layer], 0, out=self.masks[layer])
         np.multiply(g, self.masks[layer], out=g)
 
@@ -175,10 +175,10 @@ class Plain:
 
 
 class Tuned(Plain):
-    """The same step, each line in the spelling that measured fastest at these sizes.
+    """The same step, each line with the NumPy calls that measured fastest at these sizes.
 
-    `maximum` against an array of zeros runs vectorised, against a scalar it does not; a product
-    with a row of ones beats `sum`; and the mask multiplies the cotangent's bits, as integers, by
+    `maximum` runs vectorised with an array of zeros, but not with a scalar; a product with a row of
+    ones is faster than `sum`; and the mask multiplies the cotangent's bits, as integers, by
     min(bits of a, 1), which is 1 where a > 0 and 0 where a is 0: no booleans, no conversion.
     """
 

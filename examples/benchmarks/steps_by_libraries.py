@@ -1,7 +1,7 @@
 """The same training step in each library, written as its own documentation writes it.
 
-A contestant is a class made from a `Training`, called and read as in `steps_by_hand`. It imports its
-library when it is made, so that a process holds only the one it runs.
+A contestant is made from a `Training`, and is called and read as in `steps_by_hand`. It imports its
+library when it is made, so that a process holds only the library that it runs.
 """
 
 # ruff: noqa: D102  (the text above says what a contestant's methods do)
@@ -17,7 +17,7 @@ from works import LEARNING_RATE, Training
 class Ours:
     """tinygrad_nn, eager or with the whole step compiled, its data as arguments.
 
-    `in_tiles` it is an epoch of `tg.train`, by as many workers as BLAS would have threads.
+    With `in_tiles` it is an epoch of `tg.train`, with as many workers as BLAS would have threads.
     """
 
     def __init__(self, work: Training, compiled: bool = False, in_tiles: bool = False) -> None:
@@ -62,7 +62,7 @@ class Ours:
 class PyTorch:
     """PyTorch: nn.Sequential of nn.Linear and nn.ReLU, optim.SGD.
 
-    Eager, or compiled as it can be: the loss, with what differentiates it, and the optimiser's step.
+    It runs eagerly, or compiled as far as possible: the loss with its backward pass, and the optimiser's step.
     """
 
     def __init__(self, work: Training, compiled: bool = False) -> None:
@@ -102,7 +102,7 @@ class PyTorch:
 
 
 class Jax:
-    """JAX, the whole step under `jit`, old parameters donated; compiling is not timed."""
+    """JAX: the whole step under `jit`, with the old parameters donated; compiling is not timed."""
 
     def __init__(self, work: Training) -> None:
         import jax

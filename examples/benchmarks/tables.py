@@ -1,11 +1,11 @@
-"""Print the tables of docs/measurements.md and docs/performance.md, in Markdown, to be put there as they are.
+"""Print the tables of docs/measurements.md and docs/performance.md, in Markdown, ready to be pasted there.
 
     python examples/benchmarks/tables.py                     all of them: some ten minutes
     python examples/benchmarks/tables.py eager compiled      these two
     python examples/benchmarks/tables.py --quick             does it run at all? The figures mean nothing
 
-Run it while nothing else uses the machine. What is measured, and how, stands in `run.py` and `minibatches.py`; here are
-the rows and columns only. A cell of what is not installed, or failed, is "-".
+Run it while nothing else uses the machine. `run.py` and `minibatches.py` say what is measured, and how; this file has
+only the rows and columns. A cell is "-" if its library is not installed, or failed.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ MINIBATCHES = {
     "conv": "28 × 28, conv 16, pool, conv 32, pool, linear, batches of 128",
     "transformer": "an encoder layer, 64 × 128, 4 heads, 256, dropout, batches of 32",
 }
-# What is imported -> its row's name, and what its size leaves out.
+# What is imported -> the name of its row, and what its size does not contain.
 STARTUP = {
     "": ("Python alone", ""),
     "numpy": ("NumPy", ""),
@@ -93,7 +93,7 @@ def compiled(options: Any) -> Iterator[str]:
 
 
 def in_minibatches(options: Any) -> Iterator[str]:
-    """Yield the table of trainings by Adam."""
+    """Yield the table of training by Adam."""
     names = ["tinygrad_nn-compiled", "torch", "sklearn"]
     installed = [name for name in names if importlib.util.find_spec(minibatches.CONTESTANTS[name][0])]
     pairs = [(work, name) for work in MINIBATCHES for name in installed if name != "sklearn" or work == "dense"]
@@ -115,7 +115,7 @@ def in_minibatches(options: Any) -> Iterator[str]:
 
 
 def startup(options: Any) -> Iterator[str]:
-    """Yield the table of imports, in milliseconds of the processor, and sizes in MB."""
+    """Yield the table of imports, in milliseconds of processor time, and of sizes in MB."""
     installed = [name for name in STARTUP if not name or importlib.util.find_spec(name.partition(".")[0])]
     found: dict[str, list[float]] = {name: [] for name in STARTUP}
     ready = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}  # the first import writes the bytecode
@@ -135,7 +135,7 @@ def startup(options: Any) -> Iterator[str]:
 
 
 def size(package: str) -> float:
-    """Return the MB of a package's files, its libraries included, and bytecode not."""
+    """Return the MB of a package's files, with its libraries, without bytecode."""
     spec = importlib.util.find_spec(package)
     folder = Path(str(spec and spec.origin)).parent
     files = [*folder.rglob("*"), *folder.with_name(f"{folder.name}.libs").rglob("*")]

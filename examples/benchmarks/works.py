@@ -1,10 +1,10 @@
 """What is measured: six training steps and three chains, with their data and first numbers.
 
 (a) is the article's step, in two dtypes; (b) and (c) are classifiers of ten classes; (d) is a chain
-of small operations, where the price of recording one shows; (e) is the article's network on 100,000
-samples, where memory is the bound; (f) is the network of the article's first figure on 4 samples,
-where nothing counts but the calls. Initial weights are He-scaled in all of
-them, so that every parameter moves visibly in one step: the time does not depend on it.
+of small operations, where the price of recording an operation shows; (e) is the article's network on
+100,000 samples, where memory is the limit; (f) is the network of the article's first figure on 4
+samples, where only the number of calls counts. Initial weights are scaled by He's rule in all of them,
+so that every parameter moves visibly in one step; the time does not depend on that.
 """
 
 from __future__ import annotations
@@ -52,15 +52,15 @@ class Training:
         return numbers
 
     def miniature(self) -> Training:
-        """Return the same step on a tiny network: it pages in all the code that the step runs."""
+        """Return the same step on a tiny network, which pages in all the code that the step runs."""
         return Training("miniature", (2, 3, self.widths[-1]), 4, self.dtype)
 
 
 @dataclass(frozen=True)
 class Chain:
-    """`operations` alternating products and sums, y * a and y + b, float64, forward and backward.
+    """A chain of alternating products and sums, y * a and y + b, float64, forward and backward.
 
-    The gradients of y's start and of both operands are wanted.
+    It has `operations` of them. The gradients are those of the first y and of both operands.
     """
 
     title: str
@@ -68,7 +68,7 @@ class Chain:
     operations: int = 4000
 
     def initial(self) -> list[np.ndarray]:
-        """Return y's start, a and b: close to a fixed point, so that nothing grows or vanishes."""
+        """Return the first y, a and b, close to a fixed point, so that nothing grows or vanishes."""
         generator = np.random.default_rng(2)
         start = 1 + 0.01 * generator.standard_normal(self.shape)
         return [np.asarray(start), np.full(self.shape, 0.9995), np.full(self.shape, 0.0005)]
@@ -89,12 +89,12 @@ WORKS: dict[str, Training | Chain] = {
 
 
 def largest_error(found: list[np.ndarray], right: list[np.ndarray], dtype: Any) -> float:
-    """Return the worst disagreement of any array, in units of what rounding allows: fine up to 1.
+    """Return the largest error of any array, in units of what rounding allows: right up to 1.
 
-    Allowed are 1e-9 (float64) or 1e-3 (float32) of the array's largest entry in `right`, which holds
-    changes by a step or gradients: a step that does nothing is at hundreds. In float32 one entry
-    in a hundred may be further off: a unit within rounding of zero is on for one library and off for
-    another, and moves the entries of its row. Formulas are told apart in float64.
+    Rounding may change 1e-9 (float64) or 1e-3 (float32) of the largest entry of an array in `right`. The
+    arrays are gradients, or changes by a step, so a step that does nothing is at hundreds. In float32 one
+    entry in a hundred may be further off: a relu within rounding of zero is on for one library and off for
+    another, and moves the entries of its row. Wrong formulas are found in float64.
     """
     relative, judged = (1e-9, 1.0) if np.dtype(dtype) == np.float64 else (1e-3, 0.99)
     errors = []
