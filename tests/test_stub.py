@@ -59,7 +59,7 @@ def test_every_public_function_shows_an_example_to_help() -> None:
     text = {path: inspect.getdoc(operator.attrgetter(path)(tg)) or "" for path in paths}
     assert [path for path in paths if ">>>" not in text[path]] == []
     assert "\nShapes broadcast: (...) -> (...).\n\n>>> import numpy" in text["exp"]  # in one margin, on any Python
-    assert "\nThe mean of nothing is nan, with a warning.\n\n>>> import numpy" in text["mean"]
+    assert "\nThe mean of no entries is nan, with a warning.\n\n>>> import numpy" in text["mean"]
     assert [path for path in paths if text[path].count(">>> import tinygrad_nn") > 1] == []
 
 

@@ -125,7 +125,7 @@ def add(a: Any, b: Any) -> Tensor:
     array([1., 1., 1.])
     """
 def all(x: Any, axis: Any = None, keepdims: Any = False, where: Any = True) -> Tensor:
-    r"""Return whether no entry over the axes is zero, among those where `where`.
+    r"""Return whether no entry over the axes is zero, among those where `where` holds.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -134,10 +134,10 @@ def all(x: Any, axis: Any = None, keepdims: Any = False, where: Any = True) -> T
     True
     """
 def amax(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
-    r"""Return the largest entries over the axes, all by default; k tied ones share the gradient, 1/k each.
+    r"""Return the largest entries over the axes, by default all; k tied entries share the gradient, 1/k each.
 
-    With `where` only the entries are compared where it holds, with `initial` that number too. An
-    extreme that is nan sends its gradient to the entries that are.
+    Only entries where `where` holds are compared, and the number `initial`, if given. The gradient of a result that is
+    nan goes to the entries that are nan.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -149,7 +149,7 @@ def amax(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, w
            [0.33333333, 0.33333333, 0.33333333]])
     """
 def amin(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
-    r"""Return the smallest entries over the axes, all by default, as `max` does the largest.
+    r"""Return the smallest entries over the axes, by default all; see `max`.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -161,7 +161,7 @@ def amin(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, w
            [0., 0., 0.]])
     """
 def any(x: Any, axis: Any = None, keepdims: Any = False, where: Any = True) -> Tensor:
-    r"""Return whether some entry over the axes is not zero, among those where `where`.
+    r"""Return whether any entry over the axes is not zero, among those where `where` holds.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -170,7 +170,7 @@ def any(x: Any, axis: Any = None, keepdims: Any = False, where: Any = True) -> T
     True
     """
 def append(x: Any, values: Any, axis: Any = None) -> Tensor:
-    r"""Return the tensor with the values behind it along an axis; by default both flattened.
+    r"""Return the tensor with the values appended along an axis; by default both are flattened.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -306,7 +306,7 @@ def arctanh(x: Any) -> Tensor:
     array([1.5625    , 1.5625    , 1.01010101])
     """
 def argmax(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
-    r"""Return where the first largest entry is along an axis, in all entries by default.
+    r"""Return the index of the first largest entry along an axis, or of all entries by default.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -316,7 +316,7 @@ def argmax(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
            [1]])
     """
 def argmin(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
-    r"""Return where the first smallest entry is along an axis, in all entries by default.
+    r"""Return the index of the first smallest entry along an axis, or of all entries by default.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -345,7 +345,7 @@ def argsort(x: Any, axis: Any = -1, kind: Any = None, stable: Any = None) -> Ten
            [2, 1, 0]])
     """
 def argwhere(x: Any) -> Tensor:
-    r"""Return where the entries are not zero, a row of indices for each.
+    r"""Return the indices of the entries that are not zero, a row for each.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -355,7 +355,7 @@ def argwhere(x: Any) -> Tensor:
            [1, 0]])
     """
 def around(x: Any, decimals: Any = 0) -> Tensor:
-    r"""Return x rounded to so many decimals, half to even.
+    r"""Return x rounded to the given number of decimals, halves to even.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -402,7 +402,7 @@ def asinh(x: Any) -> Tensor:
     array([0.6401844 , 0.5547002 , 0.99503719])
     """
 def astype(x: Any, dtype: Any) -> Tensor:
-    r"""Return the values in another dtype; the gradient comes back in this one.
+    r"""Return the values in another dtype; the gradient is converted back.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -455,7 +455,7 @@ def atanh(x: Any) -> Tensor:
     array([1.5625    , 1.5625    , 1.01010101])
     """
 def atleast_1d(*xs: Any) -> Tensor:
-    r"""Return the tensor with one axis at least, of several a tuple: () -> (1,).
+    r"""Return the tensor with at least one axis, or a tuple of several: () -> (1,).
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -466,7 +466,7 @@ def atleast_1d(*xs: Any) -> Tensor:
     1.0
     """
 def atleast_2d(*xs: Any) -> Tensor:
-    r"""Return the tensor with two axes at least, of several a tuple: (n,) -> (1, n).
+    r"""Return the tensor with at least two axes, or a tuple of several: (n,) -> (1, n).
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -477,7 +477,7 @@ def atleast_2d(*xs: Any) -> Tensor:
     1.0
     """
 def atleast_3d(*xs: Any) -> Tensor:
-    r"""Return the tensor with three axes at least, of several a tuple: (n,) -> (1, n, 1), (m, n) -> (m, n, 1).
+    r"""Return the tensor with at least three axes, or a tuple of several: (n,) -> (1, n, 1), (m, n) -> (m, n, 1).
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -555,9 +555,9 @@ def betaln(a: Any, b: Any) -> Tensor:
     -2.48491
     """
 def bincount(x: Any, weights: Any = None, minlength: Any = 0) -> Tensor:
-    r"""Return how often each integer from 0 on is in x, or the sum of the weights that stand where it is.
+    r"""Return how often each integer from 0 on occurs in x, or the sum of the weights where it occurs.
 
-    Shapes: (n,), (n,) -> (max(x) + 1,), or more by `minlength`; weights are summed in float64, as by NumPy, or wider.
+    Shapes: (n,), (n,) -> (max(x) + 1,), or more by `minlength`; weights are summed in float64, as in NumPy, or wider.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -660,7 +660,7 @@ def bitwise_xor(a: Any, b: Any) -> Tensor:
     array([ True,  True,  True])
     """
 def block(arrays: Any) -> Tensor:
-    r"""Return the tensors in nested lists joined: the innermost along the last axis, those along the one before.
+    r"""Return nested lists of tensors joined: the innermost along the last axis, the next along the axis before it.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -674,7 +674,7 @@ def block(arrays: Any) -> Tensor:
            [1., 1., 1.]])
     """
 def broadcast_arrays(*xs: Any) -> tuple[Tensor, ...]:
-    r"""Return the tensors, each broadcast to the shape that they have together.
+    r"""Return the tensors, each broadcast to their common shape.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -683,7 +683,7 @@ def broadcast_arrays(*xs: Any) -> tuple[Tensor, ...]:
     [array(-0.2)]
     """
 def broadcast_to(x: Any, shape: Any) -> Tensor:
-    r"""Return a read-only view with axes of length 1, and missing first ones, repeated.
+    r"""Return a read-only view in which axes of length 1, and missing leading axes, are repeated.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -718,9 +718,9 @@ def ceil(x: Any) -> Tensor:
     array([ 2.,  1., -0., -1.])
     """
 def choose(x: Any, choices: Any, mode: Any = 'raise') -> Tensor:
-    r"""Return of each entry the choice that the integers `x` name. Shapes broadcast: (...), k times (...) -> (...).
+    r"""Return, for each entry, the choice whose index is in `x`. Shapes broadcast: (...), k times (...) -> (...).
 
-    An index that isn't there raises; or it is wrapped around, or clipped to the ends, by `mode`.
+    An index out of bounds raises with `mode` "raise", is wrapped around with "wrap", and clipped with "clip".
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -734,7 +734,7 @@ def choose(x: Any, choices: Any, mode: Any = 'raise') -> Tensor:
     array([0., 2., 0.])
     """
 def clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Tensor:
-    r"""Return x limited to [a_min, a_max], also named min and max; on a bound the derivative is 0.
+    r"""Return x limited to [a_min, a_max], also called min and max. On a bound the derivative is 0.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -747,7 +747,7 @@ def clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: 
            [0., 0., 0.]])
     """
 def column_stack(xs: Any) -> Tensor:
-    r"""Return the tensors side by side along the second axis, a vector as a column.
+    r"""Return the tensors joined side by side along the second axis, a vector as a column.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -759,7 +759,7 @@ def column_stack(xs: Any) -> Tensor:
     1.0
     """
 def compress(condition: Any, x: Any, axis: Any = None) -> Tensor:
-    r"""Return the slices along an axis for which the condition holds, a vector no longer than it.
+    r"""Return the slices along an axis for which the condition, a vector no longer than the axis, holds.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -919,7 +919,7 @@ def convolve(a: Any, v: Any, mode: Any = 'full') -> Tensor:
     array([0.1, 0.1, 0.1, 0.1])
     """
 def copy(x: Any) -> Tensor:
-    r"""Return a tensor of the same values with memory of its own, recorded as a step of the graph.
+    r"""Return a tensor with the same values and its own memory; the copy is recorded in the graph.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1228,9 +1228,9 @@ def divmod(a: Any, b: Any) -> tuple[Tensor, Tensor]:
            [0. , 0.7]])]
     """
 def dot(a: Any, b: Any) -> Tensor:
-    r"""Return the sum of products over the last axis of `a` and the last but one of `b`, or its only one.
+    r"""Return the sum of products over the last axis of `a` and the last but one axis of `b`, or its only axis.
 
-    Shapes: (..., k), (..., k, n) -> (..., ..., n). With a 0-d tensor it is the product by a number.
+    Shapes: (..., k), (..., k, n) -> (..., ..., n). If one of them is 0-d, it is the product with a number.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1252,7 +1252,7 @@ def dsplit(x: Any, indices_or_sections: Any) -> list[Tensor]:
             [ 1.8, -0.3]]])]
     """
 def dstack(xs: Any) -> Tensor:
-    r"""Return the tensors behind each other: along the third axis, (n,) as (1, n, 1), (m, n) as (m, n, 1).
+    r"""Return the tensors joined along the third axis: (n,) as (1, n, 1), (m, n) as (m, n, 1).
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1336,7 +1336,7 @@ def erf(x: Any) -> Tensor:
     array([0.        , 0.84270079])
     """
 def erfc(x: Any) -> Tensor:
-    r"""Return 1 - erf(x), exact far right where that is next to 0. Shapes: (...) -> (...).
+    r"""Return 1 - erf(x), exact for large x too, where it is close to 0. Shapes: (...) -> (...).
 
     >>> import tinygrad_nn as tg
     >>> tg.erfc([0.0, 10.0]).numpy()
@@ -1383,7 +1383,7 @@ def exp2(x: Any) -> Tensor:
     array([0.79621703, 0.26265367, 1.59243405])
     """
 def expand_dims(x: Any, axis: Any) -> Tensor:
-    r"""Return the tensor with axes of length 1 inserted, at these positions of the result.
+    r"""Return the tensor with axes of length 1 inserted at the given positions of the result.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1487,7 +1487,7 @@ def fix(x: Any) -> Tensor:
     array([ 1.,  0., -0., -1.])
     """
 def flatnonzero(x: Any) -> Tensor:
-    r"""Return where the flattened entries are not zero.
+    r"""Return the indices of the flattened entries that are not zero.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1621,7 +1621,7 @@ def fmod(a: Any, b: Any) -> Tensor:
     array([1., 1., 1.])
     """
 def frexp(x: Any) -> tuple[Tensor, ...]:
-    r"""Return the mantissa, from 0.5 to 1 in size, and the integer exponent of 2 of each entry.
+    r"""Return the mantissa, of absolute value 0.5 to 1, and the integer exponent of 2 of each entry.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1699,7 +1699,7 @@ def geomspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True, dtype:
     array([3.54097264, 2.77048632])
     """
 def getitem(x: Any, index: Any) -> Tensor:
-    r"""Return the entries that a NumPy index names; a value of its own, not a window.
+    r"""Return the entries that a NumPy index names: a new value, not a view.
 
     >>> import tinygrad_nn as tg
     >>> tg.getitem([1.0, 2.0, 3.0], index=slice(1, None))
@@ -1766,7 +1766,7 @@ def hsplit(x: Any, indices_or_sections: Any) -> list[Tensor]:
     [array([-1.6,  1.6]), array([ 0.7, -0.1, -0.9])]
     """
 def hstack(xs: Any) -> Tensor:
-    r"""Return the tensors side by side: along the second axis, vectors along their only one.
+    r"""Return the tensors joined side by side: along the second axis, vectors along their only axis.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1840,7 +1840,7 @@ def inner(a: Any, b: Any) -> Tensor:
     0.9
     """
 def insert(x: Any, obj: Any, values: Any, axis: Any = None) -> Tensor:
-    r"""Return the tensor with values put in front of the entries that `obj` names, an index along the axis.
+    r"""Return the tensor with values inserted before the entries that `obj` names, an index along the axis.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1935,7 +1935,7 @@ def isposinf(x: Any) -> Tensor:
     array([False,  True, False, False])
     """
 def kron(a: Any, b: Any) -> Tensor:
-    r"""Return the Kronecker product; missing first axes count as length 1. Shapes: (m, n), (p, q) -> (mp, nq).
+    r"""Return the Kronecker product; missing leading axes get length 1. Shapes: (m, n), (p, q) -> (mp, nq).
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1973,7 +1973,7 @@ def ldexp(x: Any, exponent: Any) -> Tensor:
     array([6., 6., 6.])
     """
 def leaky_relu(x: Any, slope: Any = 0.01) -> Tensor:
-    r"""Return x where it is positive, else slope * x. Shapes: (...) -> (...).
+    r"""Return x where it is positive, elsewhere slope * x. Shapes: (...) -> (...).
 
     >>> import tinygrad_nn as tg
     >>> tg.leaky_relu([-1.0, 0.0, 2.0], slope=0.1)
@@ -2199,7 +2199,7 @@ def logsumexp(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
     1000.69
     """
 def matmul(a: Any, b: Any) -> Tensor:
-    r"""Return the matrix product in all of NumPy's shapes. (..., m, k) @ (..., k, n) -> (..., m, n).
+    r"""Return the matrix product, for all shapes that NumPy takes. (..., m, k) @ (..., k, n) -> (..., m, n).
 
     A vector on the left is a row, on the right a column; that axis is dropped from the result.
 
@@ -2240,10 +2240,10 @@ def matvec(a: Any, b: Any) -> Tensor:
            [18., 22., 26.]])
     """
 def max(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
-    r"""Return the largest entries over the axes, all by default; k tied ones share the gradient, 1/k each.
+    r"""Return the largest entries over the axes, by default all; k tied entries share the gradient, 1/k each.
 
-    With `where` only the entries are compared where it holds, with `initial` that number too. An
-    extreme that is nan sends its gradient to the entries that are.
+    Only entries where `where` holds are compared, and the number `initial`, if given. The gradient of a result that is
+    nan goes to the entries that are nan.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2308,9 +2308,9 @@ def maximum(a: Any, b: Any) -> Tensor:
     array([0., 1., 0.])
     """
 def mean(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, where: Any = True) -> Tensor:
-    r"""Return the arithmetic mean over the axes, all by default, of the entries where `where`.
+    r"""Return the arithmetic mean over the axes, by default all, of the entries where `where` holds.
 
-    The mean of nothing is nan, with a warning.
+    The mean of no entries is nan, with a warning.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2336,9 +2336,9 @@ def median(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
            [0.        , 0.        , 0.        , 0.        ]])
     """
 def meshgrid(*xs: Any, sparse: Any = False, indexing: Any = 'xy') -> tuple[Tensor, ...]:
-    r"""Return for each vector its entries over the grid of all: (n,), (m,) -> (m, n) each, or (n, m) with "ij".
+    r"""Return the coordinates of a grid, a tensor per vector: (n,), (m,) -> (m, n) each, or (n, m) with "ij".
 
-    With `sparse` each keeps length 1 along the others' axes.
+    With `sparse`, each has length 1 along the axes of the others.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2352,7 +2352,7 @@ def meshgrid(*xs: Any, sparse: Any = False, indexing: Any = 'xy') -> tuple[Tenso
            [ 0. ,  0. ]])]
     """
 def min(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
-    r"""Return the smallest entries over the axes, all by default, as `max` does the largest.
+    r"""Return the smallest entries over the axes, by default all; see `max`.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2401,7 +2401,7 @@ def modf(x: Any) -> tuple[Tensor, ...]:
     [array([ 0.8, -0.2]), array([ 2., -1.])]
     """
 def moveaxis(x: Any, source: Any, destination: Any) -> Tensor:
-    r"""Return the tensor with the source axes moved to where the destination says.
+    r"""Return the tensor with the axes `source` moved to the positions `destination`.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2433,7 +2433,7 @@ def multiply(a: Any, b: Any) -> Tensor:
            [-0.9]])
     """
 def nan_to_num(x: Any, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Tensor:
-    r"""Return x with nan and the infinities replaced, by 0 and the largest numbers by default; derivative 0 there.
+    r"""Return x with nan and inf replaced, by default by 0 and the largest numbers; there the derivative is 0.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2446,7 +2446,7 @@ def nan_to_num(x: Any, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -
            [1., 0., 1.]])
     """
 def nanargmax(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
-    r"""Return where the first largest entry that is not nan is along an axis, in all entries by default.
+    r"""Return the index of the first largest entry that is not nan along an axis, or of all entries by default.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2455,7 +2455,7 @@ def nanargmax(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
     array([1, 0])
     """
 def nanargmin(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
-    r"""Return where the first smallest entry that is not nan is along an axis, in all entries by default.
+    r"""Return the index of the first smallest entry that is not nan along an axis, or of all entries by default.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2630,7 +2630,7 @@ def negative(x: Any) -> Tensor:
     array([-1., -1., -1.])
     """
 def nonzero(x: Any) -> tuple[Tensor, ...]:
-    r"""Return where the entries are not zero: one tensor of indices for each axis.
+    r"""Return the indices of the entries that are not zero: one tensor for each axis.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2747,9 +2747,9 @@ def permute_dims(x: Any, *order: Any, axes: Any = None) -> Tensor:
            [1., 0., 0.]])
     """
 def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> Tensor:
-    r"""Return of each entry the function or value whose condition is the last to hold; one more is for all others, or 0.
+    r"""Return, for each entry, the function or value of the last condition that holds; one more is for the rest, or 0.
 
-    Only the entries where its condition holds go into a function, in a row, and with the further arguments.
+    A function is called with a vector of the entries where its condition holds, and the further arguments.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2932,7 +2932,7 @@ def power(a: Any, b: Any) -> Tensor:
     array([1.17291906, 1.57913289, 0.54022404])
     """
 def prod(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
-    r"""Return the product over the axes, all by default, by halving: right with any number of zeros.
+    r"""Return the product over the axes, by default all, by halving: so its derivatives are right with zeros, too.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2944,7 +2944,7 @@ def prod(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, ini
            [-0.33792,  0.27648, -0.76032]])
     """
 def ptp(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
-    r"""Return the largest less the smallest entry over the axes.
+    r"""Return the largest entry minus the smallest over the axes.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -3033,7 +3033,7 @@ def radians(x: Any) -> Tensor:
 def ravel(x: Any, order: Any = 'C') -> Tensor:
     r"""Return the entries along one axis, in C or Fortran order. Shapes: (...) -> (n,).
 
-    Of a nested list, tuple or dict, or of a Module, all leaves follow each other; `tg.unravel` is the way back.
+    All leaves of a nested list, tuple or dict, or of a Module, follow each other; `tg.unravel` is the inverse.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -3058,7 +3058,7 @@ def real(x: Any) -> Tensor:
            [1., 1., 1.]])
     """
 def real_if_close(x: Any, tol: Any = 100) -> Tensor:
-    r"""Return x itself if it is real; complex numbers as real ones where their imaginary parts are rounding errors.
+    r"""Return x itself if it is real; a complex x becomes real if its imaginary parts are only rounding errors.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -3131,7 +3131,7 @@ def reshape(x: Any, *lengths: Any, shape: Any = None, order: Any = 'C') -> Tenso
            [1., 1., 1.]])
     """
 def resize(x: Any, new_shape: Any) -> Tensor:
-    r"""Return the entries in a shape of any size, repeated in C order as often as needed; of none, zeros.
+    r"""Return the entries in a shape of any size, repeated in C order as often as needed; zeros if there are none.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -3189,7 +3189,7 @@ def roll(x: Any, shift: Any, axis: Any = None) -> Tensor:
            [1., 1., 1.]])
     """
 def rollaxis(x: Any, axis: Any, start: Any = 0) -> Tensor:
-    r"""Return the tensor with an axis moved in front of the one numbered `start`; moveaxis says it better.
+    r"""Return the tensor with an axis moved in front of axis `start`; `moveaxis` is clearer.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -3217,7 +3217,7 @@ def rot90(x: Any, k: Any = 1, axes: Any = (0, 1)) -> Tensor:
            [1., 1., 1.]])
     """
 def round(x: Any, decimals: Any = 0) -> Tensor:
-    r"""Return x rounded to so many decimals, half to even.
+    r"""Return x rounded to the given number of decimals, halves to even.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -3245,7 +3245,7 @@ def searchsorted(x: Any, v: Any, side: Any = 'left', sorter: Any = None) -> Tens
            [4, 3]])
     """
 def select(condlist: Any, choicelist: Any, default: Any = 0) -> Tensor:
-    r"""Return of each entry the choice whose condition is the first to hold, else the default. Shapes broadcast.
+    r"""Return, for each entry, the choice of the first condition that holds, else the default. Shapes broadcast.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -3428,7 +3428,7 @@ def square(x: Any) -> Tensor:
     array([ 0.4, -2.8,  3. ])
     """
 def squeeze(x: Any, axis: Any = None) -> Tensor:
-    r"""Return the tensor without its axes of length 1, or without those named.
+    r"""Return the tensor without its axes of length 1, or only without the given ones.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -3453,7 +3453,7 @@ def stack(xs: Any, axis: Any = 0) -> Tensor:
     1.0
     """
 def std(x: Any, axis: Any = None, dtype: Any = None, ddof: Any = 0, keepdims: Any = False, *, where: Any = True, mean: Any = None, correction: Any = None) -> Tensor:
-    r"""Return the square root of the variance; where that is 0, so is the derivative.
+    r"""Return the square root of the variance; where it is 0, the derivative is 0, too.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -3479,9 +3479,9 @@ def subtract(a: Any, b: Any) -> Tensor:
     array([1., 1., 1.])
     """
 def sum(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
-    r"""Return the sum over the axes, all by default, of the entries where `where`. Shapes: (..., n, ...) -> (..., ...).
+    r"""Return the sum over the axes, by default all, of the entries where `where` holds: (..., n, ...) -> (..., ...).
 
-    It starts from `initial`. `dtype` converts the entries first, and is the result's.
+    `initial` is added to the sum. The entries are converted to `dtype` first; the result has it too.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -3507,9 +3507,9 @@ def swapaxes(x: Any, axis1: Any, axis2: Any) -> Tensor:
             [1., 0., 0.]]])
     """
 def take(x: Any, indices: Any, axis: Any = None, mode: Any = 'raise') -> Tensor:
-    r"""Return the entries, or the slices along an axis, that the indices name, repeated ones too.
+    r"""Return the entries, or the slices along an axis, at the given indices, which may repeat.
 
-    An index that isn't there raises; or it is wrapped around, or clipped to the ends, by `mode`.
+    An index out of bounds raises with `mode` "raise", is wrapped around with "wrap", and clipped with "clip".
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -3521,7 +3521,7 @@ def take(x: Any, indices: Any, axis: Any = None, mode: Any = 'raise') -> Tensor:
            [0., 0., 1.]])
     """
 def take_along_axis(x: Any, indices: Any, axis: Any = -1) -> Tensor:
-    r"""Return the entries whose indices along an axis are given, as argsort and argmax with keepdims do.
+    r"""Return the entries at indices along an axis, such as those from argsort, or from argmax with keepdims.
 
     Shapes: (..., n, ...), (..., k, ...) -> (..., k, ...); the other axes broadcast.
 
@@ -3561,9 +3561,9 @@ def tanh(x: Any) -> Tensor:
     array([1.        , 0.2574332 , 0.21615246])
     """
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
-    r"""Return the sum of products over pairs of axes: `axes` last ones with first ones, or two lists of them.
+    r"""Return the sum of products over pairs of axes: `axes` counts them (last of `a`, first of `b`), or is two lists.
 
-    Shapes: the axes of `a` that are left, then those of `b`.
+    Shapes: the remaining axes of `a`, then those of `b`.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -3654,7 +3654,7 @@ def tril(x: Any, k: Any = 0) -> Tensor:
     array([3., 2., 1.])
     """
 def trim_zeros(x: Any, trim: Any = 'fb', axis: Any = None) -> Tensor:
-    r"""Return the tensor without the zeros at the front and back of its axes, "f" and "b", of all by default.
+    r"""Return the tensor without zeros at the front, "f", and back, "b", of the axes, by default all.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -3738,9 +3738,9 @@ def vander(x: Any, N: Any = None, increasing: Any = False) -> Tensor:
     array([ 1.4,  3.6, -2.2])
     """
 def var(x: Any, axis: Any = None, dtype: Any = None, ddof: Any = 0, keepdims: Any = False, *, where: Any = True, mean: Any = None, correction: Any = None) -> Tensor:
-    r"""Return the mean squared deviation from the mean, divided by n - ddof instead of n.
+    r"""Return the variance over the axes, by default all: the sum of squared deviations from the mean over n - ddof.
 
-    `mean` is taken as the mean, with its axes kept; `correction` is another name for `ddof`.
+    `mean` is the mean, with its axes kept, if it is known; `correction` is another name for `ddof`.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -3804,7 +3804,7 @@ def vsplit(x: Any, indices_or_sections: Any) -> list[Tensor]:
            [ 1.7, -1.3]])]
     """
 def vstack(xs: Any) -> Tensor:
-    r"""Return the tensors on top of each other: along the first axis, a vector as a row.
+    r"""Return the tensors joined on top of each other: along the first axis, a vector as a row.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -3817,7 +3817,7 @@ def vstack(xs: Any) -> Tensor:
     array([1., 1.])
     """
 def where(condition: Any, *choices: Any) -> Tensor:
-    r"""Return a where the condition holds, else b, for two choices; without them where it holds, as nonzero does.
+    r"""Return a where the condition holds, else b; with the condition alone, the indices that nonzero returns.
 
     Shapes broadcast: (...), (...), (...) -> (...).
 

@@ -149,7 +149,7 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> tuple[Tensor, ...]:
     [array([-1.09061984, -1.02745699]), array([2.15849399]), array(2, dtype=int32), array([1.38298237, 0.94199776])]
     """
 def matmul(a: Any, b: Any) -> Tensor:
-    r"""Return the matrix product in all of NumPy's shapes. (..., m, k) @ (..., k, n) -> (..., m, n).
+    r"""Return the matrix product, for all shapes that NumPy takes. (..., m, k) @ (..., k, n) -> (..., m, n).
 
     A vector on the left is a row, on the right a column; that axis is dropped from the result.
 
@@ -349,9 +349,9 @@ def svdvals(x: Any) -> Tensor:
            [-0.50379132,  0.36494472]])
     """
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
-    r"""Return the sum of products over pairs of axes: `axes` last ones with first ones, or two lists of them.
+    r"""Return the sum of products over pairs of axes: `axes` counts them (last of `a`, first of `b`), or is two lists.
 
-    Shapes: the axes of `a` that are left, then those of `b`.
+    Shapes: the remaining axes of `a`, then those of `b`.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg

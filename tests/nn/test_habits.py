@@ -79,8 +79,8 @@ def test_a_setting_is_pytorchs_or_is_said_not_to_be_here() -> None:
     [
         (lambda: nn.Linear(2, 2, device="cpu"), "Linear has no device=, which is PyTorch's; leave it out"),
         (lambda: nn.Conv2d(1, 1, 3, device="cpu"), "Conv2d has no device="),
-        (lambda: nn.GRU(2, 2, proj_size=1), "GRU has no proj_size=.*; put a Linear layer behind it"),
-        (lambda: nn.Dropout(0.5, inplace=True), "Dropout has no inplace=.*; leave it out, for a tensor is a value"),
+        (lambda: nn.GRU(2, 2, proj_size=1), "GRU has no proj_size=.*; put a Linear layer after it"),
+        (lambda: nn.Dropout(0.5, inplace=True), "Dropout has no inplace=.*; leave it out: a tensor is a value"),
         (lambda: nn.Flatten(start_dim=1), "Flatten has no start_dim=.*; write start_axis="),
         (lambda: nn.CrossEntropyLoss(size_average=False), "CrossEntropyLoss has no size_average=.*; write reduction="),
         (lambda: nn.MaxPool2d(2, return_indices=True), "MaxPool2d has no return_indices="),
@@ -166,7 +166,7 @@ class UnreadyNetwork(tg.nn.DenseNetwork):
     ],
 )
 def test_a_class_that_forgets_the_one_that_it_extends_is_told(call: Any) -> None:
-    with pytest.raises(AttributeError, match=r"set it in __init__, which .* first calls super\(\)\.__init__"):
+    with pytest.raises(AttributeError, match=r"set it in __init__, after super\(\)\.__init__"):
         call()
 
 

@@ -563,7 +563,7 @@ def test_mistakes_get_a_sentence_with_the_remedy() -> None:
             getattr(Tower(), name)
     with pytest.raises(AttributeError, match="Tower has no attribute 'layer'; set it in __init__"):
         Tower().layer  # type: ignore[attr-defined]
-    with pytest.raises(AttributeError, match=r"no attribute 'weight'; .* first calls super\(\)\.__init__\(\.\.\.\)"):
+    with pytest.raises(AttributeError, match=r"no attribute 'weight'; .* after super\(\)\.__init__\(\.\.\.\)"):
         Forgetful()(np.ones(2))
     assert not hasattr(Tower(), "stray")
     with pytest.raises(ValueError, match=r"p, the probability of a zero, must be from 0 to 1, got 1\.5"):

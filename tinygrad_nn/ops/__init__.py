@@ -52,13 +52,13 @@ from .numpy import (
 from .recurrent import cells, kernels
 from .windows import convolution, convolution_kernels, pooling, sliding
 
-EXAMPLE = "\n\n>>> import numpy as np\n>>> import tinygrad_nn as tg\n{}"  # at the end of a description
+EXAMPLE = "\n\n>>> import numpy as np\n>>> import tinygrad_nn as tg\n{}"  # appended to a description
 
 
 def by_task() -> dict[str, list[str]]:
-    """Return the names that a Tensor has by the file that declares them, under what the file says it is about."""
+    """Return the Tensor's public names by task: the first words in the docstring of the file that declares them."""
     files = [m for name, m in sys.modules.items() if name.startswith(__name__)]
-    homes = {id(f): m for m in reversed(files) for f in vars(m).values()}  # the first to have it, not who imports it
+    homes = {id(f): m for m in reversed(files) for f in vars(m).values()}  # the first that has it, not an importer
     found: dict[str, list[str]] = {}
     for name in [name for name in vars(Tensor) if not name.startswith("_") and hasattr(Tensor, name)]:
         home = homes.get(id(vars(Tensor)[name]))
@@ -68,25 +68,25 @@ def by_task() -> dict[str, list[str]]:
 
 
 def help_by_task() -> str:
-    """Return the Tensor's description with what it has by task, which `help(tg.Tensor)` lists by the alphabet."""
+    """Return the Tensor's description with its names by task; `help(tg.Tensor)` itself lists them alphabetically."""
     tasks = (fill(f"{about}: {', '.join(names)}.", 100, subsequent_indent="    ") for about, names in by_task().items())
     return cleandoc(Tensor.__doc__ or "") + "\n\nWhat a Tensor has, by task:\n\n" + "\n".join(tasks) + "\n"
 
 
 def add_examples(package: ModuleType) -> None:
-    """Give the functions that are declared without an example the one in `examples`, which a program made."""
+    """Add the generated examples in `examples` to the functions that are declared without one."""
     for path, example in EXAMPLES.items():
         function = attrgetter(path)(package)
         text = function.__doc__ or ""
-        text = cleandoc(text) if "\n " in text else text  # the import waits for this: most have nothing to clean
+        text = cleandoc(text) if "\n " in text else text  # for a quick import: most texts need no cleaning
         function.__doc__ = text + EXAMPLE.format(example)
 
 
 def functions(namespace: Any = np) -> dict[str, Any]:
-    """Return the public operations by name: their own, and all that a NumPy namespace calls the same.
+    """Return the public operations by name: their own names, and all that a NumPy namespace has for them.
 
-    `np.acos` is `np.arccos`, so both names stand for the operation here. For a namespace beside
-    `numpy` itself, such as `numpy.linalg`, only its names are returned.
+    `np.acos` is `np.arccos`, so both names stand for the operation here. For a namespace other than `numpy` itself,
+    such as `numpy.linalg`, only its names are returned.
     """
     named = {name: f for name, f in vars(namespace).items() if not name.startswith("_") and callable(f)}
     found = {name: NUMPY_FUNCTIONS[f] for name, f in named.items() if f in NUMPY_FUNCTIONS}

@@ -1,4 +1,4 @@
-"""The nonlinearities of networks, exact far out and at every precision."""
+"""The nonlinearities of networks, exact for large inputs and at every precision."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _relu(x: Any) -> Any:
     tg.tensor([0., 0., 2.], dtype='float64')
     """
     if type(x) is np.ndarray and x.size > 2000 and x.dtype.char in "fd":
-        return x.clip(0, math.inf)  # half the time of maximum with a number
+        return x.clip(0, math.inf)  # takes half the time of maximum with a number
     return np.maximum(x, 0)
 
 
@@ -59,7 +59,7 @@ def _gelu(x: Any) -> Any:
     return x * (0.5 * erfc.kernel(-x * math.sqrt(0.5)))
 
 
-# At -inf, x * sigmoid(x) would be inf * 0. From here on silu and gelu are 0 and x exactly; float16 has these numbers.
+# At -inf, x * sigmoid(x) would be inf * 0. Beyond these numbers, which float16 has, silu and gelu are exactly 0 or x.
 _FAR = (-6e4, 6e4)
 
 relu: Final     = elementwise(_relu,     lambda g, y: g * (y > 0),                        name="relu", kinks={0: 0})
@@ -83,7 +83,7 @@ def _constant(value: Any, inputs: Any) -> Any:
 
 @primitive(pointwise=True, kinks={0: 0.01}, slope=_constant)
 def leaky_relu(x: Any, /, slope: float = 0.01) -> Any:
-    """Return x where it is positive, else slope * x. Shapes: (...) -> (...).
+    """Return x where it is positive, elsewhere slope * x. Shapes: (...) -> (...).
 
     >>> import tinygrad_nn as tg
     >>> tg.leaky_relu([-1.0, 0.0, 2.0], slope=0.1)
@@ -93,7 +93,7 @@ def leaky_relu(x: Any, /, slope: float = 0.01) -> Any:
 
 
 def _slope(x: Any, left: Any, at_zero: float) -> Any:
-    """Return 1 right of 0 and `left` left of it; at 0 what is smallest in size between the two."""
+    """Return 1 right of 0 and `left` left of 0; at 0 the number of least size between these slopes."""
     smallest = min(max(at_zero, 0), 1)
     return np.where(x > 0, 1, left if smallest == at_zero else np.where(x < 0, left, smallest))
 
@@ -115,7 +115,7 @@ def elu(x: Any, /, alpha: float = 1.0) -> Any:
 elu.vjp(lambda g, x, alpha: g * _slope(x, alpha * np.exp(np.minimum(x, 0)), alpha))
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for tests: a tuple stands for random values of that shape.
 
 leaky_relu.samples = [sample((2, 3), slope=0.3)]
 elu.samples = [sample((2, 3), alpha=0.5)]

@@ -21,7 +21,7 @@ def _lengths(shape: Any, inputs: Any) -> tuple[int, ...]:
 
 @primitive(numpy=[np.broadcast_to], linear=True, method=False, shape=_lengths)
 def broadcast_to(x: Any, /, shape: Any) -> Any:
-    """Return a read-only view with axes of length 1, and missing first ones, repeated."""
+    """Return a read-only view in which axes of length 1, and missing leading axes, are repeated."""
     return np.broadcast_to(x, shape)
 
 
@@ -30,7 +30,7 @@ broadcast_to.vjp(lambda g: g)
 
 @composite(numpy=[np.broadcast_arrays], method=False)
 def broadcast_arrays(*xs: Any) -> tuple[Tensor, ...]:
-    """Return the tensors, each broadcast to the shape that they have together."""
+    """Return the tensors, each broadcast to their common shape."""
     tensors = [as_tensor(x) for x in xs]
     shape = np.broadcast_shapes(*[t.shape for t in tensors])
     return tuple([broadcast_to(t, shape) for t in tensors])
@@ -38,9 +38,9 @@ def broadcast_arrays(*xs: Any) -> tuple[Tensor, ...]:
 
 @composite(numpy=[np.meshgrid], method=False)
 def meshgrid(*xs: Any, sparse: bool = False, indexing: str = "xy") -> tuple[Tensor, ...]:
-    """Return for each vector its entries over the grid of all: (n,), (m,) -> (m, n) each, or (n, m) with "ij".
+    """Return the coordinates of a grid, a tensor per vector: (n,), (m,) -> (m, n) each, or (n, m) with "ij".
 
-    With `sparse` each keeps length 1 along the others' axes.
+    With `sparse`, each has length 1 along the axes of the others.
     """
     if indexing not in ("xy", "ij"):
         raise ValueError(f"indexing must be 'xy' or 'ij', not {indexing!r}")
@@ -52,7 +52,7 @@ def meshgrid(*xs: Any, sparse: bool = False, indexing: str = "xy") -> tuple[Tens
 
 @composite(numpy=[np.resize], method=False)
 def resize(x: Tensor, new_shape: Any) -> Any:
-    """Return the entries in a shape of any size, repeated in C order as often as needed; of none, zeros."""
+    """Return the entries in a shape of any size, repeated in C order as often as needed; zeros if there are none."""
     shape = _lengths(new_shape, ())
     if min(shape, default=0) < 0:
         raise ValueError(f"resize to {shape} has a negative length; reshape works out a length of -1")
@@ -64,7 +64,7 @@ def resize(x: Tensor, new_shape: Any) -> Any:
     return reshape(repeated[:size], shape)
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for tests: a tuple stands for random values of that shape.
 
 broadcast_to.samples = [
     sample((3, 1), shape=(2, 3, 4)), sample((), shape=(2,)), sample((1, 3), shape=(0, 3)),

@@ -1,15 +1,15 @@
-"""Operations on corresponding entries: one row each, the function and a derivative rule for each operand.
+"""Operations on corresponding entries: one row each, with the function and a derivative rule for each operand.
 
-`elementwise` declares a row: it returns the public function, of arrays and Tensors, and makes it a Tensor method, a
-Python operator and what NumPy's function calls for Tensors. A rule names what it reads: `g` the cotangent, `y` the output,
-`x` or `a, b` the inputs, `wanted` which inputs require grad. The engine sums over what was broadcast, for all rules in
-one place, and keeps zeros zero. A rule is None where the derivative is zero wherever it exists; rows without any other,
-as comparisons, are in `rounding`. Names of rows are `Final`: never set again.
+`elementwise` declares a row: it returns the public function of arrays and Tensors, and makes it a Tensor method, a
+Python operator, and what NumPy's function calls for Tensors. A rule's parameters name what it reads: `g` is the
+cotangent, `y` the output, `x` or `a, b` the inputs, `wanted` tells which inputs require grad. For all rules, the engine
+sums over broadcast axes and keeps zeros zero. A rule is None if the derivative is zero wherever it exists; rows with no
+other rule, such as comparisons, are in `rounding`. Names of rows are `Final`: never set again.
 
-`operator` says which of Python's it is, `method=False` that a Tensor has no such method, `name` and `numpy` what it is
-called here and in NumPy, if not by the function's name. `masks` says that the output can leave out a nan of an operand,
-as 1**nan does. `domain` is where tests draw operands, `kinks={point: slope}` which slope is taken where none exists (of a
-and b: pairs).
+`operator` names the Python operator; `method=False` says that a Tensor has no such method; `name` and `numpy` give the
+name here and the NumPy functions, if they differ from the function. `masks` says that the output can leave out a nan of
+an operand, as 1**nan does. Tests draw operands from `domain`. `kinks={point: slope}` is the slope taken where none
+exists (for two operands: pairs).
 """
 
 # ruff: noqa: E501
@@ -24,7 +24,7 @@ from ..tensor.declaring import elementwise
 from .slopes import cosine_of, edge_product, exponential_share, over_square, power_derivative, tanh_slope
 
 # cosine_of: a/hypot(a, b); edge_product: 1 - x^2; exponential_share: e^a/(e^a + e^b); over_square: a/(a^2 + b^2);
-# power_derivative: a^b, differentiated n times by a (once unless told) and k times by b; tanh_slope: 1 - t^2, t = tanh x.
+# power_derivative: a^b, differentiated n times in a (default: once) and k times in b; tanh_slope: 1 - t^2, t = tanh x.
 # Each keeps the digits that its formula loses, as 1 - t^2 does where t is near 1.
 _TIE = {(1, 1): (0.5, 0.5)}  # the tie that tests try, a = b = 1: each operand gets half
 
@@ -98,18 +98,18 @@ fmin: Final        = elementwise(np.fmin,        lambda g, a, b, wanted: g * _sh
 
 
 def _slope_of_power(a: Any, b: Any) -> Any:
-    """Return b a^(b - 1), and 0 where b is 0. For a number such as 2 or 0.5, of which b - 1 is exact, the formula will do."""
+    """Return b a^(b - 1), and 0 where b is 0. For a number such as 2 or 0.5, where b - 1 is exact, the formula will do."""
     if isinstance(b, (int, float)) and not isinstance(b, np.generic) and b and 2 * b % 1 == 0:  # np.float64 is a float
         return b * a ** (b - 1)
     return power_derivative(a, b)
 
 
 def _share(wins: Any, ties: Any, wanted: Any) -> Any:
-    """Return an operand's share of `g`: 1 if it wins; at a tie half, but none if the other operand is a constant."""
+    """Return an operand's share of `g`: 1 if it wins; at a tie 1/2, but 0 if the other operand is a constant."""
     return np.where(ties, 0.5, wins) if all(wanted) else wins
 
 
-# Those that are more than one of NumPy's functions.
+# Operations that need more than one NumPy function.
 
 
 def _logaddexp(a: Any, b: Any) -> Any:

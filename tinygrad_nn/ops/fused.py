@@ -36,7 +36,7 @@ def linear(x: Any, weight: Any, bias: Any = None, /) -> Any:
         return y
     if y.dtype is not bias.dtype:
         return y + bias
-    y += bias  # in place, for nobody else has the product yet
+    y += bias  # in place: nobody else has the product yet
     return y
 
 
@@ -46,16 +46,16 @@ def _rows(x: Any) -> Any:
 
 
 linear.vjp(
-    lambda g, weight: g * weight if type(g) is np.ndarray and len(weight) == 1 else g @ weight,  # in half the time
+    lambda g, weight: g * weight if type(g) is np.ndarray and len(weight) == 1 else g @ weight,  # takes half the time
     lambda g, x: _rows(g).T @ _rows(x), lambda g: g, zero_safe=sum_of_products,
 )  # fmt: skip
 linear.jvp(lambda t, weight: t @ weight.T, lambda t, x: x @ t.T, lambda t: t)
 
 
 def _exponentials(x: Any, axis: Any) -> tuple[Any, Any, Any, Any]:
-    """Return the maximum of x, x without it, exp of that, which can't overflow, and its sum over the axes.
+    """Return the maximum of x, z = x - maximum, exp(z), which can't overflow, and the sum of exp(z) over the axes.
 
-    Where the maximum is inf, the second is the limit; where there is nothing to add up, the sum is 1.
+    Where the maximum is inf, z is the limit; where the sum would be 0, it is 1.
     """
     top = np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
     if np.isfinite(top).all():  # the usual case needs no masks
@@ -71,13 +71,13 @@ def _exponentials(x: Any, axis: Any) -> tuple[Any, Any, Any, Any]:
 
 
 def _widened(x: Any) -> Any:
-    """Return numbers to compute with: float16 in float32, integers in float64."""
+    """Return numbers to compute with: float16 as float32, integers as float64."""
     x = array_of(x)
     return x if x.dtype.char in "fdgFDG" else x.astype(np.float32 if x.dtype.char == "e" else float)
 
 
 def _like(y: Any, x: Any) -> Any:
-    """Return the result in float16, if that is what was given."""
+    """Return the result, in float16 if x is."""
     if array_of(x).dtype.char != "e":
         return y
     with np.errstate(over="ignore"):
@@ -147,14 +147,14 @@ logsumexp.vjp(
 
 
 def reduction_of(value: Any, inputs: Any = ()) -> str:
-    """Return the reduction's name. Raises ValueError for another."""
+    """Return the reduction's name. Raises ValueError if there is no such reduction."""
     if value not in ("mean", "sum", "none"):
         raise ValueError(f"reduction must be 'mean', 'sum' or 'none', not {value!r}")
     return str(value)
 
 
 def _reduced(losses: Any, reduction: str, counted: Any = None) -> Any:
-    """Return the mean of the losses, of those that count, their sum, or the losses themselves."""
+    """Return the mean of the losses that count, their sum, or the losses themselves."""
     if counted is not None:
         losses = np.where(counted, losses, losses.dtype.type(0))
     if reduction == "none":
@@ -166,14 +166,14 @@ def _reduced(losses: Any, reduction: str, counted: Any = None) -> Any:
 
 
 def _spread(g: Any, n: Any, reduction: str) -> Any:
-    """Return each loss's own cotangent; 70,000 is inf in float16, but its reciprocal is a number."""
+    """Return the cotangent of each loss. In float16, 70,000 is inf, but its reciprocal is finite."""
     if reduction != "mean":
         return g
     return g * (1 / n) if g.dtype.char == "e" else g / n
 
 
 def _labels(value: Any, inputs: Any) -> Any:
-    """Return class indices as an array, of the logits' shape without the classes. Raises ValueError, TypeError."""
+    """Return class indices as an array of the logits' shape without the last axis. Raises ValueError, TypeError."""
     labels = copied(value.data if isinstance(value, Tensor) else value)
     shape = np.shape(inputs[0])
     if labels.dtype.kind not in "iu":
@@ -186,13 +186,13 @@ def _labels(value: Any, inputs: Any) -> Any:
 
 
 def _counted(labels: Any, classes: int, ignore_index: int) -> tuple[Any, Any]:
-    """Return the labels, 0 where one is ignored, and which of them count, None if all do. Raises ValueError."""
+    """Return the labels, 0 where ignored, and a mask of those that count, None if all do. Raises ValueError."""
     counted = labels != ignore_index
     if counted.all():
         counted = None
     else:
         labels = np.where(counted, labels, 0)
-    if labels.size and labels.astype(np.uint64, copy=False).max() >= classes:  # so read, -1 is a huge number
+    if labels.size and labels.astype(np.uint64, copy=False).max() >= classes:  # unsigned, -1 is a huge number
         at = tuple(int(i) for i in np.argwhere((labels < 0) | (labels >= classes))[0])
         raise ValueError(f"label {labels[at]} at {at} names no class: it must be from 0 to {classes - 1}")
     return labels, counted
@@ -248,7 +248,7 @@ _class_entries.vjp(_at_class)
 def _bernoulli_cross_entropy(p: Any, y: Any, /, reduction: str = "mean") -> Any:
     """Return -(y log(p) + (1 - y) log(1 - p)), averaged over all entries. Shapes: (...), (...) -> ().
 
-    A logarithm is at least -100, so that no label is infinitely wrong.
+    A logarithm below -100 is taken as -100, so that every loss is finite.
     """
     probabilities = _widened(p)
     if ((probabilities < 0) | (probabilities > 1)).any():
@@ -260,7 +260,7 @@ def _bernoulli_cross_entropy(p: Any, y: Any, /, reduction: str = "mean") -> Any:
 
 
 def _divisor(q: Any) -> Any:
-    """Return probabilities to divide by: for 0 what PyTorch takes, or the smallest normal number of float16."""
+    """Return probabilities to divide by: 1e-12 for 0, as in PyTorch, or float16's smallest normal number."""
     return np.where(q == 0, max(1e-12, float(np.finfo(q.dtype).tiny)), q)
 
 
@@ -321,7 +321,7 @@ def _at_least(var: Any, /, eps: float = 1e-6) -> Any:
 
 _at_least.vjp(lambda g: g)
 
-# What losses are made of; `tg` has the losses.
+# The parts of losses; the losses themselves are in `tg`.
 at_least = _at_least
 huber = _huber
 class_entries = _class_entries
@@ -330,7 +330,7 @@ sigmoid_cross_entropy = _sigmoid_cross_entropy
 softmax_cross_entropy = _softmax_cross_entropy
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for tests: a tuple stands for random values of that shape.
 
 linear.samples = [
     sample((5, 3), (2, 3), (2,)), sample((2, 4, 3), (2, 3)), sample((3,), (2, 3), (2,)), sample((0, 3), (2, 3), (2,)),

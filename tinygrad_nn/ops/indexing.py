@@ -1,4 +1,4 @@
-"""Reading and assigning by any NumPy index, and the sum that gives the gradient of what was read back to the whole."""
+"""Reading and assigning by any NumPy index, and the sum that puts the gradient of what was read into the whole."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .sample_arrays import MASK
 
 
 def plain(index: Any, inputs: Any = None) -> Any:
-    """Return the index with all that is like an array as an array, private to the recorded node."""
+    """Return the index with all array-likes as arrays that belong to the recorded node alone."""
     if isinstance(index, tuple) and inputs is not None:
         return tuple(plain(part) for part in index)
     if index is None or index is Ellipsis or isinstance(index, (int, np.integer, slice)):
@@ -37,7 +37,7 @@ def _may_repeat(index: Any) -> bool:
 
 @primitive(method=False, masks=True, linear=True, operator="getitem", index=plain)
 def getitem(x: Any, /, index: Any) -> Any:
-    """Return the entries that a NumPy index names; a value of its own, not a window.
+    """Return the entries that a NumPy index names: a new value, not a view.
 
     >>> import tinygrad_nn as tg
     >>> tg.getitem([1.0, 2.0, 3.0], index=slice(1, None))
@@ -53,7 +53,7 @@ def _is_large(g: Any, index: Any, shape: tuple[int, ...]) -> bool:
 
 
 def _add_at(buffer: Any, g: Any, index: Any) -> None:
-    """Add `g` into the buffer at the index, in the fastest of NumPy's ways; repeated entries add up."""
+    """Add `g` into the buffer at the index, in NumPy's fastest way; repeated entries add up."""
     if not _may_repeat(index):
         buffer[index] += g  # this would lose all but one addition to an entry that is named twice
     elif _is_large(g, index, buffer.shape):
@@ -105,9 +105,9 @@ getitem.vjp(lambda g, x_shape, index: scatter_add.kernel(g, index=index, shape=x
 
 @composite(numpy=[np.bincount], method=False)
 def bincount(x: Any, weights: Tensor | None = None, minlength: int = 0) -> Any:
-    """Return how often each integer from 0 on is in x, or the sum of the weights that stand where it is.
+    """Return how often each integer from 0 on occurs in x, or the sum of the weights where it occurs.
 
-    Shapes: (n,), (n,) -> (max(x) + 1,), or more by `minlength`; weights are summed in float64, as by NumPy, or wider.
+    Shapes: (n,), (n,) -> (max(x) + 1,), or more by `minlength`; weights are summed in float64, as in NumPy, or wider.
     """
     counts = np.bincount(raw(x), minlength=minlength)
     if weights is None:
@@ -140,7 +140,7 @@ def _survivors(shape: tuple[int, ...], index: Any) -> Any:
 
 
 def _to_value(g: Any, shape: tuple[int, ...], value_shape: tuple[int, ...], index: Any) -> Any:
-    """Return the cotangent of what was written; a value may have had leading axes of length 1."""
+    """Return the cotangent of the written value, which may have leading axes of length 1."""
     if _may_repeat(index):
         g = np.where(_survivors(shape, index), g, 0)
     return g.reshape((1,) * (len(value_shape) - g.ndim) + g.shape)
@@ -165,7 +165,7 @@ def assign(x: Tensor, index: Any, value: Any) -> None:
 setattr(Tensor, "__setitem__", assign)  # noqa: B010
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for tests: a tuple stands for random values of that shape.
 
 _TWICE = np.array([0, 0, 2])
 _INDICES: list[tuple[tuple[int, ...], Any]] = [

@@ -1,4 +1,4 @@
-"""Tensors joined along an axis, new or old."""
+"""Tensors joined along an axis, new or existing."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def concatenate(xs: Sequence[Tensor], axis: int | None = 0) -> Any:
 def ravel(x: Any, order: str = "C") -> Any:
     """Return the entries along one axis, in C or Fortran order. Shapes: (...) -> (n,).
 
-    Of a nested list, tuple or dict, or of a Module, all leaves follow each other; `tg.unravel` is the way back.
+    All leaves of a nested list, tuple or dict, or of a Module, follow each other; `tg.unravel` is the inverse.
     """
     parts = list(leaves(x))
     if all(isinstance(part, (int, float)) for part in parts):
@@ -60,7 +60,7 @@ def ravel(x: Any, order: str = "C") -> Any:
 def unravel(vector: Any, like: Any) -> Any:
     """Return the entries of a vector in the shapes and the nesting of `like`; a Module becomes a dict by name.
 
-    Floating-point leaves have `like`'s dtypes, the others that of the vector. Raises ValueError for another size.
+    Floating-point leaves get the dtypes of `like`, others that of the vector. Raises ValueError if the sizes differ.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -100,32 +100,32 @@ def stack(xs: Sequence[Tensor], axis: int = 0) -> Tensor:
 
 @composite(numpy=[np.hstack], method=False)
 def hstack(xs: Sequence[Tensor]) -> Any:
-    """Return the tensors side by side: along the second axis, vectors along their only one."""
+    """Return the tensors joined side by side: along the second axis, vectors along their only axis."""
     parts = [atleast_1d(x) for x in _at_least_one(xs, "hstack")]
     return concatenate(parts, 0 if parts[0].ndim == 1 else 1)
 
 
 @composite(numpy=[np.vstack], method=False)
 def vstack(xs: Sequence[Tensor]) -> Any:
-    """Return the tensors on top of each other: along the first axis, a vector as a row."""
+    """Return the tensors joined on top of each other: along the first axis, a vector as a row."""
     return concatenate([atleast_2d(x) for x in _at_least_one(xs, "vstack")], 0)
 
 
 @composite(numpy=[np.dstack], method=False)
 def dstack(xs: Sequence[Tensor]) -> Any:
-    """Return the tensors behind each other: along the third axis, (n,) as (1, n, 1), (m, n) as (m, n, 1)."""
+    """Return the tensors joined along the third axis: (n,) as (1, n, 1), (m, n) as (m, n, 1)."""
     return concatenate([atleast_3d(x) for x in _at_least_one(xs, "dstack")], 2)
 
 
 @composite(numpy=[np.column_stack], method=False)
 def column_stack(xs: Sequence[Tensor]) -> Any:
-    """Return the tensors side by side along the second axis, a vector as a column."""
+    """Return the tensors joined side by side along the second axis, a vector as a column."""
     return concatenate([x if x.ndim > 1 else atleast_2d(x).T for x in _at_least_one(xs, "column_stack")], 1)
 
 
 @composite(numpy=[np.block], method=False)
 def block(arrays: Any) -> Any:
-    """Return the tensors in nested lists joined: the innermost along the last axis, those along the one before."""
+    """Return nested lists of tensors joined: the innermost along the last axis, the next along the axis before it."""
     depth = _depth(arrays)
     tensors = [as_tensor(x) for x in leaves(arrays)]
     ndim = max(depth, *[x.ndim for x in tensors])
@@ -153,7 +153,7 @@ def _depth(arrays: Any) -> int:
 
 @composite(numpy=[np.append], method=False)
 def append(x: Tensor, values: Any, axis: int | None = None) -> Any:
-    """Return the tensor with the values behind it along an axis; by default both flattened."""
+    """Return the tensor with the values appended along an axis; by default both are flattened."""
     if isinstance(values, (int, float)):
         values = np.asarray(values, np.result_type(x.dtype, values))
     return concatenate([x, values], axis)
@@ -161,7 +161,7 @@ def append(x: Tensor, values: Any, axis: int | None = None) -> Any:
 
 @composite(numpy=[np.insert], method=False)
 def insert(x: Tensor, obj: Any, values: Tensor, axis: int | None = None) -> Any:
-    """Return the tensor with values put in front of the entries that `obj` names, an index along the axis."""
+    """Return the tensor with values inserted before the entries that `obj` names, an index along the axis."""
     obj = raw(obj)
     x, axis = flat_or(x, axis if axis is None else one_axis(axis, x.ndim))
     n = x.shape[axis]
@@ -176,7 +176,7 @@ def insert(x: Tensor, obj: Any, values: Tensor, axis: int | None = None) -> Any:
     return concatenate([x, new], axis)[on_axis(axis, order)]
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for tests: a tuple stands for random values of that shape.
 
 _concatenate.samples = [sample([(2, 3), (1, 3)]), sample([(2, 3), (2, 0), (2, 1)], axis=-1)]
 concatenate.samples = [sample([(2, 3), (1, 3)]), sample([(2, 3), (2, 0)], axis=-1), sample([(2, 3), ()], axis=None)]

@@ -1,4 +1,4 @@
-"""Products of matrices and tensors; those of vectors are in vectors, those over named axes in contraction."""
+"""Products of matrices and tensors; products of vectors are in `vectors`, sums over named axes in `contraction`."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _vector_product.jvp(lambda t, b: t @ b, lambda t, a: a @ t)
 
 @composite(numpy=[np.matmul, np.linalg.matmul], operator="matmul")
 def matmul(a: Tensor, b: Tensor) -> Any:
-    """Return the matrix product in all of NumPy's shapes. (..., m, k) @ (..., k, n) -> (..., m, n).
+    """Return the matrix product, for all shapes that NumPy takes. (..., m, k) @ (..., k, n) -> (..., m, n).
 
     A vector on the left is a row, on the right a column; that axis is dropped from the result.
     """
@@ -67,18 +67,18 @@ def matmul(a: Tensor, b: Tensor) -> Any:
     if b.ndim == 1:
         return matmul(a, b.reshape(b.size, 1)).squeeze(-1)
     if b.ndim == 2:
-        rows = a.reshape(math.prod(a.shape[:-1]), a.shape[-1])  # one product in place of many
+        rows = a.reshape(math.prod(a.shape[:-1]), a.shape[-1])  # one product instead of many
         return _product(rows, b).reshape(*a.shape[:-1], b.shape[-1])
     return _product(a, b)
 
 
 def conjugated(x: Tensor) -> Tensor:
-    """Return the complex conjugate of what is complex, and the rest as it is."""
+    """Return the complex conjugate of a complex tensor, and any other as it is."""
     return conjugate(x) if x.dtype.kind == "c" else x
 
 
 def _axes_of_both(axes: Any, a: Tensor, b: Tensor) -> tuple[list[int], list[int]]:
-    """Return the axes that a tensor product sums over, those of the first and those of the second."""
+    """Return the axes that a tensor product sums over, for each of the two tensors."""
     if np.ndim(axes) == 0 and not isinstance(axes, Sequence):
         n = operator.index(axes)
         if not 0 <= n <= min(a.ndim, b.ndim):
@@ -90,9 +90,9 @@ def _axes_of_both(axes: Any, a: Tensor, b: Tensor) -> tuple[list[int], list[int]
 
 @composite(numpy=[np.tensordot, np.linalg.tensordot], method=False)
 def tensordot(a: Tensor, b: Tensor, axes: Any = 2) -> Tensor:
-    """Return the sum of products over pairs of axes: `axes` last ones with first ones, or two lists of them.
+    """Return the sum of products over pairs of axes: `axes` counts them (last of `a`, first of `b`), or is two lists.
 
-    Shapes: the axes of `a` that are left, then those of `b`.
+    Shapes: the remaining axes of `a`, then those of `b`.
     """
     over_a, over_b = _axes_of_both(axes, a, b)
     lengths = [a.shape[i] for i in over_a]
@@ -109,9 +109,9 @@ def tensordot(a: Tensor, b: Tensor, axes: Any = 2) -> Tensor:
 
 @composite(numpy=[np.dot])
 def dot(a: Tensor | float, b: Tensor | float) -> Any:
-    """Return the sum of products over the last axis of `a` and the last but one of `b`, or its only one.
+    """Return the sum of products over the last axis of `a` and the last but one axis of `b`, or its only axis.
 
-    Shapes: (..., k), (..., k, n) -> (..., ..., n). With a 0-d tensor it is the product by a number.
+    Shapes: (..., k), (..., k, n) -> (..., ..., n). If one of them is 0-d, it is the product with a number.
     """
     if np.ndim(a) == 0 or np.ndim(b) == 0:
         return multiply(a, b)
@@ -135,7 +135,7 @@ def vdot(a: Tensor, b: Tensor) -> Any:
 
 @composite(numpy=[np.kron], method=False)
 def kron(a: Tensor, b: Tensor) -> Any:
-    """Return the Kronecker product; missing first axes count as length 1. Shapes: (m, n), (p, q) -> (mp, nq)."""
+    """Return the Kronecker product; missing leading axes get length 1. Shapes: (m, n), (p, q) -> (mp, nq)."""
     ndim = max(a.ndim, b.ndim)
     rows, columns = ((1,) * (ndim - x.ndim) + x.shape for x in (a, b))
     blocks = a.reshape([n for m in rows for n in (m, 1)]) * b.reshape([n for m in columns for n in (1, m)])
@@ -148,7 +148,7 @@ def matrix_transpose(x: Tensor) -> Tensor:
     return swapaxes(x, -1, -2)
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for tests: a tuple stands for random values of that shape.
 
 _product.samples = [
     sample((2, 3), (3, 4)), sample((5, 2, 3), (3, 4)), sample((2, 1, 2, 3), (4, 3, 1)), sample((0, 3), (3, 2)),

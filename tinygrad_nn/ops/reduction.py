@@ -1,4 +1,4 @@
-"""Operations that take axes away: sums, extremes, products and moments."""
+"""Operations that remove axes: sums, extremes, products and moments."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from .selection import either
 
 
 def with_kept_axes(g: Any, axis: tuple[int, ...], keepdims: Any) -> Any:
-    """Return `g` so that it broadcasts to the shape before the reduction: with those axes, but for leading ones."""
+    """Return `g` so that it broadcasts to the shape before the reduction: with these axes, unless they are leading."""
     return g if keepdims or axis == tuple(range(len(axis))) else np.expand_dims(g, axis)
 
 
 def _masked(x: Any, where: Any, instead: Any, dtype: Any = None) -> Tensor:
-    """Return x as a Tensor of the dtype, with a neutral number where the mask says no."""
+    """Return x as a Tensor of the dtype, with the neutral number `instead` where the mask is False."""
     x = as_tensor(x, dtype)
     return x if where is True else either(as_array(where), x, as_tensor(instead, x.dtype))
 
 
 @primitive(name="total", linear=True, method=False, axis=reduced_axes)
 def _total(x: Any, /, axis: Any = None, keepdims: Any = False) -> Any:
-    """Return the sum over the axes; float16 is added up in float32, where 2049 is a number."""
+    """Return the sum over the axes; float16, which can't hold 2049, is added up in float32."""
     x = array_of(x)
     if x.dtype.char == "e":
         return np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=np.float32).astype(np.float16)
@@ -46,9 +46,9 @@ total = _total  # the public one is `sum`
 def sum(
     x: Tensor, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True
 ) -> Tensor:
-    """Return the sum over the axes, all by default, of the entries where `where`. Shapes: (..., n, ...) -> (..., ...).
+    """Return the sum over the axes, by default all, of the entries where `where` holds: (..., n, ...) -> (..., ...).
 
-    It starts from `initial`. `dtype` converts the entries first, and is the result's.
+    `initial` is added to the sum. The entries are converted to `dtype` first; the result has it too.
     """
     if where is not True or dtype is not None:
         x = _masked(x, where, 0, dtype)
@@ -57,7 +57,7 @@ def sum(
 
 
 def _to_extremes(g: Any, x: Any, y: Any, axis: Any, keepdims: Any) -> Any:
-    """Return each entry's share: that of an extreme that is nan goes to the entries that are."""
+    """Return each entry's share; if the extreme is nan, its cotangent goes to the entries that are nan."""
     chosen = (x == with_kept_axes(y, axis, keepdims)) | np.isnan(x)
     ties = np.sum(chosen, axis=axis, keepdims=True)
     return np.where(chosen, with_kept_axes(g, axis, keepdims) / np.maximum(ties, 1), 0)
@@ -80,10 +80,10 @@ _smallest.vjp(_to_extremes)
 
 
 def _extreme(reduced: Any, of_two: Any, x: Any, axis: Any, keepdims: Any, initial: Any, where: Any) -> Any:
-    """Return an extreme among the entries where the mask says so, and the initial one."""
+    """Return the extreme of the entries where the mask holds, and of the initial number."""
     if where is not True:
         if initial is None:
-            raise ValueError("an extreme of the entries where= holds needs initial=, for where none does")
+            raise ValueError("an extreme with where= needs initial=, the result if the mask holds nowhere")
         x = _masked(x, where, initial)
     if initial is None:
         return reduced(x, axis, keepdims)
@@ -95,44 +95,44 @@ def _extreme(reduced: Any, of_two: Any, x: Any, axis: Any, keepdims: Any, initia
 
 @composite(numpy=[np.max, np.amax, np.maximum.reduce])
 def max(x: Tensor, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
-    """Return the largest entries over the axes, all by default; k tied ones share the gradient, 1/k each.
+    """Return the largest entries over the axes, by default all; k tied entries share the gradient, 1/k each.
 
-    With `where` only the entries are compared where it holds, with `initial` that number too. An
-    extreme that is nan sends its gradient to the entries that are.
+    Only entries where `where` holds are compared, and the number `initial`, if given. The gradient of a result that is
+    nan goes to the entries that are nan.
     """
     return _extreme(_largest, maximum, x, axis, keepdims, initial, where)
 
 
 @composite(numpy=[np.min, np.amin, np.minimum.reduce])
 def min(x: Tensor, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
-    """Return the smallest entries over the axes, all by default, as `max` does the largest."""
+    """Return the smallest entries over the axes, by default all; see `max`."""
     return _extreme(_smallest, minimum, x, axis, keepdims, initial, where)
 
 
 @composite(numpy=[np.ptp], method=False)
 def ptp(x: Tensor, axis: Any = None, keepdims: Any = False) -> Tensor:
-    """Return the largest less the smallest entry over the axes."""
+    """Return the largest entry minus the smallest over the axes."""
     return max(x, axis, keepdims) - min(x, axis, keepdims)
 
 
 def _count(x: Tensor, axis: Any, where: Any, keepdims: Any) -> Any:
-    """Return how many entries are added up: a number, or an array where a mask chooses them."""
+    """Return how many entries are added up: a number, or an array if a mask chooses them."""
     if where is True:
         return x.size if axis is None else math.prod([x.shape[a] for a in all_axes(axis, x.ndim)])
     return np.sum(np.broadcast_to(as_array(where), x.shape), axis=axis, keepdims=keepdims)
 
 
 def _divided(y: Tensor, n: Any) -> Tensor:
-    """Return a sum divided by a count, of its own dtype; a negative count is none."""
+    """Return a sum divided by a count, in the sum's dtype; a negative count is taken as 0."""
     dtype = y.dtype if y.dtype.kind in "fc" else np.dtype(float)
     return y / (np.maximum(n, 0).astype(dtype) if hasattr(n, "dtype") else dtype.type(n if n > 0 else 0))
 
 
 @composite(numpy=[np.mean])
 def mean(x: Tensor, axis: Any = None, dtype: Any = None, keepdims: Any = False, where: Any = True) -> Tensor:
-    """Return the arithmetic mean over the axes, all by default, of the entries where `where`.
+    """Return the arithmetic mean over the axes, by default all, of the entries where `where` holds.
 
-    The mean of nothing is nan, with a warning.
+    The mean of no entries is nan, with a warning.
     """
     kept = x.dtype if dtype is None else np.dtype(dtype)
     if kept.char == "e":
@@ -146,9 +146,9 @@ def var(
     x: Tensor, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *,
     where: Any = True, mean: Any = None, correction: Any = None,
 ) -> Tensor:  # fmt: skip
-    """Return the mean squared deviation from the mean, divided by n - ddof instead of n.
+    """Return the variance over the axes, by default all: the sum of squared deviations from the mean over n - ddof.
 
-    `mean` is taken as the mean, with its axes kept; `correction` is another name for `ddof`.
+    `mean` is the mean, with its axes kept, if it is known; `correction` is another name for `ddof`.
     """
     deviation = x - (_mean(x, axis, dtype, True, where) if mean is None else mean)
     square = deviation * deviation if x.dtype.kind != "c" else as_tensor((deviation * np.conj(deviation)).data.real)
@@ -164,7 +164,7 @@ def std(
     x: Tensor, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *,
     where: Any = True, mean: Any = None, correction: Any = None,
 ) -> Tensor:  # fmt: skip
-    """Return the square root of the variance; where that is 0, so is the derivative."""
+    """Return the square root of the variance; where it is 0, the derivative is 0, too."""
     with np.errstate(over="ignore"):
         square = var(x, axis, dtype, ddof, keepdims, where=where, mean=mean, correction=correction)
     if x.dtype.kind not in "fc" or not loses_digits(square.data):
@@ -182,7 +182,7 @@ def loses_digits(powers: Any) -> bool:
 
 
 def scale_of(x: Any, axis: Any, smallest: bool = False) -> Any:
-    """Return powers of two that bring the largest numbers over the axes, or the smallest ones, to the size of 1."""
+    """Return powers of two: divided by these, the largest numbers over the axes, or the smallest, are about 1."""
     reduced, start = (np.min, np.inf) if smallest else (np.max, 0)
     top = reduced(np.abs(x), axis=axis, keepdims=True, initial=start)
     return np.where((top > 0) & (top < np.inf), np.ldexp(top.dtype.type(1), np.frexp(top)[1] - 1), 1)
@@ -198,7 +198,7 @@ def promoted(dtype: Any) -> Any:
 def prod(
     x: Tensor, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True
 ) -> Tensor:
-    """Return the product over the axes, all by default, by halving: right with any number of zeros."""
+    """Return the product over the axes, by default all, by halving: so its derivatives are right with zeros, too."""
     x = _masked(x, where, 1, dtype)
     if dtype is None and x.dtype.kind in "biu":
         x = x.astype(promoted(x.dtype))
@@ -219,25 +219,25 @@ def prod(
 
 @primitive(numpy=[np.argmax], axis=searched_axis)
 def argmax(x: Any, /, axis: int | None = None, keepdims: Any = False) -> Any:
-    """Return where the first largest entry is along an axis, in all entries by default."""
+    """Return the index of the first largest entry along an axis, or of all entries by default."""
     return np.argmax(x, axis, keepdims=keepdims)
 
 
 @primitive(numpy=[np.argmin], axis=searched_axis)
 def argmin(x: Any, /, axis: int | None = None, keepdims: Any = False) -> Any:
-    """Return where the first smallest entry is along an axis, in all entries by default."""
+    """Return the index of the first smallest entry along an axis, or of all entries by default."""
     return np.argmin(x, axis, keepdims=keepdims)
 
 
 @primitive(numpy=[np.nanargmax], method=False, masks=True, axis=searched_axis)
 def nanargmax(x: Any, /, axis: int | None = None, keepdims: Any = False) -> Any:
-    """Return where the first largest entry that is not nan is along an axis, in all entries by default."""
+    """Return the index of the first largest entry that is not nan along an axis, or of all entries by default."""
     return np.nanargmax(x, axis, keepdims=keepdims)
 
 
 @primitive(numpy=[np.nanargmin], method=False, masks=True, axis=searched_axis)
 def nanargmin(x: Any, /, axis: int | None = None, keepdims: Any = False) -> Any:
-    """Return where the first smallest entry that is not nan is along an axis, in all entries by default."""
+    """Return the index of the first smallest entry that is not nan along an axis, or of all entries by default."""
     return np.nanargmin(x, axis, keepdims=keepdims)
 
 
@@ -247,13 +247,13 @@ def _mask(where: Any, inputs: Any) -> Any:
 
 @primitive(numpy=[np.any, np.logical_or.reduce], axis=reduced_axes, where=_mask)
 def any(x: Any, /, axis: Any = None, keepdims: Any = False, where: Any = True) -> Any:
-    """Return whether some entry over the axes is not zero, among those where `where`."""
+    """Return whether any entry over the axes is not zero, among those where `where` holds."""
     return np.any(x, axis=axis, keepdims=keepdims, where=where)
 
 
 @primitive(numpy=[np.all, np.logical_and.reduce], axis=reduced_axes, where=_mask)
 def all(x: Any, /, axis: Any = None, keepdims: Any = False, where: Any = True) -> Any:
-    """Return whether no entry over the axes is zero, among those where `where`."""
+    """Return whether no entry over the axes is zero, among those where `where` holds."""
     return np.all(x, axis=axis, keepdims=keepdims, where=where)
 
 
@@ -261,7 +261,7 @@ for _constant in (argmax, argmin, nanargmax, nanargmin, any, all):
     _constant.vjp(None)
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for tests: a tuple stands for random values of that shape.
 
 _SAMPLES = [
     sample((2, 3)), sample((2, 3, 2), axis=(0, -1)), sample((2, 3), axis=-1, keepdims=True), sample((2, 3), axis=()),

@@ -1,6 +1,6 @@
-"""Operations on corresponding entries whose derivative is zero or none, and those that take more than one ufunc.
+"""Operations on corresponding entries whose derivative is zero or none, and others that need more than one ufunc.
 
-Constant operations have no rules, so that a trace computes them anew; the gradient ends there visibly.
+Piecewise constant operations have no rules. A compiled program still computes them; the gradient visibly ends there.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def clip(
     x: Tensor | float, a_min: Tensor | float | None = None, a_max: Tensor | float | None = None, *, min: Any = None,
     max: Any = None,
 ) -> Any:  # fmt: skip
-    """Return x limited to [a_min, a_max], also named min and max; on a bound the derivative is 0."""
+    """Return x limited to [a_min, a_max], also called min and max. On a bound the derivative is 0."""
     if (a_min is not None and min is not None) or (a_max is not None and max is not None):
         raise TypeError("a bound is given twice: write one of a_min and min, one of a_max and max")
     low, high = a_min if min is None else min, a_max if max is None else max
@@ -75,7 +75,7 @@ def _numeric(value: Any, inputs: Any) -> Any:
 
 @primitive(numpy=[np.astype] if hasattr(np, "astype") else [], linear=True, dtype=_numeric)
 def astype(x: Any, /, dtype: Any) -> Any:
-    """Return the values in another dtype; the gradient comes back in this one."""
+    """Return the values in another dtype; the gradient is converted back."""
     x = array_of(x)
     if x.dtype.kind == "c" and dtype.kind in "iuf":
         warn("Casting complex values to real discards the imaginary part", np.exceptions.ComplexWarning)
@@ -88,7 +88,7 @@ astype.vjp(lambda g: g)
 
 @composite(numpy=[np.nan_to_num])
 def nan_to_num(x: Tensor, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
-    """Return x with nan and the infinities replaced, by 0 and the largest numbers by default; derivative 0 there."""
+    """Return x with nan and inf replaced, by default by 0 and the largest numbers; there the derivative is 0."""
     if x.dtype.kind != "f":
         return x.astype(x.dtype)
     largest = np.finfo(x.dtype).max
@@ -110,7 +110,7 @@ ldexp.jvp(lambda t, exponent: np.ldexp(t, exponent), None)
 
 @primitive(numpy=[np.frexp], multiple_outputs=True, method=False)
 def frexp(x: Any, /) -> Any:
-    """Return the mantissa, from 0.5 to 1 in size, and the integer exponent of 2 of each entry."""
+    """Return the mantissa, of absolute value 0.5 to 1, and the integer exponent of 2 of each entry."""
     return np.frexp(x)
 
 
@@ -134,7 +134,7 @@ def divmod(a: Tensor | float, b: Tensor | float) -> tuple[Tensor, Tensor]:
 
 @primitive(numpy=[np.round, np.around], decimals=lambda value, inputs: int(value))
 def round(x: Any, /, decimals: int = 0) -> Any:
-    """Return x rounded to so many decimals, half to even."""
+    """Return x rounded to the given number of decimals, halves to even."""
     return np.round(x, decimals)
 
 
@@ -161,11 +161,11 @@ setattr(Tensor, "imag", property(imag, doc="The imaginary part: zeros, unless th
 
 @composite(numpy=[np.real_if_close], method=False)
 def real_if_close(x: Tensor, tol: float = 100) -> Any:
-    """Return x itself if it is real; complex numbers as real ones where their imaginary parts are rounding errors."""
+    """Return x itself if it is real; a complex x becomes real if its imaginary parts are only rounding errors."""
     return as_tensor(np.real_if_close(x.data, tol)) if x.dtype.kind == "c" else x.astype(x.dtype)
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for tests: a tuple stands for random values of that shape.
 
 clip.samples = [
     sample((2, 3), -0.5, 0.5), sample((2, 3), None, 0.25), sample((2, 3), min=0.1), sample((2, 3), (3,), (2, 1)),

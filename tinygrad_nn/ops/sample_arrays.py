@@ -1,4 +1,4 @@
-"""Arrays that the samples of more than one file try."""
+"""Arrays in the samples of more than one file."""
 
 import numpy as np
 

@@ -19,7 +19,7 @@ from .shaping import flat_or, on_axis
 
 
 def known_index(indices: Any, n: int, mode: str) -> Any:
-    """Return the indices as an array; those beyond an axis of length n wrapped around, or clipped to its ends."""
+    """Return the indices as an array; by `mode`, those beyond an axis of length n are wrapped around, or clipped."""
     index = array_of(raw(indices))
     index = index.astype(np.intp, casting="same_kind" if index.size else "unsafe")
     if mode == "raise" or n == 0:
@@ -31,16 +31,16 @@ def known_index(indices: Any, n: int, mode: str) -> Any:
 
 @composite(numpy=[np.take])
 def take(x: Tensor, indices: Any, axis: int | None = None, mode: str = "raise") -> Any:
-    """Return the entries, or the slices along an axis, that the indices name, repeated ones too.
+    """Return the entries, or the slices along an axis, at the given indices, which may repeat.
 
-    An index that isn't there raises; or it is wrapped around, or clipped to the ends, by `mode`.
+    An index out of bounds raises with `mode` "raise", is wrapped around with "wrap", and clipped with "clip".
     """
     x, axis = flat_or(x, axis)
     return x[on_axis(axis, known_index(indices, x.shape[axis], mode))]
 
 
 def flat_indices(shape: tuple[int, ...], indices: Any, axis: int) -> Any:
-    """Return where in a flattened tensor of that shape the indices along an axis point, broadcast to it."""
+    """Return the positions, in a flattened tensor of that shape, of the indices along an axis, broadcast."""
     n = shape[axis]
     if indices.ndim != len(shape):
         raise ValueError(f"indices of shape {indices.shape} need as many axes as the tensor of shape {shape}")
@@ -57,7 +57,7 @@ def flat_indices(shape: tuple[int, ...], indices: Any, axis: int) -> Any:
 
 @composite(numpy=[np.take_along_axis], method=False)
 def take_along_axis(x: Tensor, indices: Any, axis: int | None = -1) -> Any:
-    """Return the entries whose indices along an axis are given, as argsort and argmax with keepdims do.
+    """Return the entries at indices along an axis, such as those from argsort, or from argmax with keepdims.
 
     Shapes: (..., n, ...), (..., k, ...) -> (..., k, ...); the other axes broadcast.
     """
@@ -67,19 +67,19 @@ def take_along_axis(x: Tensor, indices: Any, axis: int | None = -1) -> Any:
 
 @primitive(numpy=[np.nonzero], multiple_outputs=True)
 def nonzero(x: Any, /) -> Any:
-    """Return where the entries are not zero: one tensor of indices for each axis."""
+    """Return the indices of the entries that are not zero: one tensor for each axis."""
     return np.nonzero(x)
 
 
 @primitive(numpy=[np.flatnonzero], method=False)
 def flatnonzero(x: Any, /) -> Any:
-    """Return where the flattened entries are not zero."""
+    """Return the indices of the flattened entries that are not zero."""
     return np.flatnonzero(x)
 
 
 @primitive(numpy=[np.argwhere], method=False)
 def argwhere(x: Any, /) -> Any:
-    """Return where the entries are not zero, a row of indices for each."""
+    """Return the indices of the entries that are not zero, a row for each."""
     return np.argwhere(x)
 
 
@@ -94,12 +94,12 @@ def _either(condition: Any, a: Any, b: Any, /) -> Any:
 
 
 _either.vjp(None, lambda g, condition: np.where(condition, g, 0), lambda g, condition: np.where(condition, 0, g))
-either = _either  # the public one is `where`, which also takes the condition alone, as NumPy's
+either = _either  # the public one is `where`, which also takes the condition alone, as in NumPy
 
 
 @composite(numpy=[np.where], method=False)
 def where(condition: Any, *choices: Any) -> Any:
-    """Return a where the condition holds, else b, for two choices; without them where it holds, as nonzero does.
+    """Return a where the condition holds, else b; with the condition alone, the indices that nonzero returns.
 
     Shapes broadcast: (...), (...), (...) -> (...).
     """
@@ -110,7 +110,7 @@ def where(condition: Any, *choices: Any) -> Any:
 
 @composite(numpy=[np.select], method=False)
 def select(condlist: Sequence[Tensor], choicelist: Sequence[Any], default: Any = 0) -> Any:
-    """Return of each entry the choice whose condition is the first to hold, else the default. Shapes broadcast."""
+    """Return, for each entry, the choice of the first condition that holds, else the default. Shapes broadcast."""
     if len(condlist) != len(choicelist) or not len(condlist):
         raise ValueError(f"select needs a choice for each condition, got {len(choicelist)} for {len(condlist)}")
     if any(condition.dtype != bool for condition in condlist):
@@ -125,9 +125,9 @@ def select(condlist: Sequence[Tensor], choicelist: Sequence[Any], default: Any =
 
 @composite(numpy=[np.piecewise], method=False)
 def piecewise(x: Tensor, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: Any) -> Any:
-    """Return of each entry the function or value whose condition is the last to hold; one more is for all others, or 0.
+    """Return, for each entry, the function or value of the last condition that holds; one more is for the rest, or 0.
 
-    Only the entries where its condition holds go into a function, in a row, and with the further arguments.
+    A function is called with a vector of the entries where its condition holds, and the further arguments.
     """
     conditions = raw(condlist) if isinstance(condlist, Tensor) else [raw(condition) for condition in condlist]
     if not isinstance(conditions[0], (list, np.ndarray)) and x.ndim:
@@ -148,9 +148,9 @@ def piecewise(x: Tensor, condlist: Any, funclist: Sequence[Any], *args: Any, **k
 
 @composite(numpy=[np.choose])
 def choose(x: Any, choices: Sequence[Tensor], mode: str = "raise") -> Any:
-    """Return of each entry the choice that the integers `x` name. Shapes broadcast: (...), k times (...) -> (...).
+    """Return, for each entry, the choice whose index is in `x`. Shapes broadcast: (...), k times (...) -> (...).
 
-    An index that isn't there raises; or it is wrapped around, or clipped to the ends, by `mode`.
+    An index out of bounds raises with `mode` "raise", is wrapped around with "wrap", and clipped with "clip".
     """
     index = known_index(x, len(choices), mode)
     if mode == "raise" and index.size and (index.min() < 0 or index.max() >= len(choices)):
@@ -162,7 +162,7 @@ def choose(x: Any, choices: Sequence[Tensor], mode: str = "raise") -> Any:
 
 @composite(numpy=[np.compress], method=False)
 def compress(condition: Any, x: Tensor, axis: int | None = None) -> Any:
-    """Return the slices along an axis for which the condition holds, a vector no longer than it."""
+    """Return the slices along an axis for which the condition, a vector no longer than the axis, holds."""
     holds = array_of(raw(condition))
     if holds.ndim != 1:
         raise ValueError(f"compress takes a vector of conditions, got shape {holds.shape}; write t[mask] for a mask")
@@ -171,7 +171,7 @@ def compress(condition: Any, x: Tensor, axis: int | None = None) -> Any:
 
 
 def _compress(self: Tensor, condition: Any, axis: int | None = None) -> Any:
-    """Return `tg.compress(condition, self, axis)`: a method has the condition behind the array, as in NumPy."""
+    """Return `tg.compress(condition, self, axis)`: as in NumPy, the method takes the condition after the tensor."""
     return compress(condition, self, axis)
 
 
@@ -186,7 +186,7 @@ def extract(condition: Any, x: Tensor) -> Any:
 
 @composite(numpy=[np.trim_zeros], method=False)
 def trim_zeros(x: Tensor, trim: str = "fb", axis: Any = None) -> Any:
-    """Return the tensor without the zeros at the front and back of its axes, "f" and "b", of all by default."""
+    """Return the tensor without zeros at the front, "f", and back, "b", of the axes, by default all."""
     if trim.lower() not in ("f", "b", "fb", "bf"):
         raise ValueError(f"trim must be 'f', 'b' or 'fb', not {trim!r}")
     found = np.nonzero(x.data)
@@ -199,7 +199,7 @@ def trim_zeros(x: Tensor, trim: str = "fb", axis: Any = None) -> Any:
     return x[tuple(part)]
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for tests: a tuple stands for random values of that shape.
 
 take.samples = [
     sample((2, 3), indices=np.array([[0, -1], [1, 1]]), axis=-1), sample((2, 3), indices=[5, 0, 0]),

@@ -1,4 +1,4 @@
-"""Settings of classes and functions: numbers are checked when they are set, PyTorch's that are not here are told."""
+"""Settings of classes and functions: numbers are checked, and PyTorch's settings that are missing here explained."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ import numpy as np
 from ..errors import given
 from ..errors.unsupported import table
 
-# Settings of PyTorch's, and what to write.
+# PyTorch's settings, and what to write instead.
 SETTINGS = table("""
-    device: leave it out, for it is NumPy's | inplace: leave it out, for a tensor is a value | dim: write axis= |
+    device: leave it out: arrays are NumPy's | inplace: leave it out: a tensor is a value | dim: write axis= |
     start_dim: write start_axis= | end_dim: write end_axis= | size_average reduce: write reduction= | padding_mode:
-    leave it out, for zeros are what is padded with | return_indices: find them by tg.argmax | max_norm norm_type:
-    scale layer.weight.data after each step | scale_grad_by_freq sparse: leave it out, for gradients are dense |
-    add_bias_kv add_zero_attn: concatenate such entries to key and value | proj_size: put a Linear layer behind it |
-    foreach fused capturable differentiable: leave it out, for there is one way to compute a step | maximize: minimise
-    -loss | decoupled_weight_decay: use AdamW | last_epoch: use load_state_dict of the schedule | verbose: print
+    leave it out: padding is always zeros | return_indices: find them by tg.argmax | max_norm norm_type: scale
+    layer.weight.data after each step | scale_grad_by_freq sparse: leave it out: gradients are dense | add_bias_kv
+    add_zero_attn: concatenate such entries to key and value | proj_size: put a Linear layer after it | foreach fused
+    capturable differentiable: leave it out: a step has one implementation | maximize: minimise -loss |
+    decoupled_weight_decay: use AdamW | last_epoch: use load_state_dict of the schedule | verbose: print
     schedule.get_last_lr() | sampler batch_sampler: pass a tg.data.Subset in its order | generator: write seed=, which
     takes a generator | num_workers pin_memory timeout worker_init_fn multiprocessing_context prefetch_factor
-    persistent_workers: leave it out, for batches are made where they are used
+    persistent_workers: leave it out: batches are made where they are used
 """)
 
 
 def is_number(x: Any) -> bool:
-    """Return whether something is a real number, and no boolean."""
+    """Return whether something is a real number, and not a boolean."""
     return isinstance(x, numbers.Real) and not isinstance(x, bool)
 
 
 def whole_number(name: str, x: Any, least: int = 1) -> int:
-    """Return a whole number as Python's. Raises TypeError for what is none, ValueError for one below `least`."""
+    """Return a whole number as an int. Raises TypeError if it is not one, ValueError if it is below `least`."""
     wording = f"{name} must be a whole number, {least} or more, got {given(x)}"
     if isinstance(x, bool) or not isinstance(x, (int, np.integer)):
         raise TypeError(wording)
@@ -44,7 +44,7 @@ def whole_number(name: str, x: Any, least: int = 1) -> int:
 
 
 def number(name: str, x: Any, most: float = math.inf) -> float:
-    """Return a finite number as Python's float. Raises TypeError for what is none, ValueError outside 0 to `most`."""
+    """Return a finite number as a float. Raises TypeError if it is not a number, ValueError outside 0 to `most`."""
     if not is_number(x) or not 0 <= x <= most or x == math.inf:
         bounds = "a finite number, 0 or more" if most == math.inf else f"from 0 to {most}"
         raise (ValueError if is_number(x) else TypeError)(f"{name} must be {bounds}, got {given(x)}")
@@ -52,7 +52,7 @@ def number(name: str, x: Any, most: float = math.inf) -> float:
 
 
 def explained(function: Callable[..., Any]) -> Any:
-    """Return the function; if it has not a setting of PyTorch's, its TypeError says what to write."""
+    """Return the function; if it lacks one of PyTorch's settings, its TypeError says what to write."""
 
     @functools.wraps(function)
     def call(*args: Any, **settings: Any) -> Any:
@@ -69,7 +69,7 @@ def explained(function: Callable[..., Any]) -> Any:
 
 
 class Explained:
-    """What says why an attribute is missing, or a setting refused, and what to write."""
+    """A class that says why an attribute is missing, or a setting refused, and what to write."""
 
     _of_pytorch: ClassVar[dict[str, str]] = {}
 
@@ -78,17 +78,17 @@ class Explained:
         if "__init__" in vars(cls):
             type.__setattr__(cls, "__init__", explained(vars(cls)["__init__"]))
 
-    if not TYPE_CHECKING:  # to a type checker an attribute that nothing sets is a mistake as well
+    if not TYPE_CHECKING:  # so a type checker reports attributes that nothing sets
 
         def __getattr__(self, name: str) -> NoReturn:
             kind = type(self).__name__
             if hasattr(type(self), name):
-                object.__getattribute__(self, name)  # a property has failed: it does so again, with its own words
+                object.__getattribute__(self, name)  # a property has failed: it raises its own error again
             raise AttributeError(
                 f"{kind}.{name} is PyTorch's name; write {self._of_pytorch[name]}"
                 if name in self._of_pytorch
-                else f"{kind} has no attribute {name!r}; set it in __init__, which in a class that extends another "
-                "first calls super().__init__(...)",
+                else f"{kind} has no attribute {name!r}; set it in __init__, after super().__init__(...) if the class "
+                "extends another",
                 name=name,
-                obj=self,  # from these Python suggests a name, once the error is shown
+                obj=self,  # from these Python suggests a name when it shows the error
             )

@@ -1,4 +1,4 @@
-"""Shapes and axes: the entries stay what they were, all of them once."""
+"""Shapes and axes: every entry is kept, once, and stays as it is."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .axes import all_axes, one_axis, reduced_axes
 
 
 def _whole_shape(shape: Any, inputs: Any) -> tuple[int, ...]:
-    """Return the shape with its -1, if there is one, worked out."""
+    """Return the shape, with a -1 replaced by the length that fits."""
     x = inputs[0]
     size = x.size if type(x) is np.ndarray else np.size(x)
     wanted = tuple(map(int, shape)) if isinstance(shape, Iterable) else (int(shape),)
@@ -37,7 +37,7 @@ _reshape.vjp(lambda g, x_shape: np.reshape(g, x_shape))
 
 
 def in_order(x: Any, shape: Any, order: str) -> Tensor:
-    """Return the entries in another shape, read and laid out in C order, or in Fortran's: first axis fastest."""
+    """Return the entries in another shape, read and laid out in C order, or in Fortran order: first axis fastest."""
     if order not in ("C", "F"):
         raise ValueError(f"order must be 'C' or 'F', not {order!r}: a tensor is a value, without an order in memory")
     if order == "C":
@@ -56,7 +56,7 @@ def reshape(x: Tensor, *lengths: Any, shape: Any = None, order: str = "C") -> Te
 
 @composite(numpy=[np.copy])
 def copy(x: Tensor) -> Any:
-    """Return a tensor of the same values with memory of its own, recorded as a step of the graph."""
+    """Return a tensor with the same values and its own memory; the copy is recorded in the graph."""
     return x.astype(x.dtype)
 
 
@@ -104,7 +104,7 @@ setattr(Tensor, "mT", property(lambda x: swapaxes(x, -1, -2), doc="The last two 
 
 @composite(numpy=[np.moveaxis], method=False)
 def moveaxis(x: Tensor, source: Any, destination: Any) -> Tensor:
-    """Return the tensor with the source axes moved to where the destination says."""
+    """Return the tensor with the axes `source` moved to the positions `destination`."""
     sources, destinations = all_axes(source, x.ndim), all_axes(destination, x.ndim)
     order = [i for i in range(x.ndim) if i not in sources]
     for new, old in sorted(zip(destinations, sources, strict=True)):
@@ -114,46 +114,46 @@ def moveaxis(x: Tensor, source: Any, destination: Any) -> Tensor:
 
 @composite(numpy=[np.rollaxis], method=False)
 def rollaxis(x: Tensor, axis: int, start: int = 0) -> Any:
-    """Return the tensor with an axis moved in front of the one numbered `start`; moveaxis says it better."""
+    """Return the tensor with an axis moved in front of axis `start`; `moveaxis` is clearer."""
     axis, before = one_axis(axis, x.ndim), start if start == x.ndim else one_axis(start, x.ndim)
     return moveaxis(x, axis, before - (axis < before))
 
 
 @composite(numpy=[np.expand_dims])
 def expand_dims(x: Tensor, axis: Any) -> Tensor:
-    """Return the tensor with axes of length 1 inserted, at these positions of the result."""
+    """Return the tensor with axes of length 1 inserted at the given positions of the result."""
     ndim = x.ndim + (len(axis) if isinstance(axis, (tuple, list)) else 1)
     new, old = all_axes(axis, ndim), iter(x.shape)
     return _reshape(x, tuple(1 if i in new else next(old) for i in range(ndim)))
 
 
 def _each(change: Any, xs: tuple[Any, ...]) -> Any:
-    """Return what changing each input gives: one tensor for one, else a tuple."""
+    """Return the changed inputs: one tensor for one input, else a tuple."""
     changed = tuple(change(as_tensor(x)) for x in xs)
     return changed[0] if len(changed) == 1 else changed
 
 
 @composite(numpy=[np.atleast_1d], method=False)
 def atleast_1d(*xs: Any) -> Any:
-    """Return the tensor with one axis at least, of several a tuple: () -> (1,)."""
+    """Return the tensor with at least one axis, or a tuple of several: () -> (1,)."""
     return _each(lambda x: _reshape(x, x.shape or (1,)), xs)
 
 
 @composite(numpy=[np.atleast_2d], method=False)
 def atleast_2d(*xs: Any) -> Any:
-    """Return the tensor with two axes at least, of several a tuple: (n,) -> (1, n)."""
+    """Return the tensor with at least two axes, or a tuple of several: (n,) -> (1, n)."""
     return _each(lambda x: _reshape(x, x.shape if x.ndim > 1 else (1, x.size)), xs)
 
 
 @composite(numpy=[np.atleast_3d], method=False)
 def atleast_3d(*xs: Any) -> Any:
-    """Return the tensor with three axes at least, of several a tuple: (n,) -> (1, n, 1), (m, n) -> (m, n, 1)."""
+    """Return the tensor with at least three axes, or a tuple of several: (n,) -> (1, n, 1), (m, n) -> (m, n, 1)."""
     return _each(lambda x: _reshape(x, x.shape if x.ndim > 2 else (*(x.shape if x.ndim == 2 else (1, x.size)), 1)), xs)
 
 
 @composite(numpy=[np.squeeze])
 def squeeze(x: Tensor, axis: Any = None) -> Tensor:
-    """Return the tensor without its axes of length 1, or without those named."""
+    """Return the tensor without its axes of length 1, or only without the given ones."""
     gone = tuple(i for i, n in enumerate(x.shape) if n == 1) if axis is None else reduced_axes(axis, [x])
     if any(x.shape[i] != 1 for i in gone):
         raise ValueError(f"cannot squeeze axis {axis} of shape {x.shape}: its length must be 1")
@@ -161,18 +161,18 @@ def squeeze(x: Tensor, axis: Any = None) -> Tensor:
 
 
 def on_axis(axis: int, part: Any) -> tuple[Any, ...]:
-    """Return the index that takes `part` of an axis and everything of the others."""
+    """Return the index that takes `part` of one axis and everything along the others."""
     return (*[slice(None)] * axis, part)
 
 
 def flat_or(x: Tensor, axis: int | None) -> tuple[Tensor, int]:
-    """Return the tensor and the number of its axis; flattened if the axis is None; a 0-d tensor as a vector."""
+    """Return the tensor and its axis from 0 on: flattened if the axis is None, and a 0-d tensor as a vector."""
     if axis is None or x.ndim == 0:
         return _reshape(x, (-1,)), 0 if axis is None else one_axis(axis, 1)
     return x, one_axis(axis, x.ndim)
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for tests: a tuple stands for random values of that shape.
 
 _reshape.samples = [sample((2, 3), shape=(3, -1)), sample((), shape=(1, 1)), sample((0, 3), shape=(3, 0))]
 reshape.samples = [

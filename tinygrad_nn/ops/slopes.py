@@ -1,7 +1,7 @@
 """Slopes that keep their digits: operations whose only job is to be the derivative of another.
 
-A rule is a plain expression wherever that is exact. Where it cancels, as 1 - tanh(x)^2 far out, or leaves the range of
-its dtype on the way, as 1 / (1 + x^2) does, it reads a slope from here. These have rules of their own, exact in turn.
+A rule is a plain expression where that is exact. Where it cancels, as 1 - tanh(x)^2 for large x, or leaves the range of
+its dtype on the way, as 1 / (1 + x^2), the rule calls a slope from here. Slopes have exact rules of their own.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from ..tensor.declaring import primitive, sample
 
 @primitive(name="tanh_slope", pointwise=True, method=False, t=lambda value, inputs: raw(value))
 def _tanh_slope(x: Any, /, t: Any = None, logistic: bool = False) -> Any:
-    """Return 1 / cosh(x)^2, of many numbers by way of t = tanh(x): that is 1 - t^2, but for the tails.
+    """Return 1 / cosh(x)^2; for many numbers as 1 - t^2 with t = tanh(x), except in the tails.
 
-    If `logistic`, return the slope of the sigmoid instead, which is t - t^2 for t = sigmoid(x), but next to t = 1.
+    If `logistic`, return the slope of the sigmoid instead: t - t^2 with t = sigmoid(x), except next to t = 1.
     """
     if t is None or t.size < _FEW:
         return _by_cosh(x, logistic)
     order: Any = "K" if x.strides == t.strides else "C"
     y = np.multiply(t, t, order=order)
     flat, t = y.ravel(order), t.ravel(order)
-    # into a view: so programs keep it whole, for how many tails there are changes
+    # into a view, so compiled programs keep this function whole: the number of tails changes
     np.subtract(t if logistic else 1, flat, out=flat)
     tails = np.flatnonzero(t > 0.853 if logistic else flat < 0.125)
     if tails.size:
@@ -34,7 +34,7 @@ def _tanh_slope(x: Any, /, t: Any = None, logistic: bool = False) -> Any:
     return y
 
 
-_FEW = 500  # numbers: all their hyperbolic cosines take less time than to look for the tails
+_FEW = 500  # below, computing every hyperbolic cosine is faster than finding the tails
 
 
 def _by_cosh(x: Any, logistic: bool) -> Any:
@@ -57,13 +57,13 @@ edge_product: Final = _edge_product.kernel
 
 @primitive(name="gaussian", pointwise=True, method=False)
 def _gaussian(x: Any, /, scale: float = 1.0) -> Any:
-    """Return exp(-scale x^2), for a power of two as scale: the square in two parts, the greater of them exact.
+    """Return exp(-scale x^2), for a scale that is a power of two. The square is split in two parts, the greater exact.
 
     Source: Dekker, A floating-point technique for extending the available precision (1971), for the parts.
     """
     x = np.clip(x, -50, 50)  # further out it is 0
     z = x * (2.0 ** ((np.finfo(x.dtype).nmant + 2) // 2) + 1)
-    half = z - (z - x)  # x to half of its digits, so that its square is exact
+    half = z - (z - x)  # x with half of its digits, so that its square is exact
     return np.exp(-scale * half * half) * np.exp(-scale * (x - half) * (x + half))
 
 
@@ -97,7 +97,7 @@ over_square: Final = _over_square.kernel
 
 
 def _arrays(a: Any, b: Any) -> Any:
-    """Return two operands as arrays of one dtype. A program can't look into what follows: it becomes a line of it."""
+    """Return two operands as arrays of one dtype. Compiled programs can't trace what follows: they keep it whole."""
     dtype = np.result_type(a, b)
     return np.asarray(a, dtype), np.asarray(b, dtype)
 
@@ -109,7 +109,7 @@ def _cosine_of(a: Any, b: Any, /) -> Any:
     h = np.asarray(np.hypot(a, b))
     y = np.asarray(a / _length(a, b))
     info = np.finfo(y.dtype)
-    extreme = (h < 4 * info.tiny / info.eps) | (h > info.max / 4)  # where hypot has lost digits, or will overflow
+    extreme = (h < 4 * info.tiny / info.eps) | (h > info.max / 4)  # where hypot has lost digits, or may overflow
     if extreme.any():
         a, b = (np.broadcast_to(x, y.shape)[extreme] for x in (a, b))
         _, exponent = np.frexp(np.maximum(np.abs(a), np.abs(b)))
@@ -119,7 +119,7 @@ def _cosine_of(a: Any, b: Any, /) -> Any:
 
 
 def _product_over(u: Any, v: Any, h: Any) -> Any:
-    """Return u v / h of two cosines, dividing the smaller."""
+    """Return u v / h for two cosines: the smaller one is divided."""
     smaller = np.abs(u) < np.abs(v)
     return np.where(smaller, u, v) / h * np.where(smaller, v, u)
 
@@ -135,7 +135,7 @@ cosine_of: Any = _cosine_of.kernel
 def _exponential_share(a: Any, b: Any, /, binary: bool = False) -> Any:
     """Return e^a / (e^a + e^b), or the same to the base 2, and 0 where both are 0.
 
-    Source: Knuth, The Art of Computer Programming, volume 2, 4.2.2, for what rounding takes from a - b.
+    Source: Knuth, The Art of Computer Programming, volume 2, 4.2.2, for the rounding error of a - b.
     """
     a, b = _arrays(a, b)
     d = np.where(a == b, 0, a - b)
@@ -163,11 +163,11 @@ def _falling(b: Any, n: int, k: int) -> list[Any]:
 
 @primitive(name="power_derivative", pointwise=True, masks=True, method=False, domain=(0.5, 2))
 def _power_derivative(a: Any, b: Any, /, n: int = 1, k: int = 0) -> Any:
-    """Return the derivative of a**b, n times by a and k times by b: 0 where a factor of it is, also at a = 0."""
+    """Return a**b differentiated n times in a and k times in b: 0 where one of its factors is 0, also at a = 0."""
     a, b = _arrays(a, b)
     exponent = b - n
     lost = b - (exponent - (exponent - b)) - (n + (exponent - b))
-    logarithm: Any = 1.0  # not read: no digits are lost by most exponents above 1/2
+    logarithm: Any = 1.0  # not used: most exponents above 1/2 lose no digits
     if k or lost.any():
         logarithm = np.log(a if (a > 0).all() else np.where(a == 0, 1, np.where(a < 0, np.nan if k else 1, a)))
     factor = sum(math.comb(k, j) * f * logarithm ** (k - j) for j, f in enumerate(_falling(b, n, k)))
@@ -191,7 +191,7 @@ _power_derivative.vjp(
 power_derivative: Any = _power_derivative.kernel
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for tests: a tuple stands for random values of that shape.
 
 _tanh_slope.samples = [sample((2, 3), logistic=True)]
 _edge_product.samples = [sample((2, 3), low=0.0), sample((0,))]

@@ -1,4 +1,4 @@
-"""Special functions: by SciPy where it is installed, by NumPy alone or with a clear error elsewhere; the rules are ours."""
+"""Special functions: by SciPy if it is installed, else by NumPy alone or with a clear error; the rules are our own."""
 
 # ruff: noqa: E501
 from __future__ import annotations
@@ -18,15 +18,15 @@ from .slopes import edge_product, gaussian
 
 
 def _floats(x: Any) -> tuple[Any, np.dtype[Any]]:
-    """Return an array and the dtype of what is computed of it: its own, and float64 for integers."""
+    """Return an array and the dtype of results: its own, or float64 for integers."""
     x = array_of(x)
     return x, x.dtype if x.dtype.kind in "fc" else np.dtype(float)
 
 
 def _by_scipy(name: str, one: Any, x: Any, *before: Any) -> Any:
-    """Return scipy.special's function of the array, or `one` of each number where SciPy isn't installed.
+    """Return scipy.special's function of the array, or `one` of each number if SciPy isn't installed.
 
-    What comes `before` the array is passed on. Raises ImportError without SciPy if `one` is None.
+    `before` are arguments in front of the array. Raises ImportError without SciPy if `one` is None.
     """
     x, dtype = _floats(x)
     try:
@@ -50,7 +50,7 @@ def _erf(x: Any) -> Any:
 
 
 def _erfc(x: Any) -> Any:
-    """Return 1 - erf(x), exact far right where that is next to 0. Shapes: (...) -> (...).
+    """Return 1 - erf(x), exact for large x too, where it is close to 0. Shapes: (...) -> (...).
 
     >>> import tinygrad_nn as tg
     >>> tg.erfc([0.0, 10.0]).numpy()
@@ -84,7 +84,7 @@ def _logit(x: Any) -> Any:
 
 
 def _result_dtype(a: Any, b: Any) -> np.dtype[Any]:
-    """Return the dtype of a result: numbers of Python's are weak beside arrays, and float64 alone."""
+    """Return the dtype of a result: Python numbers are weak beside arrays, and float64 alone."""
     return np.result_type(a, b, np.float16 if hasattr(a, "dtype") or hasattr(b, "dtype") else np.float64)
 
 
@@ -197,7 +197,7 @@ _ROOT_PI = math.sqrt(math.pi)
 
 @primitive(name="inverse_error_slope", pointwise=True, method=False, domain=(-0.9, 0.9))
 def _slope_of_inverse(x: Any, /, complement: bool = False) -> Any:
-    """Return the derivative of erfinv at x, or minus that of erfcinv: exp(y^2), by exp(y^2) erfc(y) next to the edges."""
+    """Return the derivative of erfinv at x, or minus that of erfcinv: sqrt(pi)/2 exp(y^2), as erfcx(|y|) / erfc(|y|)."""
     y, edge = (_erfcinv(x), np.minimum(x, 2 - x)) if complement else (_erfinv(x), 1 - np.abs(x))
     return _ROOT_PI / 2 * _by_scipy("erfcx", None, np.abs(y)) / edge
 
@@ -244,7 +244,7 @@ def _asymptotic(x: np.ndarray, n: int) -> Any:
 
 
 def _right_of_half(x: np.ndarray, n: int) -> Any:
-    """Return the n-th derivative of digamma for x of at least 0.5: from x + steps, where the series is exact, down."""
+    """Return the n-th derivative of digamma for x >= 0.5: by recurrence from x + steps, where the series is exact."""
     steps = 15 + n
     far = _asymptotic(x + steps, n)
     return far - (-1) ** n * math.factorial(n) * sum(1 / (x + k) ** (n + 1) for k in range(steps - 1, -1, -1))
@@ -256,7 +256,7 @@ def _reflected(x: np.ndarray, n: int) -> Any:
     for _ in range(n):
         polynomial = -math.pi * np.polynomial.Polynomial([1.0, 0.0, 1.0]) * polynomial.deriv()
     r = x - np.rint(x)
-    near = np.abs(r) < 1e-9  # a pole, of which only the first term counts
+    near = np.abs(r) < 1e-9  # next to a pole, where only the first term counts
     pole = (-1) ** n * math.factorial(n) / np.where(near, r, 1) ** (n + 1)
     rest = 0.5 - np.abs(r)  # the cotangent is 0 at a half
     cotangent = np.where(rest < 0.25, np.sign(r) * np.tan(math.pi * rest), 1 / np.tan(math.pi * np.where(near, 0.25, r)))
@@ -280,7 +280,7 @@ def polygamma(x: Any, /, n: int = 0) -> Any:
     array([1.64493407, 0.64493407])
     """
     x, dtype = _floats(x)
-    x = x.astype(np.float64, casting="same_kind")  # not of complex numbers
+    x = x.astype(np.float64, casting="same_kind")  # raises for complex numbers
     left = x < 0.5
     with np.errstate(all="ignore"):
         y = _right_of_half(np.where(left, 1 - x, x), n)
@@ -307,7 +307,7 @@ SCIPY_FUNCTIONS["psi"] = digamma
 
 @primitive(name="bessel", pointwise=True, method=False)
 def _bessel(x: Any, /, kind: str = "j", n: int = 0) -> Any:
-    """Return the Bessel function J, Y or I (kind "j", "y" or "i") of a whole order n. Shapes: (...) -> (...)."""
+    """Return the Bessel function J, Y or I (kind "j", "y" or "i") of integer order n. Shapes: (...) -> (...)."""
     sign, n = -1 if n < 0 and n % 2 and kind != "i" else 1, abs(n)
     own = f"{kind}{n}"
     return sign * (_by_scipy(own, np.i0 if own == "i0" else None, x) if n < 2 else _by_scipy(f"{kind}v", None, x, n))
@@ -340,7 +340,7 @@ def _sinc_slope(x: np.ndarray, n: int) -> Any:
     for k in range((n + 1) // 2, (n + 1) // 2 + 18):
         scale = (-1) ** k * math.pi ** (2 * k) / (2 * k + 1) / math.factorial(2 * k - n)
         series = series + scale * small ** (2 * k - n)
-    whole = np.rint(far)  # sin(pi x) by what is left of x without it, or large numbers lose digits in pi x
+    whole = np.rint(far)  # sin(pi x) is computed from x - whole: for large x, pi x would lose digits
     sign, turned = 1 - 2 * (whole % 2), math.pi * (far - whole)
     waves = [sign * wave for wave in (np.sin(turned), np.cos(turned), -np.sin(turned), -np.cos(turned))]
     recurrence = waves[0] / (math.pi * far)
@@ -351,9 +351,9 @@ def _sinc_slope(x: np.ndarray, n: int) -> Any:
 
 @primitive(name="sinc_derivative", pointwise=True, method=False, n=_order)
 def _sinc_derivative(x: Any, /, n: int = 0) -> Any:
-    """Return the n-th derivative of sin(pi x) / (pi x), at 0 its limit."""
+    """Return the n-th derivative of sin(pi x) / (pi x); at 0, its limit."""
     x, dtype = _floats(x)
-    wide = x.astype(np.float64, casting="same_kind")  # not of complex numbers
+    wide = x.astype(np.float64, casting="same_kind")  # raises for complex numbers
     y = _sinc_slope(wide, n) if n else np.sinc(x.astype(np.float32) if x.dtype.char == "e" else x)
     return np.asarray(y).astype(dtype)
 
@@ -367,7 +367,7 @@ def sinc(x: Any) -> Any:
     return as_tensor(np.sinc(x.data)) if x.dtype.kind == "c" else _sinc_derivative(x, 0)
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for tests: a tuple stands for random values of that shape.
 
 _slope_of_inverse.samples = [sample(np.array([0.25, 1.0, 1.75]), complement=True)]
 polygamma.samples = [sample(np.array([0.25, 1.75, 7.0, 30.0])), sample(np.array([[-0.5], [-3.25]])), sample((2,), n=3)]

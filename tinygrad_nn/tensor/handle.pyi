@@ -198,7 +198,7 @@ class Tensor:
         array([ 1., -1.,  1.])
         """
     def all(x: Any, axis: Any = None, keepdims: Any = False, where: Any = True) -> Tensor:
-        r"""Return whether no entry over the axes is zero, among those where `where`.
+        r"""Return whether no entry over the axes is zero, among those where `where` holds.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -207,7 +207,7 @@ class Tensor:
         True
         """
     def any(x: Any, axis: Any = None, keepdims: Any = False, where: Any = True) -> Tensor:
-        r"""Return whether some entry over the axes is not zero, among those where `where`.
+        r"""Return whether any entry over the axes is not zero, among those where `where` holds.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -294,7 +294,7 @@ class Tensor:
         array([1.5625    , 1.5625    , 1.01010101])
         """
     def argmax(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
-        r"""Return where the first largest entry is along an axis, in all entries by default.
+        r"""Return the index of the first largest entry along an axis, or of all entries by default.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -304,7 +304,7 @@ class Tensor:
                [1]])
         """
     def argmin(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
-        r"""Return where the first smallest entry is along an axis, in all entries by default.
+        r"""Return the index of the first smallest entry along an axis, or of all entries by default.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -333,7 +333,7 @@ class Tensor:
                [2, 1, 0]])
         """
     def astype(x: Any, dtype: Any) -> Tensor:
-        r"""Return the values in another dtype; the gradient comes back in this one.
+        r"""Return the values in another dtype; the gradient is converted back.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -370,9 +370,9 @@ class Tensor:
         array([ 2.,  1., -0., -1.])
         """
     def choose(x: Any, choices: Any, mode: Any = 'raise') -> Tensor:
-        r"""Return of each entry the choice that the integers `x` name. Shapes broadcast: (...), k times (...) -> (...).
+        r"""Return, for each entry, the choice whose index is in `x`. Shapes broadcast: (...), k times (...) -> (...).
 
-        An index that isn't there raises; or it is wrapped around, or clipped to the ends, by `mode`.
+        An index out of bounds raises with `mode` "raise", is wrapped around with "wrap", and clipped with "clip".
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -386,7 +386,7 @@ class Tensor:
         array([0., 2., 0.])
         """
     def clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Tensor:
-        r"""Return x limited to [a_min, a_max], also named min and max; on a bound the derivative is 0.
+        r"""Return x limited to [a_min, a_max], also called min and max. On a bound the derivative is 0.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -399,7 +399,7 @@ class Tensor:
                [0., 0., 0.]])
         """
     def compress(self, condition: Any, axis: Any = None) -> Tensor:
-        r"""Return `tg.compress(condition, self, axis)`: a method has the condition behind the array, as in NumPy."""
+        r"""Return `tg.compress(condition, self, axis)`: as in NumPy, the method takes the condition after the tensor."""
     def conjugate(x: Any) -> Tensor:
         r"""Return the complex conjugate, element-wise.
 
@@ -416,7 +416,7 @@ class Tensor:
                [1., 1., 1.]])
         """
     def copy(x: Any) -> Tensor:
-        r"""Return a tensor of the same values with memory of its own, recorded as a step of the graph.
+        r"""Return a tensor with the same values and its own memory; the copy is recorded in the graph.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -525,9 +525,9 @@ class Tensor:
         array([-0.57721566,  0.42278434])
         """
     def dot(a: Any, b: Any) -> Tensor:
-        r"""Return the sum of products over the last axis of `a` and the last but one of `b`, or its only one.
+        r"""Return the sum of products over the last axis of `a` and the last but one axis of `b`, or its only axis.
 
-        Shapes: (..., k), (..., k, n) -> (..., ..., n). With a 0-d tensor it is the product by a number.
+        Shapes: (..., k), (..., k, n) -> (..., ..., n). If one of them is 0-d, it is the product with a number.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -552,7 +552,7 @@ class Tensor:
         array([0.        , 0.84270079])
         """
     def erfc(x: Any) -> Tensor:
-        r"""Return 1 - erf(x), exact far right where that is next to 0. Shapes: (...) -> (...).
+        r"""Return 1 - erf(x), exact for large x too, where it is close to 0. Shapes: (...) -> (...).
 
         >>> import tinygrad_nn as tg
         >>> tg.erfc([0.0, 10.0]).numpy()
@@ -599,7 +599,7 @@ class Tensor:
         array([0.79621703, 0.26265367, 1.59243405])
         """
     def expand_dims(x: Any, axis: Any) -> Tensor:
-        r"""Return the tensor with axes of length 1 inserted, at these positions of the result.
+        r"""Return the tensor with axes of length 1 inserted at the given positions of the result.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -745,7 +745,7 @@ class Tensor:
         array([False,  True, False, False])
         """
     def leaky_relu(x: Any, slope: Any = 0.01) -> Tensor:
-        r"""Return x where it is positive, else slope * x. Shapes: (...) -> (...).
+        r"""Return x where it is positive, elsewhere slope * x. Shapes: (...) -> (...).
 
         >>> import tinygrad_nn as tg
         >>> tg.leaky_relu([-1.0, 0.0, 2.0], slope=0.1)
@@ -830,7 +830,7 @@ class Tensor:
     def mT(self) -> Any:
         r"""The last two axes exchanged."""
     def matmul(a: Any, b: Any) -> Tensor:
-        r"""Return the matrix product in all of NumPy's shapes. (..., m, k) @ (..., k, n) -> (..., m, n).
+        r"""Return the matrix product, for all shapes that NumPy takes. (..., m, k) @ (..., k, n) -> (..., m, n).
 
         A vector on the left is a row, on the right a column; that axis is dropped from the result.
 
@@ -845,10 +845,10 @@ class Tensor:
         array([ 60.,  92., 124.])
         """
     def max(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
-        r"""Return the largest entries over the axes, all by default; k tied ones share the gradient, 1/k each.
+        r"""Return the largest entries over the axes, by default all; k tied entries share the gradient, 1/k each.
 
-        With `where` only the entries are compared where it holds, with `initial` that number too. An
-        extreme that is nan sends its gradient to the entries that are.
+        Only entries where `where` holds are compared, and the number `initial`, if given. The gradient of a result that is
+        nan goes to the entries that are nan.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -860,9 +860,9 @@ class Tensor:
                [0.33333333, 0.33333333, 0.33333333]])
         """
     def mean(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, where: Any = True) -> Tensor:
-        r"""Return the arithmetic mean over the axes, all by default, of the entries where `where`.
+        r"""Return the arithmetic mean over the axes, by default all, of the entries where `where` holds.
 
-        The mean of nothing is nan, with a warning.
+        The mean of no entries is nan, with a warning.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -874,7 +874,7 @@ class Tensor:
                [0.16666667, 0.16666667, 0.16666667]])
         """
     def min(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
-        r"""Return the smallest entries over the axes, all by default, as `max` does the largest.
+        r"""Return the smallest entries over the axes, by default all; see `max`.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -886,7 +886,7 @@ class Tensor:
                [0., 0., 0.]])
         """
     def nan_to_num(x: Any, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Tensor:
-        r"""Return x with nan and the infinities replaced, by 0 and the largest numbers by default; derivative 0 there.
+        r"""Return x with nan and inf replaced, by default by 0 and the largest numbers; there the derivative is 0.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -1014,7 +1014,7 @@ class Tensor:
         array([0.5      , 0.9750021])
         """
     def nonzero(x: Any) -> tuple[Tensor, ...]:
-        r"""Return where the entries are not zero: one tensor of indices for each axis.
+        r"""Return the indices of the entries that are not zero: one tensor for each axis.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -1047,7 +1047,7 @@ class Tensor:
         array([1.64493407, 0.64493407])
         """
     def prod(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
-        r"""Return the product over the axes, all by default, by halving: right with any number of zeros.
+        r"""Return the product over the axes, by default all, by halving: so its derivatives are right with zeros, too.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -1074,7 +1074,7 @@ class Tensor:
     def ravel(x: Any, order: Any = 'C') -> Tensor:
         r"""Return the entries along one axis, in C or Fortran order. Shapes: (...) -> (n,).
 
-        Of a nested list, tuple or dict, or of a Module, all leaves follow each other; `tg.unravel` is the way back.
+        All leaves of a nested list, tuple or dict, or of a Module, follow each other; `tg.unravel` is the inverse.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -1153,7 +1153,7 @@ class Tensor:
         array([ 2.,  0., -0., -2.])
         """
     def round(x: Any, decimals: Any = 0) -> Tensor:
-        r"""Return x rounded to so many decimals, half to even.
+        r"""Return x rounded to the given number of decimals, halves to even.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -1283,7 +1283,7 @@ class Tensor:
         array([ 0.4, -2.8,  3. ])
         """
     def squeeze(x: Any, axis: Any = None) -> Tensor:
-        r"""Return the tensor without its axes of length 1, or without those named.
+        r"""Return the tensor without its axes of length 1, or only without the given ones.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -1296,7 +1296,7 @@ class Tensor:
                 [1.]]])
         """
     def std(x: Any, axis: Any = None, dtype: Any = None, ddof: Any = 0, keepdims: Any = False, *, where: Any = True, mean: Any = None, correction: Any = None) -> Tensor:
-        r"""Return the square root of the variance; where that is 0, so is the derivative.
+        r"""Return the square root of the variance; where it is 0, the derivative is 0, too.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -1308,9 +1308,9 @@ class Tensor:
                [-0.26020896, -0.12888855,  0.03161417]])
         """
     def sum(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
-        r"""Return the sum over the axes, all by default, of the entries where `where`. Shapes: (..., n, ...) -> (..., ...).
+        r"""Return the sum over the axes, by default all, of the entries where `where` holds: (..., n, ...) -> (..., ...).
 
-        It starts from `initial`. `dtype` converts the entries first, and is the result's.
+        `initial` is added to the sum. The entries are converted to `dtype` first; the result has it too.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -1336,9 +1336,9 @@ class Tensor:
                 [1., 0., 0.]]])
         """
     def take(x: Any, indices: Any, axis: Any = None, mode: Any = 'raise') -> Tensor:
-        r"""Return the entries, or the slices along an axis, that the indices name, repeated ones too.
+        r"""Return the entries, or the slices along an axis, at the given indices, which may repeat.
 
-        An index that isn't there raises; or it is wrapped around, or clipped to the ends, by `mode`.
+        An index out of bounds raises with `mode` "raise", is wrapped around with "wrap", and clipped with "clip".
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -1425,9 +1425,9 @@ class Tensor:
         array([ 1.,  0., -0., -1.])
         """
     def var(x: Any, axis: Any = None, dtype: Any = None, ddof: Any = 0, keepdims: Any = False, *, where: Any = True, mean: Any = None, correction: Any = None) -> Tensor:
-        r"""Return the mean squared deviation from the mean, divided by n - ddof instead of n.
+        r"""Return the variance over the axes, by default all: the sum of squared deviations from the mean over n - ddof.
 
-        `mean` is taken as the mean, with its axes kept; `correction` is another name for `ddof`.
+        `mean` is the mean, with its axes kept, if it is known; `correction` is another name for `ddof`.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg

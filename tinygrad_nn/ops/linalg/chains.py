@@ -47,7 +47,7 @@ def multi_dot(arrays: Sequence[Tensor]) -> Tensor:
     return multiplied(0, len(matrices) - 1).reshape(arrays[0].shape[:-1] + arrays[-1].shape[1:])
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for tests: a tuple stands for random values of that shape.
 
 multi_dot.samples = [
     sample([(2, 3), (3, 4)]), sample([(3,), (3, 2), (2, 4), (4,)]), sample([(2, 5), (5, 1), (1, 3)]),

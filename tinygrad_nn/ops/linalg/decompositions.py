@@ -252,7 +252,7 @@ def eig(a: Any, /) -> Any:
     return np.linalg.eig(a)
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for tests: a tuple stands for random values of that shape.
 
 _SYMMETRIC = np.array([[2.0, 0.5, -0.3], [0.5, 1.2, 0.4], [-0.3, 0.4, 0.8]])
 _BATCH = np.stack([_SYMMETRIC[:2, :2], _SYMMETRIC[1:, 1:]])

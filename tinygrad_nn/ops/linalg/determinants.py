@@ -99,7 +99,7 @@ def _from_logarithm(g: Any, a: Any) -> Any:
 slogdet.vjp(_from_logarithm, zero_where=lambda g: (raw(g[1]) == 0)[..., None, None])
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for tests: a tuple stands for random values of that shape.
 
 _cofactor_slopes.samples = [
     sample(REGULAR, (3, 3)), sample(REGULAR, (2, 3, 3)), sample((2, 2, 2), (2, 2, 2)), sample((0, 0), (0, 0)),

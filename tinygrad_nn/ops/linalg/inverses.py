@@ -128,7 +128,7 @@ def matrix_power(a: Tensor, n: Any) -> Any:
         square = matmul(square, square)
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for tests: a tuple stands for random values of that shape.
 
 _BATCH = np.stack([REGULAR[:2, :2], REGULAR[1:, 1:], [[0.2, 1.5], [-1.1, 0.4]]])
 _solve.samples = [

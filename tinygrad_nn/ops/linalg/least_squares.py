@@ -80,7 +80,7 @@ def lstsq(a: Tensor, b: Tensor, rcond: Any = None) -> tuple[Tensor, ...]:
     return x.squeeze(-1) if b.ndim == 1 else x, residuals, rank, svdvals(a)
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for tests: a tuple stands for random values of that shape.
 
 _pinv.samples = [sample(TALL), sample(TALL.T), sample(TWO_TALL), sample((0, 3))]
 _SYMMETRIC = np.array([[1.5, 0.4], [0.4, -0.8]])

@@ -134,7 +134,7 @@ def matrix_rank(A: Any, /, tol: Any = None, hermitian: bool = False, rtol: Any =
 matrix_rank.vjp(None)
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for tests: a tuple stands for random values of that shape.
 
 _TIED = np.array([[2.0, -2.0, 1.0], [0.0, 0.0, 0.0]])
 _VECTOR_ORDERS: tuple[Any, ...] = (2, 1, 3, 0.5, -2, math.inf, -math.inf)

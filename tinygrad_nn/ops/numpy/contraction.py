@@ -230,7 +230,7 @@ def _path(parts: list[Part], result: Term, optimize: Any) -> Iterable[tuple[int,
     return found[0][1:]
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for tests: a tuple stands for random values of that shape.
 
 einsum.samples = [
     sample("ij,jk->ik", (2, 3), (3, 4)), sample("ij,kj", (2, 3), (4, 3)), sample("ii", (3, 3)),

@@ -65,7 +65,7 @@ def convolve(a: Tensor, v: Tensor, mode: str = "full") -> Any:
     return correlate(a, (v if v.dtype.kind != "c" else as_tensor(np.conj(v.data)))[::-1], mode)
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for tests: a tuple stands for random values of that shape.
 
 _full.samples = [sample((4,), (3,)), sample((1,), (3,)), sample((), (2,))]
 _valid.samples = [sample((5,), (3,)), sample((3,), (3,)), sample((), ())]

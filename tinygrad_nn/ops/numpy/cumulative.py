@@ -232,7 +232,7 @@ def trapezoid(y: Tensor, x: Tensor | None = None, dx: Any = 1.0, axis: int = -1)
     return sum(steps * (_part(y, axis, 1) + _part(y, axis, None, -1)) / 2, axis=axis)
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for tests: a tuple stands for random values of that shape.
 
 _running_total.samples = [sample((3,)), sample((2, 3), axis=-1), sample((0, 3), axis=1), sample((2, 3), axis=0)]
 _SAMPLES = [sample((2, 3)), sample((2, 3), axis=-1), sample((3, 2), axis=0), sample(()), sample((0, 3), axis=1)]

@@ -66,7 +66,7 @@ def _pieces(x: Any, xp: Any, fp: Any) -> tuple[Any, Any, Any]:
     return piece, base, level
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for tests: a tuple stands for random values of that shape.
 
 _KNOTS = np.array([-1.0, 0.5, 2.0, 3.0])
 _LEVELS = np.array([0.3, -1.0, 1.5, 0.7])

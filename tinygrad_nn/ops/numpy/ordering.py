@@ -149,7 +149,7 @@ searchsorted.vjp(None, None)
 digitize.vjp(None, None)
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for tests: a tuple stands for random values of that shape.
 
 _share.samples = [
     sample((2, 4), sorted=np.array([[0, 0, 1, 1], [3, 3, 3, 4]])), sample((2,), sorted=np.array([1, 2])),

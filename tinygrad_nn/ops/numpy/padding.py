@@ -193,7 +193,7 @@ _BESIDE: dict[str, Callable[..., list[Tensor]]] = {
 }
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for tests: a tuple stands for random values of that shape.
 
 pad.samples = [
     sample((2, 3), pad_width=1, mode="constant"), sample((), pad_width=1), sample((0, 3), pad_width=1),

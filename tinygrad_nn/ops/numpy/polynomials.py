@@ -144,7 +144,7 @@ def polyfit(x: Tensor, y: Tensor, deg: int, rcond: Any = None, *, w: Any = None)
     return (found / scale[:, None]).reshape(deg + 1, *y.shape[1:])
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for tests: a tuple stands for random values of that shape.
 
 polyval.samples = [sample((3,), (2, 2)), sample((1,), ()), sample((4,), (0,))]
 polyadd.samples = polysub.samples = polymul.samples = [

@@ -179,7 +179,7 @@ def _share(percent: Any) -> Any:
     return percent / 100 if isinstance(percent, Tensor) else np.true_divide(percent, 100)
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for tests: a tuple stands for random values of that shape.
 
 _TIES = np.array([[1.0, 0.0, 1.0, 1.0], [2.0, 2.0, 3.0, 0.0]])
 _MEDIANS = [

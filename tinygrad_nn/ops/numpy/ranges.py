@@ -80,7 +80,7 @@ def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype
     return y if dtype is None else y.astype(dtype)
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for tests: a tuple stands for random values of that shape.
 
 _ENDS = [
     sample((), (), num=5), sample((2, 1), (3,), num=4, axis=-1), sample((2,), 1.5, num=3, endpoint=False),

@@ -216,7 +216,7 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Any:
     return x.astype(kept)[:, None] ** powers.astype(kept)
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for tests: a tuple stands for random values of that shape.
 
 repeat.samples = [
     sample((2, 3), repeats=2, axis=-1), sample((2, 3), repeats=[2, 0, 1], axis=1), sample((2, 2), repeats=[1, 2, 0, 3]),

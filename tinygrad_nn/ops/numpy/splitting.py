@@ -97,7 +97,7 @@ def delete(x: Tensor, obj: Any, axis: int | None = None) -> Any:
     return x[on_axis(axis, kept)]
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for tests: a tuple stands for random values of that shape.
 
 unstack.samples = [sample((2, 3)), sample((2, 3, 2), axis=-1), sample((3,)), sample((2, 0))]
 array_split.samples = [

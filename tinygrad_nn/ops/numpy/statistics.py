@@ -173,7 +173,7 @@ def corrcoef(x: Tensor, y: Tensor | None = None, rowvar: bool = True, *, dtype: 
     return c / deviation[:, None] / deviation
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for tests: a tuple stands for random values of that shape.
 
 _NANS = np.array([[0.5, 3.0, -1.5], [1.0, np.nan, -2.0]])
 _SAMPLES = [

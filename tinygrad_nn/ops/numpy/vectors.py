@@ -86,7 +86,7 @@ def vecmat(a: Tensor, b: Tensor) -> Any:
     return squeeze(matmul(expand_dims(conjugated(a), -2), b), -2)
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for tests: a tuple stands for random values of that shape.
 
 outer.samples = [sample((2,), (3,)), sample((2, 2), (3,)), sample((), (2,)), sample((0,), (3,))]
 _outer_of_vectors.samples = [sample((2,), (3,)), sample((0,), (3,))]

@@ -233,7 +233,7 @@ _differentiate(
 )
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for tests: a tuple stands for random values of that shape.
 
 
 def _samples(gates: int, *states: int) -> list[Any]:

@@ -191,7 +191,7 @@ conv2d: Final = _PAIRS[1][0]
 conv_transpose2d: Final = _PAIRS[1][1]
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for tests: a tuple stands for random values of that shape.
 
 _SLID = Windows((3, 2), (2, 1), (1, 0), (1, 2), (3, 2))
 _DENSE = Windows((2, 3), (1, 1), (1, 1), (1, 1), (5, 4))

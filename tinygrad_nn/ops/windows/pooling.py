@@ -196,7 +196,7 @@ max_pool2d: Final = _PAIRS[1][0]
 avg_pool2d: Final = _PAIRS[1][1]
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for tests: a tuple stands for random values of that shape.
 
 _OVERLAPPING = Windows((3, 2), (2, 1), (1, 0), (1, 2), (3, 2))
 _TILING = Windows((2, 2), (2, 2), (0, 0), (1, 1), (1, 2))

@@ -191,7 +191,7 @@ overlap_add.vjp(
 )
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for tests: a tuple stands for random values of that shape.
 
 sliding_window_view.samples = [
     sample((5,), window_shape=3), sample((3, 4), window_shape=(2, 3)), sample((2, 5), window_shape=2, axis=-1),
