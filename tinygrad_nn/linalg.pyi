@@ -4,10 +4,10 @@ from typing import Any
 from .tensor.handle import Tensor
 __all__ = ['matrix_power', 'solve', 'tensorsolve', 'tensorinv', 'inv', 'cholesky', 'eigvals', 'eigvalsh', 'pinv', 'slogdet', 'det', 'svd', 'svdvals', 'eig', 'eigh', 'lstsq', 'norm', 'qr', 'cond', 'matrix_rank', 'multi_dot', 'trace', 'diagonal', 'cross', 'outer', 'tensordot', 'matmul', 'matrix_transpose', 'matrix_norm', 'vector_norm', 'vecdot']
 def cholesky(a: Any, upper: Any = False) -> Tensor:
-    r"""Return the triangular l with a = l @ l.mT, or its transpose. Shapes: (..., n, n) -> (..., n, n).
+    r"""Return the lower triangular l with a = l @ l.mT, or its transpose if `upper`. Shapes: (..., n, n) -> (..., n, n).
 
-    Only that triangle of `a` is read, but the gradient is symmetric. Raises LinAlgError where `a` is
-    not positive definite. Source: Murray (2016), Differentiation of the Cholesky decomposition, section 3.1.
+    Only that triangle of `a` is read, but the gradient is symmetric. Raises LinAlgError if `a` is not positive
+    definite. Source: Murray (2016), Differentiation of the Cholesky decomposition, section 3.1.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -22,10 +22,10 @@ def cholesky(a: Any, upper: Any = False) -> Tensor:
            [0.40938311, 0.18300907, 0.67721322]])
     """
 def cond(x: Any, p: Any = None) -> Tensor:
-    r"""Return the norm of a matrix times that of its inverse; of a singular one inf, with a derivative of 0.
+    r"""Return the norm of a matrix times that of its inverse; for a singular matrix inf, with derivative 0.
 
-    By default, and for p = 2 and -2, it is the ratio of the largest and smallest singular value, or its
-    inverse, of any shape of matrix. Shapes: (..., m, n) -> (...).
+    By default, and for p = 2, it is the ratio of the largest to the smallest singular value, for p = -2 the inverse
+    ratio; there the matrix may have any shape. Shapes: (..., m, n) -> (...).
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -50,7 +50,7 @@ def cross(a: Any, b: Any, /, *, axis: Any = -1) -> Tensor:
     array([-1.9,  0.9,  1. ])
     """
 def det(a: Any) -> Tensor:
-    r"""Return the determinants; their derivative is the matrix of cofactors, at any rank. (..., n, n) -> (...).
+    r"""Return the determinants; the derivative is the matrix of cofactors, for any rank. (..., n, n) -> (...).
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -76,7 +76,7 @@ def diagonal(x: Any, /, *, offset: Any = 0) -> Tensor:
            [0., 1.]])
     """
 def eig(a: Any) -> tuple[Tensor, ...]:
-    r"""Return the eigenvalues and eigenvectors of any square matrices, mostly complex; they have no gradients.
+    r"""Return the eigenvalues and eigenvectors of any square matrices, often complex; they have no gradients.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -87,7 +87,7 @@ def eig(a: Any) -> tuple[Tensor, ...]:
            [ 0.7628196 ,  0.07675267,  0.64203994]])]
     """
 def eigh(a: Any, UPLO: Any = 'L') -> tuple[Tensor, ...]:
-    r"""Return the eigenvalues, rising, and the eigenvectors in columns. (..., n, n) -> (..., n), (..., n, n).
+    r"""Return the eigenvalues, ascending, and the eigenvectors in columns. (..., n, n) -> (..., n), (..., n, n).
 
     Only the lower triangle of `a` is read, or the upper with UPLO="U", but the gradient is symmetric.
 
@@ -100,7 +100,7 @@ def eigh(a: Any, UPLO: Any = 'L') -> tuple[Tensor, ...]:
            [-0.7628196 ,  0.64203994,  0.07675267]])]
     """
 def eigvals(a: Any) -> Tensor:
-    r"""Return the eigenvalues of any square matrices, mostly complex; they have no gradient. (..., n, n) -> (..., n).
+    r"""Return the eigenvalues of any square matrices, often complex; they have no gradient. (..., n, n) -> (..., n).
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -109,7 +109,7 @@ def eigvals(a: Any) -> Tensor:
     array([0.37996115, 2.24779156, 1.37224729])
     """
 def eigvalsh(a: Any, UPLO: Any = 'L') -> Tensor:
-    r"""Return the eigenvalues of symmetric matrices, rising; as eigh without vectors. (..., n, n) -> (..., n).
+    r"""Return the eigenvalues of symmetric matrices, ascending, as eigh does. (..., n, n) -> (..., n).
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -136,10 +136,10 @@ def inv(a: Any) -> Tensor:
            [-0.52321992, -0.70307677, -0.80844744]])
     """
 def lstsq(a: Any, b: Any, rcond: Any = None) -> tuple[Tensor, ...]:
-    r"""Return the solution of least squares, the sums of squared residuals, the rank, and the singular values.
+    r"""Return the least-squares solution, the sums of squared residuals, the rank, and the singular values.
 
-    Shapes: (m, n), (m, k) -> (n, k), (k), (), (min(m, n)); of a vector `b`, (m) -> (n), (1). There are
-    residuals only where the rank is n < m. The gradient is that along matrices of the same rank.
+    Shapes: (m, n), (m, k) -> (n, k), (k), (), (min(m, n)); for a vector `b`, (m) -> (n), (1). There are residuals only
+    if the rank is n < m. The gradient is the one along matrices of the same rank.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -179,7 +179,7 @@ def matrix_norm(x: Any, /, *, keepdims: Any = False, ord: Any = 'fro') -> Tensor
             [0.42379345, 0.47088161, 0.51796977]]])
     """
 def matrix_power(a: Any, n: Any) -> Tensor:
-    r"""Return square matrices multiplied n times; a negative n inverts them first. (..., m, m) -> (..., m, m).
+    r"""Return the n-th power of square matrices; for a negative n, of their inverses. (..., m, m) -> (..., m, m).
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -194,7 +194,7 @@ def matrix_power(a: Any, n: Any) -> Tensor:
            [6.51, 5.67, 3.2 ]])
     """
 def matrix_rank(A: Any, tol: Any = None, hermitian: Any = False, rtol: Any = None) -> Tensor:
-    r"""Return how many singular values are above `tol`, or rounding; it has no derivative. (..., m, n) -> (...).
+    r"""Return how many singular values are above `tol`, by default above rounding: no gradient. (..., m, n) -> (...).
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -229,10 +229,10 @@ def multi_dot(arrays: Any) -> Tensor:
     array([-1.552,  3.459, 14.895])
     """
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Tensor:
-    r"""Return the norm of vectors along an axis, or of matrices in two; of all entries by default.
+    r"""Return the norm of vectors along one axis, or of matrices in two axes; by default of all entries.
 
-    Orders of vectors: 2, 1, inf, -inf, 0 (how many are not 0: no gradient), any p; of matrices: "fro",
-    "nuc", 1, -1, 2, -2, inf, -inf. At a norm of 0 the derivative is 0. Raises ValueError for other orders.
+    Orders for vectors: 2, 1, inf, -inf, 0 (how many are not 0: no gradient), any p; for matrices: "fro", "nuc", 1, -1,
+    2, -2, inf, -inf. At a norm of 0 the derivative is 0. Raises ValueError for other orders.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -257,10 +257,10 @@ def outer(a: Any, b: Any, /) -> Tensor:
     array([-2.3, -2.3])
     """
 def pinv(a: Any, rcond: Any = None, hermitian: Any = False, *, rtol: Any = ...) -> Tensor:
-    r"""Return the pseudo-inverses; the gradient is that along matrices of the same rank. (..., m, n) -> (..., n, m).
+    r"""Return the pseudo-inverses; the gradient is the one along matrices of the same rank. (..., m, n) -> (..., n, m).
 
-    Singular values up to `rtol` (or `rcond`) times the largest count as 0. Of `hermitian` matrices
-    only the lower triangle is read. Source: Golub and Pereyra (1973), The differentiation of
+    Singular values up to `rtol` (or `rcond`) times the largest count as 0. For `hermitian` matrices only the lower
+    triangle is read. Source: Golub and Pereyra (1973), The differentiation of
     pseudo-inverses and nonlinear least squares problems, equation 4.12.
 
     >>> import numpy as np
@@ -277,8 +277,8 @@ def pinv(a: Any, rcond: Any = None, hermitian: Any = False, *, rtol: Any = ...) 
 def qr(a: Any, mode: Any = 'reduced') -> Tensor:
     r"""Return orthonormal columns q and upper triangular r with a = q @ r. (..., m, n) -> (..., m, k), (..., k, n).
 
-    k is the smaller of m and n, or m in mode "complete"; mode "r" returns r alone. Source: Walter and
-    Lehmann (2013), On algorithmic differentiation of QR decompositions, and of wide matrices as [q r1, q r2].
+    k is the smaller of m and n, or m in mode "complete"; mode "r" returns r alone. Source: Walter and Lehmann (2013),
+    On algorithmic differentiation of QR decompositions; wide matrices are taken as [q r1, q r2].
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -290,7 +290,7 @@ def qr(a: Any, mode: Any = 'reduced') -> Tensor:
            [ 0.        , -1.03642521]])]
     """
 def slogdet(a: Any) -> tuple[Tensor, ...]:
-    r"""Return the signs of determinants, piecewise constant, and the logarithms of their sizes. (..., n, n) -> (...).
+    r"""Return the signs of determinants, which have no gradient, and log|det|. Shapes: (..., n, n) -> (...), (...).
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -301,7 +301,7 @@ def slogdet(a: Any) -> tuple[Tensor, ...]:
 def solve(a: Any, b: Any) -> Tensor:
     r"""Return the solution of `a @ x = b`. Shapes: (..., n, n), (..., n, k) -> (..., n, k).
 
-    Only a 1-d `b` is a vector: (..., n, n), (n,) -> (..., n). Raises LinAlgError for a singular matrix.
+    Only a 1-d `b` counts as a vector: (..., n, n), (n,) -> (..., n). Raises LinAlgError for a singular matrix.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -336,7 +336,7 @@ def svd(a: Any, full_matrices: Any = True, compute_uv: Any = True, hermitian: An
             [ 0.90326682,  0.13206965]]])
     """
 def svdvals(x: Any) -> Tensor:
-    r"""Return the singular values, falling; at 0 their derivative is 0, as that of |x|. (..., m, n) -> (..., k).
+    r"""Return the singular values, descending; at 0 their derivative is 0, as for |x|. (..., m, n) -> (..., k).
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -364,7 +364,7 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
            [ 0.2, -1.1,  1.5]])
     """
 def tensorinv(a: Any, ind: Any = 2) -> Tensor:
-    r"""Return the inverse of `tensordot` with `a`, whose first `ind` axes are its result's.
+    r"""Return the inverse of `tensordot` with `a`, whose first `ind` axes are those of the product.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -379,7 +379,7 @@ def tensorinv(a: Any, ind: Any = 2) -> Tensor:
            [-0.52321992, -0.70307677, -0.80844744]])
     """
 def tensorsolve(a: Any, b: Any, axes: Any = None) -> Tensor:
-    r"""Return x for which `tensordot(a, x, x.ndim)` is b; `axes` of `a` are moved to its end before.
+    r"""Return x for which `tensordot(a, x, x.ndim)` is b; first, `axes` of `a` are moved to its end.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -422,7 +422,7 @@ def vecdot(a: Any, b: Any, axis: Any = -1) -> Tensor:
            [18., 22., 26.]])
     """
 def vector_norm(x: Any, /, *, axis: Any = None, keepdims: Any = False, ord: Any = 2) -> Tensor:
-    r"""Return the norm of what lies along one axis or several, of all entries by default. (..., n) -> (...).
+    r"""Return the norm of the entries along one axis or several, by default of all entries. (..., n) -> (...).
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg

@@ -1,1 +1,1 @@
-"""Linear algebra: what numpy.linalg has."""
+"""Linear algebra, as in numpy.linalg."""

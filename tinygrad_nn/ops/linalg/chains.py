@@ -14,7 +14,7 @@ from ..products import matmul
 
 
 def _cheapest_split(lengths: tuple[int, ...]) -> Any:
-    """Return the function that tells for matrices i to j where to split their product, and its multiplications."""
+    """Return a function that tells for matrices i to j the number of multiplications and where to split the product."""
 
     @functools.cache
     def best(i: int, j: int) -> tuple[int, int]:

@@ -1,8 +1,8 @@
 """Factorisations of matrices in the last two axes.
 
-Vectors that belong to equal values can be turned into each other, so they have derivatives only where
-the cotangent does not tell them apart. Where that is 0 it stays 0; all else is an error, for 0/0 has
-other limits too: of a function of the matrix, such as `(v * w**2) @ v.mT`, one that is not 0.
+Vectors that belong to equal values can be rotated into each other, so they have derivatives only where the cotangent
+does not depend on the rotation. What is 0 there stays 0; anything else is an error, because 0/0 may have another limit:
+for a function of the matrix, such as `(v * w**2) @ v.mT`, one that is not 0.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _symmetric(x: Any) -> Any:
 
 @primitive(name="mirrored_triangle", method=False, masks=True)
 def _mirrored(a: Any, /) -> Any:
-    """Return the symmetric matrices of which `a` has the lower triangle. Shapes: (..., n, n) -> (..., n, n)."""
+    """Return the symmetric matrices with the lower triangle of `a`. Shapes: (..., n, n) -> (..., n, n)."""
     if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
         raise np.linalg.LinAlgError(f"symmetric matrices must be square, got shape {a.shape}")
     return np.tril(a) + np.tril(a, -1).mT
@@ -42,18 +42,17 @@ mirrored: Any = _mirrored
 
 def _told_apart(what: str) -> str:
     return (
-        f"the derivative of {what} is not defined, for they can be turned into each other, and this "
-        "output, or a second derivative of the values alone, depends on which they are; use first derivatives of "
-        "the values alone, as by tg.linalg.eigvalsh or tg.linalg.svdvals, or add small different numbers to the "
-        "diagonal of the matrix"
+        f"the derivative of {what} is not defined: they can be rotated into each other, and this output, or a second "
+        "derivative of the values alone, depends on the rotation; use first derivatives of the values alone, as by "
+        "tg.linalg.eigvalsh or tg.linalg.svdvals, or add small different numbers to the diagonal of the matrix"
     )
 
 
 @primitive(name="distinct_quotient", method=False)
 def _quotient(x: Any, d: Any, size: Any, /, of: str = "these vectors") -> Any:
-    """Return x / d, and 0 where x is 0 and d no more than the rounding of numbers of the given size.
+    """Return x / d, and 0 where x is 0 and d is at most the rounding error of numbers of the given size.
 
-    Raises GradientError for another x over such a d: 0/0 may have any limit. Shapes broadcast: (..., n) -> (..., n).
+    Raises GradientError for any other x over such a d: 0/0 may have any limit. Shapes broadcast: (..., n) -> (..., n).
     """
     equal = np.abs(d) <= _ROUNDINGS * np.finfo(d.dtype).eps * size
     if np.any(equal & (x != 0) & ~np.isnan(x)):
@@ -71,10 +70,10 @@ _quotient.vjp(
 
 @primitive(numpy=[np.linalg.cholesky], method=False, masks=True)
 def cholesky(a: Any, /, upper: bool = False) -> Any:
-    """Return the triangular l with a = l @ l.mT, or its transpose. Shapes: (..., n, n) -> (..., n, n).
+    """Return the lower triangular l with a = l @ l.mT, or its transpose if `upper`. Shapes: (..., n, n) -> (..., n, n).
 
-    Only that triangle of `a` is read, but the gradient is symmetric. Raises LinAlgError where `a` is
-    not positive definite. Source: Murray (2016), Differentiation of the Cholesky decomposition, section 3.1.
+    Only that triangle of `a` is read, but the gradient is symmetric. Raises LinAlgError if `a` is not positive
+    definite. Source: Murray (2016), Differentiation of the Cholesky decomposition, section 3.1.
     """
     return np.linalg.cholesky(a, upper=upper)
 
@@ -90,9 +89,9 @@ cholesky.vjp(_from_cholesky, zero_where=zero_matrices)
 
 
 def _leading(q: Any, g: Any, k: int) -> tuple[Any, Any]:
-    """Return the first k of orthonormal columns and their cotangent, with that of the others, which fill up the space.
+    """Return the first k orthonormal columns and their cotangent, with that of the rest, which fill up the space.
 
-    Raises GradientError where it matters how the others are turned into each other: they are as good.
+    Raises GradientError if the result depends on how the rest are rotated into each other, which is arbitrary.
     """
     if q.shape[-1] == k:
         return q, g
@@ -130,8 +129,8 @@ _qr.vjp(_from_qr, zero_where=lambda g: zero_matrices(g[0]) & zero_matrices(g[1])
 def qr(a: Tensor, mode: str = "reduced") -> Any:
     """Return orthonormal columns q and upper triangular r with a = q @ r. (..., m, n) -> (..., m, k), (..., k, n).
 
-    k is the smaller of m and n, or m in mode "complete"; mode "r" returns r alone. Source: Walter and
-    Lehmann (2013), On algorithmic differentiation of QR decompositions, and of wide matrices as [q r1, q r2].
+    k is the smaller of m and n, or m in mode "complete"; mode "r" returns r alone. Source: Walter and Lehmann (2013),
+    On algorithmic differentiation of QR decompositions; wide matrices are taken as [q r1, q r2].
     """
     if mode not in ("reduced", "complete", "r"):
         raise ValueError(f"qr's mode must be 'reduced', 'complete' or 'r', not {mode!r}; others are not recorded")
@@ -144,7 +143,7 @@ def _with_diagonal(value: int, x: Any) -> Any:
 
 @primitive(numpy=[np.linalg.eigh], multiple_outputs=True, method=False, masks=True)
 def eigh(a: Any, /, UPLO: Any = "L") -> Any:
-    """Return the eigenvalues, rising, and the eigenvectors in columns. (..., n, n) -> (..., n), (..., n, n).
+    """Return the eigenvalues, ascending, and the eigenvectors in columns. (..., n, n) -> (..., n), (..., n, n).
 
     Only the lower triangle of `a` is read, or the upper with UPLO="U", but the gradient is symmetric.
     """
@@ -164,7 +163,7 @@ eigh.vjp(_from_eigh, zero_where=lambda g: zero_vectors(g[0]) & zero_matrices(g[1
 
 @primitive(numpy=[np.linalg.eigvalsh], method=False, masks=True)
 def eigvalsh(a: Any, /, UPLO: Any = "L") -> Any:
-    """Return the eigenvalues of symmetric matrices, rising; as eigh without vectors. (..., n, n) -> (..., n)."""
+    """Return the eigenvalues of symmetric matrices, ascending, as eigh does. (..., n, n) -> (..., n)."""
     return np.linalg.eigvalsh(a, UPLO)
 
 
@@ -178,17 +177,17 @@ eigvalsh.vjp(_from_eigenvalues, zero_where=zero_vectors)
 
 @primitive(name="singular_factors", multiple_outputs=True, method=False)
 def _svd(a: Any, /, full_matrices: bool = False) -> Any:
-    """Return orthonormal columns u, the falling s, and orthonormal rows vh with a = (u * s) @ vh."""
+    """Return orthonormal columns u, the descending s, and orthonormal rows vh with a = (u * s) @ vh."""
     return np.linalg.svd(a, full_matrices)
 
 
 def _from_svd(g: Any, y: Any) -> Any:
-    """Return the cotangent by sums and differences: only what turns u and v alike divides by the gap."""
+    """Return the cotangent by sums and differences: only the part that rotates u and v alike is divided by the gap."""
     (gu, gs, gvh), (u, s, vh) = g, y
     k, of = s.shape[-1], "singular vectors of repeated singular values or of 0"
     (u, gu), (v, gv) = _leading(u, gu, k), _leading(vh.mT, gvh.mT, k)
     size = np.sum(s, axis=-1, keepdims=True)[..., None]
-    ku, kv = u.mT @ gu, v.mT @ gv  # the cotangents of turning u and v within their own spaces
+    ku, kv = u.mT @ gu, v.mT @ gv  # the cotangents of rotating u and v within their own spaces
     gaps, sums = (_with_diagonal(1, d) for d in (s[..., None, :] - s[..., :, None], s[..., None, :] + s[..., :, None]))
     alike = _quotient.kernel(_with_diagonal(0, ku + kv), gaps, size, of=of)
     opposed = ku - kv
@@ -206,7 +205,7 @@ _svd.vjp(_from_svd, zero_where=lambda g: zero_matrices(g[0]) & zero_vectors(g[1]
 
 @primitive(numpy=[np.linalg.svdvals], method=False)
 def svdvals(x: Any, /) -> Any:
-    """Return the singular values, falling; at 0 their derivative is 0, as that of |x|. (..., m, n) -> (..., k)."""
+    """Return the singular values, descending; at 0 their derivative is 0, as for |x|. (..., m, n) -> (..., k)."""
     return np.linalg.svdvals(x)
 
 
@@ -242,13 +241,13 @@ def _svd_by_eigh(a: Tensor, compute_uv: bool) -> Any:
 
 @primitive(numpy=[np.linalg.eigvals], method=False)
 def eigvals(a: Any, /) -> Any:
-    """Return the eigenvalues of any square matrices, mostly complex; they have no gradient. (..., n, n) -> (..., n)."""
+    """Return the eigenvalues of any square matrices, often complex; they have no gradient. (..., n, n) -> (..., n)."""
     return np.linalg.eigvals(a)
 
 
 @primitive(numpy=[np.linalg.eig], multiple_outputs=True, method=False)
 def eig(a: Any, /) -> Any:
-    """Return the eigenvalues and eigenvectors of any square matrices, mostly complex; they have no gradients."""
+    """Return the eigenvalues and eigenvectors of any square matrices, often complex; they have no gradients."""
     return np.linalg.eig(a)
 
 

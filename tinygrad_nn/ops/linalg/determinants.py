@@ -1,4 +1,4 @@
-"""Determinants of matrices in the last two axes, with derivatives where the matrix is singular too."""
+"""Determinants of matrices in the last two axes, with derivatives for singular matrices too."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .inverses import solved, zero_matrices
 
 
 def _factors(a: Any) -> tuple[Any, Any, Any, Any]:
-    """Return the SVD and the determinant of its orthogonal factors, 1 or -1; nan for what isn't finite."""
+    """Return the SVD and the determinant of its orthogonal factors, 1 or -1, or nan for matrices that aren't finite."""
     finite = np.isfinite(a).all(axis=(-2, -1))
     u, s, vh = np.linalg.svd(np.where(finite[..., None, None], a, 0))
     return u, s, vh, np.where(finite, np.rint(np.linalg.det(u) * np.linalg.det(vh)), np.nan).astype(s.dtype)
@@ -35,8 +35,8 @@ def _left_out(s: Any) -> tuple[Any, Any]:
 def _cofactor_slopes(a: Any, e: Any, /) -> Any:
     """Return the derivatives of the cofactors at `a` along `e`. Shapes: (..., n, n), (..., n, n) -> (..., n, n).
 
-    In the bases of the singular vectors a cofactor is a product of singular values, so its derivatives
-    are products of all but two of them.
+    In the bases of the singular vectors, a cofactor is a product of all singular values but one, so its derivatives are
+    products of all but two.
     """
     u, s, vh, sign = _factors(a)
     pairs = _left_out(s)[1]
@@ -78,7 +78,7 @@ _cofactors.vjp(lambda g, a: _cofactor_slopes.kernel(a, g), zero_where=zero_matri
 
 @primitive(numpy=[np.linalg.det], method=False, masks=True)
 def det(a: Any, /) -> Any:
-    """Return the determinants; their derivative is the matrix of cofactors, at any rank. (..., n, n) -> (...)."""
+    """Return the determinants; the derivative is the matrix of cofactors, for any rank. (..., n, n) -> (...)."""
     return np.linalg.det(a)
 
 
@@ -87,7 +87,7 @@ det.vjp(lambda g, a: g[..., None, None] * _cofactors.kernel(a), zero_where=lambd
 
 @primitive(numpy=[np.linalg.slogdet], multiple_outputs=True, method=False)
 def slogdet(a: Any, /) -> Any:
-    """Return the signs of determinants, piecewise constant, and the logarithms of their sizes. (..., n, n) -> (...)."""
+    """Return the signs of determinants, which have no gradient, and log|det|. Shapes: (..., n, n) -> (...), (...)."""
     return np.linalg.slogdet(a)
 
 

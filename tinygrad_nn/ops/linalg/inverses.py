@@ -1,4 +1,4 @@
-"""Linear systems, inverses and determinants of matrices in the last two axes."""
+"""Linear systems, inverses and powers of matrices in the last two axes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def zero_matrices(g: Any) -> Any:
 
 
 def zero_vectors(g: Any) -> Any:
-    """Return where the cotangents of a whole vector are 0, for its matrix. Shapes: (..., n) -> (..., 1, 1)."""
+    """Return where the cotangents of a whole vector are 0, to mask its matrix. Shapes: (..., n) -> (..., 1, 1)."""
     return (g == 0).all(axis=-1)[..., None, None]
 
 
@@ -36,7 +36,7 @@ def _solve(a: Any, b: Any, /) -> Any:
 
 
 def _by_columns(rule: Any, g: Any, saved: Any, c: Any) -> Any:
-    """Return the cotangent by a rule that reads `y`; a column of y whose cotangents are 0 counts as 0."""
+    """Return the cotangent by a rule that reads `y`; columns of y whose cotangents are 0 are taken as 0."""
     a, b, y, *more = saved
     unused = (raw(g) == 0).all(axis=-2, keepdims=True)
     c = rule.pull(g, (a, b, None if y is None else np.where(unused, 0, y), *more))
@@ -50,9 +50,9 @@ _solve.vjp(
 
 @primitive(name="solution_unless_zero", method=False)
 def _solved(a: Any, b: Any, /, of: str = "this") -> Any:
-    """Return the solution of `a @ x = b` as rules need it: 0 where b is, even if that matrix is singular.
+    """Return the solution of `a @ x = b` as rules need it: 0 where b is 0, even if the matrix is singular.
 
-    Raises GradientError for other singular matrices, which says what has no derivative.
+    Raises GradientError for other singular matrices; it says what has no derivative: `of`.
     """
     try:
         return np.linalg.solve(a, b)
@@ -62,7 +62,7 @@ def _solved(a: Any, b: Any, /, of: str = "this") -> Any:
         return np.where(unused, 0, np.linalg.solve(np.where(unused, np.eye(a.shape[-1], dtype=a.dtype), a), b))
     except np.linalg.LinAlgError as error:
         raise errors.GradientError(
-            f"{of} has no derivative, for the matrix is singular; add a small multiple of tg.eye(n) to it"
+            f"{of} has no derivative: the matrix is singular; add a small multiple of tg.eye(n) to it"
         ) from error
 
 
@@ -76,7 +76,7 @@ _solved.vjp(
 def solve(a: Tensor, b: Tensor) -> Any:
     """Return the solution of `a @ x = b`. Shapes: (..., n, n), (..., n, k) -> (..., n, k).
 
-    Only a 1-d `b` is a vector: (..., n, n), (n,) -> (..., n). Raises LinAlgError for a singular matrix.
+    Only a 1-d `b` counts as a vector: (..., n, n), (n,) -> (..., n). Raises LinAlgError for a singular matrix.
     """
     return _solve(a, b.reshape(b.size, 1)).squeeze(-1) if b.ndim == 1 else _solve(a, b)
 
@@ -92,7 +92,7 @@ inv.vjp(lambda g, y: -(y.mT @ g @ y.mT), zero_where=zero_matrices)
 
 @composite(numpy=[np.linalg.tensorsolve], method=False)
 def tensorsolve(a: Tensor, b: Tensor, axes: Any = None) -> Any:
-    """Return x for which `tensordot(a, x, x.ndim)` is b; `axes` of `a` are moved to its end before."""
+    """Return x for which `tensordot(a, x, x.ndim)` is b; first, `axes` of `a` are moved to its end."""
     if axes is not None:
         a = moveaxis(a, axes, range(a.ndim - len(axes), a.ndim))
     shape = a.shape[b.ndim :]
@@ -103,7 +103,7 @@ def tensorsolve(a: Tensor, b: Tensor, axes: Any = None) -> Any:
 
 @composite(numpy=[np.linalg.tensorinv], method=False)
 def tensorinv(a: Tensor, ind: int = 2) -> Any:
-    """Return the inverse of `tensordot` with `a`, whose first `ind` axes are its result's."""
+    """Return the inverse of `tensordot` with `a`, whose first `ind` axes are those of the product."""
     if not 0 < ind <= a.ndim:
         raise ValueError(f"tensorinv needs ind from 1 to the number of axes, got {ind} and shape {a.shape}")
     first, last = a.shape[:ind], a.shape[ind:]
@@ -112,7 +112,7 @@ def tensorinv(a: Tensor, ind: int = 2) -> Any:
 
 @composite(numpy=[np.linalg.matrix_power], method=False)
 def matrix_power(a: Tensor, n: Any) -> Any:
-    """Return square matrices multiplied n times; a negative n inverts them first. (..., m, m) -> (..., m, m)."""
+    """Return the n-th power of square matrices; for a negative n, of their inverses. (..., m, m) -> (..., m, m)."""
     times = operator.index(n)
     if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
         raise np.linalg.LinAlgError(f"matrix_power needs matrices that must be square, got shape {a.shape}")

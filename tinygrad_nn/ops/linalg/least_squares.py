@@ -35,10 +35,10 @@ _pinv.vjp(_from_pinv, zero_where=zero_matrices)
 
 @composite(numpy=[np.linalg.pinv], method=False)
 def pinv(a: Tensor, rcond: Any = None, hermitian: bool = False, *, rtol: Any = _RTOL) -> Any:
-    """Return the pseudo-inverses; the gradient is that along matrices of the same rank. (..., m, n) -> (..., n, m).
+    """Return the pseudo-inverses; the gradient is the one along matrices of the same rank. (..., m, n) -> (..., n, m).
 
-    Singular values up to `rtol` (or `rcond`) times the largest count as 0. Of `hermitian` matrices
-    only the lower triangle is read. Source: Golub and Pereyra (1973), The differentiation of
+    Singular values up to `rtol` (or `rcond`) times the largest count as 0. For `hermitian` matrices only the lower
+    triangle is read. Source: Golub and Pereyra (1973), The differentiation of
     pseudo-inverses and nonlinear least squares problems, equation 4.12.
     """
     return _pinv(mirrored(a) if hermitian else a, rcond, rtol)
@@ -46,7 +46,7 @@ def pinv(a: Tensor, rcond: Any = None, hermitian: bool = False, *, rtol: Any = _
 
 @primitive(name="least_squares", multiple_outputs=True, method=False)
 def _least_squares(a: Any, b: Any, /, rcond: Any = None) -> Any:
-    """Return the solution of least norm among those of least squares, and the rank. (m, n), (m, k) -> (n, k), ()."""
+    """Return the least-squares solution of smallest norm, and the rank. (m, n), (m, k) -> (n, k), ()."""
     x, _, rank, _ = np.linalg.lstsq(a, b, rcond)
     return x, rank
 
@@ -65,10 +65,10 @@ _least_squares.vjp(_to_matrix, lambda g, a, rcond: _least_squares.kernel(a.mT, g
 
 @composite(numpy=[np.linalg.lstsq], method=False)
 def lstsq(a: Tensor, b: Tensor, rcond: Any = None) -> tuple[Tensor, ...]:
-    """Return the solution of least squares, the sums of squared residuals, the rank, and the singular values.
+    """Return the least-squares solution, the sums of squared residuals, the rank, and the singular values.
 
-    Shapes: (m, n), (m, k) -> (n, k), (k), (), (min(m, n)); of a vector `b`, (m) -> (n), (1). There are
-    residuals only where the rank is n < m. The gradient is that along matrices of the same rank.
+    Shapes: (m, n), (m, k) -> (n, k), (k), (), (min(m, n)); for a vector `b`, (m) -> (n), (1). There are residuals only
+    if the rank is n < m. The gradient is the one along matrices of the same rank.
     """
     columns = b.reshape(b.size, 1) if b.ndim == 1 else b
     x, rank = _least_squares(a, columns, rcond)

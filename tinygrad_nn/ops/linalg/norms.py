@@ -1,6 +1,6 @@
 """Norms of vectors and matrices in every order that NumPy has, condition numbers and ranks.
 
-Where a norm is 0, and where several entries are the largest, its gradient is the smallest there is.
+Where a norm is 0, or several entries are the largest, the gradient is the subgradient of smallest norm.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _length(x: Tensor, axis: tuple[int, ...], keepdims: Any) -> Any:
 
 
 def _root_of_powers(size: Tensor, p: float, axis: tuple[int, ...], keepdims: Any) -> Any:
-    """Return the p-th root of the sum of p-th powers, computed where the number that counts most is of size 1."""
+    """Return the p-th root of the sum of p-th powers, computed after scaling the dominant number to about 1."""
     scale = scale_of(size.data, axis, smallest=p < 0)
     total = sum((size / scale) ** p, axis, keepdims=True)
     y = (sqrt(total) if p == 2 else total ** (total.dtype.type(1) / total.dtype.type(p))) * scale
@@ -76,10 +76,10 @@ def _matrix_norm(x: Tensor, ord: Any, axis: tuple[int, int], keepdims: Any) -> A
 
 @composite(numpy=[np.linalg.norm], method=False)
 def norm(x: Tensor, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
-    """Return the norm of vectors along an axis, or of matrices in two; of all entries by default.
+    """Return the norm of vectors along one axis, or of matrices in two axes; by default of all entries.
 
-    Orders of vectors: 2, 1, inf, -inf, 0 (how many are not 0: no gradient), any p; of matrices: "fro",
-    "nuc", 1, -1, 2, -2, inf, -inf. At a norm of 0 the derivative is 0. Raises ValueError for other orders.
+    Orders for vectors: 2, 1, inf, -inf, 0 (how many are not 0: no gradient), any p; for matrices: "fro", "nuc", 1, -1,
+    2, -2, inf, -inf. At a norm of 0 the derivative is 0. Raises ValueError for other orders.
     """
     x = _floating(x)
     axes = all_axes(axis, x.ndim)
@@ -92,7 +92,7 @@ def norm(x: Tensor, ord: Any = None, axis: Any = None, keepdims: Any = False) ->
 
 @composite(numpy=[np.linalg.vector_norm], method=False)
 def vector_norm(x: Tensor, /, *, axis: Any = None, keepdims: Any = False, ord: Any = 2) -> Any:
-    """Return the norm of what lies along one axis or several, of all entries by default. (..., n) -> (...)."""
+    """Return the norm of the entries along one axis or several, by default of all entries. (..., n) -> (...)."""
     x = _floating(x)
     return _vector_norm(x, ord, all_axes(axis, x.ndim), keepdims)
 
@@ -105,10 +105,10 @@ def matrix_norm(x: Tensor, /, *, keepdims: Any = False, ord: Any = "fro") -> Any
 
 @composite(numpy=[np.linalg.cond], method=False)
 def cond(x: Tensor, p: Any = None) -> Any:
-    """Return the norm of a matrix times that of its inverse; of a singular one inf, with a derivative of 0.
+    """Return the norm of a matrix times that of its inverse; for a singular matrix inf, with derivative 0.
 
-    By default, and for p = 2 and -2, it is the ratio of the largest and smallest singular value, or its
-    inverse, of any shape of matrix. Shapes: (..., m, n) -> (...).
+    By default, and for p = 2, it is the ratio of the largest to the smallest singular value, for p = -2 the inverse
+    ratio; there the matrix may have any shape. Shapes: (..., m, n) -> (...).
     """
     x = _floating(x)
     if x.ndim < 2 or 0 in x.shape[-2:]:
@@ -125,8 +125,8 @@ def cond(x: Tensor, p: Any = None) -> Any:
 
 @primitive(numpy=[np.linalg.matrix_rank], method=False)
 def matrix_rank(A: Any, /, tol: Any = None, hermitian: bool = False, rtol: Any = None) -> Any:
-    """Return how many singular values are above `tol`, or rounding; it has no derivative. (..., m, n) -> (...)."""
-    if 0 in A.shape[-2:]:  # which NumPy before 2.3 refuses
+    """Return how many singular values are above `tol`, by default above rounding: no gradient. (..., m, n) -> (...)."""
+    if 0 in A.shape[-2:]:  # NumPy before 2.3 refuses these
         return np.zeros(A.shape[:-2], int)
     return np.asarray(np.linalg.matrix_rank(A, tol, hermitian, rtol=rtol))
 

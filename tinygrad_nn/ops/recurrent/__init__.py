@@ -1,1 +1,1 @@
-"""Recurrent layers as operations: one for all steps of a layer in one direction."""
+"""Recurrent layers as operations: one operation for all steps of a layer in one direction."""

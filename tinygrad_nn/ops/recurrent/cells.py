@@ -1,8 +1,8 @@
-"""Recurrent layers as operations: each returns the states of all steps, and by them the gates, from all inputs.
+"""Recurrent layers as operations: each returns the states of all steps, and the gates, given all inputs.
 
 One call is one node, and one line of a compiled program, however long the sequence is. So is its reverse pass, whose
-cotangents the rules of all inputs share; the gradients of weights are products over all steps at once. Of Tensors,
-for derivatives of higher order, the rules are those of the same recurrence in elementary operations, step by step.
+cotangents the rules of all inputs share; the gradients of weights are products over all steps at once. For higher
+derivatives, where cotangents are Tensors, the recurrence is recorded step by step in elementary operations.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .kernels import by_gate, order, previous, rows
 
 
 def _in_one_dtype(kernel: Callable[..., Any], arrays: tuple[Any, ...], *settings: Any) -> Any:
-    """Return what a kernel computes of arrays in one dtype; float16 is computed in float32, and rounded once."""
+    """Return the results of a kernel for arrays in one dtype; float16 is computed in float32 and rounded once."""
     given = [a if a is None else np.asarray(a) for a in arrays]
     dtype = np.result_type(*[a for a in given if a is not None])
     wide = np.result_type(dtype, np.float32)
@@ -52,13 +52,13 @@ def _rnn_tanh(
 def _rnn_relu(
     x: Any, state: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None, /, reverse: bool = False
 ) -> Any:
-    """Return the states h' = relu(W x + b + V h + c); shapes as those of rnn_tanh."""
+    """Return the states h' = relu(W x + b + V h + c); shapes as for rnn_tanh."""
     return _in_one_dtype(kernels.rnn, (x, state, w_ih, w_hh, b_ih, b_hh), reverse, True)
 
 
 @primitive(name="gru", method=False, multiple_outputs=True)
 def _gru(x: Any, state: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None, /, reverse: bool = False) -> Any:
-    """Return the states, and the gates r, z, n behind the hidden part q of n, of a gated recurrent unit.
+    """Return the states of a gated recurrent unit, and in one array the hidden part q of n and the gates r, z, n.
 
     Shapes: (T, N, I), (N, H), (3H, I), (3H, H), (3H,), (3H,) -> (T, N, H), (4, T, N, H).
     """
@@ -69,7 +69,7 @@ def _gru(x: Any, state: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any =
 def _lstm(
     x: Any, state: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None, /, reverse: bool = False
 ) -> Any:
-    """Return the states, the cells, and the gates i, f, g, o of a long short-term memory.
+    """Return the states, the cell states, and the gates i, f, g, o of a long short-term memory.
 
     Shapes: (T, N, I), (2, N, H), (4H, I), (4H, H), (4H,), (4H,) -> (T, N, H), (T, N, H), (4, T, N, H).
     """
@@ -82,12 +82,12 @@ gru = _gru
 lstm = _lstm
 
 
-# Reverse passes have no rules: none is ever called with Tensors.
+# Reverse passes have no rules: they are never called with Tensors.
 
 
 @primitive(name="rnn_backward", method=False, multiple_outputs=True)
 def _rnn_backward(g: Any, slope: Any, w_hh: Any, /, reverse: bool = False) -> Any:
-    """Return the cotangents of what is activated, and of the first state. Shapes: -> (1, T, N, H), (N, H)."""
+    """Return the cotangents of the activation's input, and of the first state. Shapes: -> (1, T, N, H), (N, H)."""
     return _in_one_dtype(kernels.rnn_backward, (g, slope, w_hh), reverse)
 
 
@@ -136,7 +136,7 @@ def _stepwise(step: Any, reverse: bool, x: Any, state: Any, w_ih: Any, w_hh: Any
 
 
 def _pulled(step: Any, g: Any, inputs: list[Any], reverse: bool) -> list[Any]:
-    """Return the cotangents of all inputs, None for those that are, recorded from theirs and those of the outputs."""
+    """Return the cotangents of all inputs, None where an input is, recorded as functions of inputs and cotangents."""
     with enable_grad():
         own: list[Any] = [x if x is None else _own(x) for x in inputs]
         since = next_number()
@@ -148,13 +148,13 @@ def _pulled(step: Any, g: Any, inputs: list[Any], reverse: bool) -> list[Any]:
 
 
 def _own(x: Any) -> Any:
-    """Return a Tensor of the same value with a node of its own, computed from that of `x` if it has one."""
+    """Return a Tensor of the same value with its own node, computed from the node of `x` if there is one."""
     recorded = isinstance(x, Tensor) and node_of(x) is not None
     return np.positive(x) if recorded else make(raw(x), record(None, (), (), raw(x)))
 
 
 def _shared(compute: Callable[..., Any], g: Any, *read: Any) -> Any:
-    """Return what the rules of one pass compute in common from the cotangents and what they read, computed once."""
+    """Return what all rules of one pass need, computed only once from the cotangents and what the rules read."""
     known = getattr(g, "common", None)
     if known is not None and all(map(operator.is_, known[0], read)):
         return known[1]
@@ -173,8 +173,8 @@ def _differentiate(op: Any, step: Callable[..., Any], back: Callable[..., Any], 
     """Give an operation its rules.
 
     `step` returns the new states, and the gates, from the input's part, the hidden state's part and the states; `back`
-    is the reverse pass: the cotangents of the gates, and of the first state. The first `lead` gates don't read the
-    input, and their weights stand last; the last ones don't read the state.
+    is the reverse pass: it returns the cotangents of the gates and of the first state. The first `lead` gates don't
+    read the input, and their weights come last; the last `lead` gates don't read the state.
     """
 
     def common(g: Any, x: Any, state: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, y: Any, reverse: bool) -> Any:
@@ -207,7 +207,7 @@ def _differentiate(op: Any, step: Callable[..., Any], back: Callable[..., Any], 
 
 
 def _flat(x: Any, lead: int = 0) -> Any:
-    """Return gates one after the other, the first `lead` last. Shapes: (gates, H, ...) -> (gates * H, ...)."""
+    """Return gates joined in one axis, the first `lead` at its end. Shapes: (gates, H, ...) -> (gates * H, ...)."""
     x = np.roll(x, -lead, axis=0) if lead else x
     return x.reshape(x.shape[0] * x.shape[1], *x.shape[2:])
 
@@ -237,7 +237,7 @@ _differentiate(
 
 
 def _samples(gates: int, *states: int) -> list[Any]:
-    """Return calls for so many gates and states."""
+    """Return samples for this number of gates and of states."""
     found = []
     for steps, n, inputs, h, biases, reverse in [(2, 2, 1, 2, 2, False), (2, 1, 2, 1, 0, True), (1, 0, 2, 2, 2, False)]:
         weights = [(gates * h, inputs), (gates * h, h)]

@@ -1,12 +1,12 @@
 """Recurrences over all steps and their reverse passes, on plain arrays.
 
 Arrays of gates are (gates, T, N, H), for T steps of N sequences with H hidden units, so each gate is one block. The
-input's part of all steps is a single product, written where the gates will stand; each step adds the hidden state's
+input's part of all steps is a single product, written into the array of the gates; each step adds the hidden state's
 part in place.
 
-A reverse pass returns the cotangents of the gates before their nonlinearity, and that of the initial state: all other
-gradients are products of these. Slopes come from the gates' values, as in PyTorch: next to 1 they have the digits of
-1 - gate. `g_gates`, the cotangents of the gates' values, are None where none arrived.
+A reverse pass returns the cotangents of the gates before their nonlinearity, and of the initial state: all other
+gradients are products of these. Slopes are computed from the gates' values, as in PyTorch: near 1 they have the digits
+of 1 - gate. `g_gates`, the cotangents of the gates' values, is None if none arrived.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def order(steps: int, reverse: bool) -> Any:
 
 
 def rows(x: Any) -> Any:
-    """Return what the last axes of all steps hold in one matrix. Shapes: (..., T, N, H) -> (..., T * N, H)."""
+    """Return the last axes of all steps as one matrix. Shapes: (..., T, N, H) -> (..., T * N, H)."""
     return x.reshape(*x.shape[:-3], x.shape[-3] * x.shape[-2], x.shape[-1])
 
 
@@ -44,9 +44,9 @@ def _put_inputs(out: Any, x: Any, weight: Any, bias: Any) -> None:
 
 
 def _sigmoid(x: Any) -> None:
-    """Turn x into sigmoid(x), in place. By tanh it would take half the time, and lose small values."""
+    """Replace x by sigmoid(x), in place. With tanh it would take half the time, but lose small values."""
     with np.errstate(over="ignore"):
-        np.exp(np.multiply(x, -1, out=x), out=x)  # np.negative errs between strided arrays, at 16 bytes and at 64
+        np.exp(np.multiply(x, -1, out=x), out=x)  # np.negative is wrong for some strided arrays (16 and 64 bytes)
     x += 1
     np.divide(1, x, out=x)
 
@@ -62,7 +62,7 @@ def rnn(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, reverse: boo
 
 
 def rnn_backward(g: Any, slope: Any, w_hh: Any, reverse: bool) -> tuple[Any, Any]:
-    """Return the cotangents, (1, T, N, H) and (N, H), by the activation's slope at each step."""
+    """Return the cotangents, (1, T, N, H) and (N, H), given the activation's slope at each step."""
     d, c = np.empty_like(g)[None], np.zeros_like(g[0])
     for t in order(len(g), not reverse):
         c += g[t]
@@ -71,7 +71,7 @@ def rnn_backward(g: Any, slope: Any, w_hh: Any, reverse: bool) -> tuple[Any, Any
 
 
 def gru(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, reverse: bool) -> tuple[Any, Any]:
-    """Return the states, (T, N, H), and the gates r, z and n behind the hidden part q of n, (4, T, N, H).
+    """Return the states, (T, N, H), and the hidden part q of the gate n with the gates r, z and n, (4, T, N, H).
 
     In this order q, r and z, which read the hidden state, are next to each other, and so are r, z and n.
     """
