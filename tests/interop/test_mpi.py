@@ -114,7 +114,7 @@ def test_it_acts_as_the_optimizer_within() -> None:
         return more.item()
 
     assert on_ranks(2, run) == [0.0, 0.0]
-    with pytest.raises(TypeError, match="DataParallel goes around an optimiser, got"):
+    with pytest.raises(TypeError, match="DataParallel wraps an optimiser, got"):
         DataParallel(network(0))  # type: ignore[arg-type]
 
 

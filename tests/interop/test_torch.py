@@ -229,7 +229,7 @@ def test_functions_have_settings_by_name_and_write_into_nothing_of_the_other_sid
     t = torch.ones(2, requires_grad=True)
     to_torch(lambda x: x[::-1])(t).dot(torch.tensor([1.0, 2.0])).backward()
     assert t.grad.tolist() == [2.0, 1.0]
-    refused = pytest.raises(tg.errors.GradientError, match="within another argument, or by name, gets no gradient")
+    refused = pytest.raises(tg.errors.GradientError, match="inside another argument, or by name, gets no gradient")
     with refused:
         to_torch(lambda d: d["a"] * 2)({"a": t})
     with refused:

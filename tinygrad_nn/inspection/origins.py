@@ -34,10 +34,10 @@ class Origin:
 
     `phase` is "forward" if `operation` computed it; "backward" if the operation's rule for `argument` turned a finite
     cotangent into it; "given" if it was in the data, parameter or cotangent that `operation` names; "step" if the
-    optimiser `operation` made it of a finite parameter; "write" if an array that the operation computed, or that its
-    rule reads, was written into. `argument` names the array that is not finite or was written into, `index` is the
-    entry, `value` the number there, and `operands` are the operation's numbers there, by name. `line` is the user's
-    line (the first that reads a given value), `module` the layer, "" outside of layers.
+    optimiser `operation` made a finite parameter so; "write" if an array that the operation computed, or that its rule
+    reads, was written into. `argument` names the array that is not finite or was written into, `index` is the entry,
+    `value` the number there, and `operands` are the operation's numbers there, by name. `line` is the user's line (the
+    first that reads a given value), `module` the layer, "" outside of layers.
     """
 
     operation: str

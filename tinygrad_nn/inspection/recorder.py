@@ -32,8 +32,8 @@ def watch() -> Iterator[Graph]:
     """Keep every value, adjoint and contribution computed in the body, and the line of code that computed each.
 
     Yields the Graph, which grows as the body computes, backward passes included. A compiled function runs its original
-    code, so that all of its steps are seen. Nothing else changes. Memory is held as long as the graph is alive, or a
-    leaf whose gradient it explains. Raises GradientError inside the body of another watcher.
+    code, so that all of its steps are seen. Nothing else changes. Memory is held as long as the graph, or a leaf whose
+    gradient it explains, is alive. Raises GradientError inside the body of another watcher.
 
     >>> import tinygrad_nn as tg
     >>> x = tg.tensor(2.0, requires_grad=True)

@@ -71,7 +71,7 @@ class Terms(tuple[Term, ...]):
 
 
 def grad_terms(self: Tensor) -> Terms:
-    """Return the contributions that sum to this tensor's gradient, one for each use, in the order they were added in.
+    """Return the contributions that sum to this tensor's gradient, one for each use, in the order they were added.
 
     The backward pass has to be watched: call `backward` in the body of `tg.watch()`. What hooks of this tensor add to
     the sum is a term, too, and the last term is what `.grad` held before the pass. Raises GradientError if no watched

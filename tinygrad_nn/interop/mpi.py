@@ -58,7 +58,7 @@ class DataParallel(Optimizer):
 
     def __init__(self, optimizer: Optimizer, comm: Any = None, module: Module | None = None) -> None:
         if not isinstance(optimizer, Optimizer):
-            raise TypeError(f"DataParallel goes around an optimiser, got {errors.given(optimizer)}; pass one")
+            raise TypeError(f"DataParallel wraps an optimiser, got {errors.given(optimizer)}; pass one")
         self.inner: Optimizer = optimizer
         self.comm: Any = world() if comm is None else comm
         rank, ranks = _place(self.comm)
@@ -133,7 +133,7 @@ class DataParallel(Optimizer):
         except RuntimeError as error:  # mpi4py's, if a rank that leaves sends another length
             reason = error
         if reason is not None or np.isnan(found[-1:]).any():
-            raise RuntimeError("a rank has ended while others go on; let all make as many steps") from reason
+            raise RuntimeError("a rank has ended while others go on; let all make the same number of steps") from reason
         return found
 
 

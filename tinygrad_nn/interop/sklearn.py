@@ -148,7 +148,7 @@ class _Classifier(_ClassifierMixin):
             self.classes_: np.ndarray = np.unique(y if classes is None else classes)
             self._outputs = len(self.classes_)
         if unknown := np.setdiff1d(y if classes is None else np.union1d(y, classes), self.classes_).tolist():
-            raise ValueError(f"there are the classes {unknown}, not among {self.classes_}; name all in the first call")
+            raise ValueError(f"the classes {unknown} are not among {self.classes_}; name all in the first call")
         return np.asarray(np.searchsorted(self.classes_, y))
 
     def _weights(self) -> Any:

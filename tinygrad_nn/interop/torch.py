@@ -222,7 +222,7 @@ def _several(outputs: Any) -> tuple[Any, ...]:
 def _refuse_within(settings: Any, kind: Any) -> None:
     """Raise GradientError for a tensor among settings."""
     if any(isinstance(x, kind) for x in leaves(settings)):
-        raise errors.GradientError("a tensor within another argument, or by name, gets no gradient; pass it by itself")
+        raise errors.GradientError("a tensor inside another argument, or by name, gets no gradient; pass it by itself")
 
 
 class _Seam(torch.autograd.Function):  # type: ignore[misc] # PyTorch's types are not read

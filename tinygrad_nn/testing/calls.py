@@ -151,7 +151,7 @@ def check_in_place(case: Case) -> None:
 
 
 def check_constant(case: Case) -> None:
-    """An operation whose rules are all None records nothing; one without rules would refuse."""
+    """An operation whose rules are all None records nothing; one without any rules refuses."""
     op = case.operation
     if op is None or op.differentiable or not op.rules:
         return
