@@ -166,9 +166,9 @@ def test_warm_start_and_partial_fit_go_on() -> None:
     assert len(cold.loss_curve_) == cold.n_iter_ == 3
     part = DenseClassifier((6,)).partial_fit(X[:60], y[:60], classes=[0, 1, 2])
     assert part.predict_proba(X).shape == (150, 3)
-    with pytest.raises(ValueError, match=r"the classes \[3\], not among \[0 1 2\]; name all in the first call"):
+    with pytest.raises(ValueError, match=r"the classes \[3\] are not among \[0 1 2\]; name all in the first call"):
         part.partial_fit(X, y + 1)
-    with pytest.raises(ValueError, match=r"the classes \[3\], not among \[0 1 2\]; name all in the first call"):
+    with pytest.raises(ValueError, match=r"the classes \[3\] are not among \[0 1 2\]; name all in the first call"):
         part.partial_fit(X, y, classes=[0, 1, 2, 3])
     pickled = pickle.loads(pickle.dumps(part)).partial_fit(X, y)
     np.testing.assert_array_equal(pickled.predict_proba(X), part.partial_fit(X, y).predict_proba(X))
