@@ -183,7 +183,7 @@ def append(x: Any, values: Any, axis: Any = None) -> Tensor:
            [1., 1., 1.]])
     """
 def apply_along_axis(func1d: Any, axis: Any, arr: Any, *args: Any, **kwargs: Any) -> Tensor:
-    r"""Return what the function makes of each slice along an axis, in place of that axis.
+    r"""Return the function's results for all slices along an axis, in place of that axis.
 
     Shapes: (..., n, ...) -> (..., m..., ...), where func1d: (n,) -> (m...).
 
@@ -194,9 +194,9 @@ def apply_along_axis(func1d: Any, axis: Any, arr: Any, *args: Any, **kwargs: Any
            [4., 6.]])
     """
 def apply_over_axes(func: Any, a: Any, axes: Any) -> Tensor:
-    r"""Return what `func(x, axis)` makes of the tensor for one axis after the other; axes that it drops stay, length 1.
+    r"""Return the result of `func(x, axis)` for one axis after the other; an axis that it drops is kept, with length 1.
 
-    Raises ValueError where it drops more than one.
+    Raises ValueError if it drops more than one.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -325,7 +325,7 @@ def argmin(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
     0
     """
 def argpartition(x: Any, kth: Any, axis: Any = -1) -> Tensor:
-    r"""Return where along an axis to find the entries partitioned: the kth where it belongs, smaller ones before it.
+    r"""Return the indices that partition an axis: the kth entry where sorting puts it, smaller ones before it.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -335,7 +335,7 @@ def argpartition(x: Any, kth: Any, axis: Any = -1) -> Tensor:
            [2, 0, 1]])
     """
 def argsort(x: Any, axis: Any = -1, kind: Any = None, stable: Any = None) -> Tensor:
-    r"""Return where along an axis to find the entries in ascending order; equal ones keep their order, always.
+    r"""Return the indices that sort an axis in ascending order; equal entries always keep their order.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -365,7 +365,7 @@ def around(x: Any, decimals: Any = 0) -> Tensor:
            [ 2., -0.,  0.]])
     """
 def array_split(x: Any, indices_or_sections: Any, axis: Any = 0) -> list[Tensor]:
-    r"""Return the pieces between the given indices along an axis, or so many whose lengths differ by 1 at most.
+    r"""Return the pieces between indices along an axis, or the given number of pieces, as equal as possible.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -488,9 +488,9 @@ def atleast_3d(*xs: Any) -> Tensor:
     1.0
     """
 def average(x: Any, axis: Any = None, weights: Any = None, returned: Any = False, *, keepdims: Any = False) -> Tensor:
-    r"""Return the average over the axes, weighed by `weights`, of x's shape or of the axes' own.
+    r"""Return the average over the axes, weighted by `weights`, which have x's shape or that of the axes.
 
-    With `returned` the sum of the weights follows. Raises ZeroDivisionError where that is 0.
+    With `returned`, the sum of the weights is returned, too. Raises ZeroDivisionError if it is 0.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -502,11 +502,11 @@ def average(x: Any, axis: Any = None, weights: Any = None, returned: Any = False
            [0.16666667, 0.16666667, 0.16666667]])
     """
 def avg_pool1d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: Any = False, count_include_pad: Any = True, divisor_override: Any = None) -> Tensor:
-    r"""Return the mean of each window, in PyTorch's layout; the padding counts as zeros, or not at all.
+    r"""Return the mean of each window, in PyTorch's layout; padding counts as zeros, or is left out.
 
-    Shapes: (N, C, *lengths) or (C, *lengths); each length n becomes (n + 2p - k) // s + 1 by the kernel's
-    size k, stride s (k unless given) and padding p. `divisor_override` divides instead of the number of
-    entries. Raises ValueError where the kernel is longer than the padded input. Source: LeCun et al. (1998).
+    Shapes: (N, C, *lengths) or (C, *lengths). Each length n becomes (n + 2p - k) // s + 1, with the kernel's size
+    k, stride s (default: k) and padding p. `divisor_override` replaces the number of entries as the divisor. Raises
+    ValueError if the kernel is longer than the padded input. Source: LeCun et al. (1998).
 
     >>> import tinygrad_nn as tg
     >>> tg.avg_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)
@@ -515,11 +515,11 @@ def avg_pool1d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 
     (5, 3, 4, 4)
     """
 def avg_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: Any = False, count_include_pad: Any = True, divisor_override: Any = None) -> Tensor:
-    r"""Return the mean of each window, in PyTorch's layout; the padding counts as zeros, or not at all.
+    r"""Return the mean of each window, in PyTorch's layout; padding counts as zeros, or is left out.
 
-    Shapes: (N, C, *lengths) or (C, *lengths); each length n becomes (n + 2p - k) // s + 1 by the kernel's
-    size k, stride s (k unless given) and padding p. `divisor_override` divides instead of the number of
-    entries. Raises ValueError where the kernel is longer than the padded input. Source: LeCun et al. (1998).
+    Shapes: (N, C, *lengths) or (C, *lengths). Each length n becomes (n + 2p - k) // s + 1, with the kernel's size
+    k, stride s (default: k) and padding p. `divisor_override` replaces the number of entries as the divisor. Raises
+    ValueError if the kernel is longer than the padded input. Source: LeCun et al. (1998).
 
     >>> import tinygrad_nn as tg
     >>> tg.avg_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)
@@ -528,11 +528,11 @@ def avg_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 
     (5, 3, 4, 4)
     """
 def avg_pool3d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: Any = False, count_include_pad: Any = True, divisor_override: Any = None) -> Tensor:
-    r"""Return the mean of each window, in PyTorch's layout; the padding counts as zeros, or not at all.
+    r"""Return the mean of each window, in PyTorch's layout; padding counts as zeros, or is left out.
 
-    Shapes: (N, C, *lengths) or (C, *lengths); each length n becomes (n + 2p - k) // s + 1 by the kernel's
-    size k, stride s (k unless given) and padding p. `divisor_override` divides instead of the number of
-    entries. Raises ValueError where the kernel is longer than the padded input. Source: LeCun et al. (1998).
+    Shapes: (N, C, *lengths) or (C, *lengths). Each length n becomes (n + 2p - k) // s + 1, with the kernel's size
+    k, stride s (default: k) and padding p. `divisor_override` replaces the number of entries as the divisor. Raises
+    ValueError if the kernel is longer than the padded input. Source: LeCun et al. (1998).
 
     >>> import tinygrad_nn as tg
     >>> tg.avg_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)
@@ -832,12 +832,12 @@ def conjugate(x: Any) -> Tensor:
            [1., 1., 1.]])
     """
 def conv1d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: Any = 1) -> Tensor:
-    r"""Return the convolution (the kernel isn't mirrored) in PyTorch's layout.
+    r"""Return the convolution in PyTorch's layout; the kernel is not mirrored.
 
-    Shapes: (N, C, *lengths) or (C, *lengths), (O, C / groups, *kernel), (O,) -> (N, O, *lengths); each
-    length n becomes (n + 2p - d(k - 1) - 1) // s + 1 by the kernel's length k, stride s, padding p and
-    dilation d. The padding is a number, one for each axis, "valid" (none), or "same". Raises ValueError
-    where channels don't match, or the kernel is longer than the padded input.
+    Shapes: (N, C, *lengths) or (C, *lengths), (O, C / groups, *kernel), (O,) -> (N, O, *lengths). Each length n
+    becomes (n + 2p - d(k - 1) - 1) // s + 1, with the kernel's length k, stride s, padding p and dilation d. The
+    padding is a number, one number per axis, "valid" (none), or "same". Raises ValueError if channels don't match,
+    or if the kernel is longer than the padded input.
 
     >>> import tinygrad_nn as tg
     >>> image = tg.tensor([[[1.0, 2.0, 4.0], [8.0, 16.0, 32.0]]])
@@ -845,12 +845,12 @@ def conv1d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: 
     [[[1.0, 1.0, 2.0, -4.0], [8.0, 8.0, 16.0, -32.0]]]
     """
 def conv2d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: Any = 1) -> Tensor:
-    r"""Return the convolution (the kernel isn't mirrored) in PyTorch's layout.
+    r"""Return the convolution in PyTorch's layout; the kernel is not mirrored.
 
-    Shapes: (N, C, *lengths) or (C, *lengths), (O, C / groups, *kernel), (O,) -> (N, O, *lengths); each
-    length n becomes (n + 2p - d(k - 1) - 1) // s + 1 by the kernel's length k, stride s, padding p and
-    dilation d. The padding is a number, one for each axis, "valid" (none), or "same". Raises ValueError
-    where channels don't match, or the kernel is longer than the padded input.
+    Shapes: (N, C, *lengths) or (C, *lengths), (O, C / groups, *kernel), (O,) -> (N, O, *lengths). Each length n
+    becomes (n + 2p - d(k - 1) - 1) // s + 1, with the kernel's length k, stride s, padding p and dilation d. The
+    padding is a number, one number per axis, "valid" (none), or "same". Raises ValueError if channels don't match,
+    or if the kernel is longer than the padded input.
 
     >>> import tinygrad_nn as tg
     >>> image = tg.tensor([[[1.0, 2.0, 4.0], [8.0, 16.0, 32.0]]])
@@ -858,12 +858,12 @@ def conv2d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: 
     [[[1.0, 1.0, 2.0, -4.0], [8.0, 8.0, 16.0, -32.0]]]
     """
 def conv3d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: Any = 1) -> Tensor:
-    r"""Return the convolution (the kernel isn't mirrored) in PyTorch's layout.
+    r"""Return the convolution in PyTorch's layout; the kernel is not mirrored.
 
-    Shapes: (N, C, *lengths) or (C, *lengths), (O, C / groups, *kernel), (O,) -> (N, O, *lengths); each
-    length n becomes (n + 2p - d(k - 1) - 1) // s + 1 by the kernel's length k, stride s, padding p and
-    dilation d. The padding is a number, one for each axis, "valid" (none), or "same". Raises ValueError
-    where channels don't match, or the kernel is longer than the padded input.
+    Shapes: (N, C, *lengths) or (C, *lengths), (O, C / groups, *kernel), (O,) -> (N, O, *lengths). Each length n
+    becomes (n + 2p - d(k - 1) - 1) // s + 1, with the kernel's length k, stride s, padding p and dilation d. The
+    padding is a number, one number per axis, "valid" (none), or "same". Raises ValueError if channels don't match,
+    or if the kernel is longer than the padded input.
 
     >>> import tinygrad_nn as tg
     >>> image = tg.tensor([[[1.0, 2.0, 4.0], [8.0, 16.0, 32.0]]])
@@ -871,11 +871,11 @@ def conv3d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: 
     [[[1.0, 1.0, 2.0, -4.0], [8.0, 8.0, 16.0, -32.0]]]
     """
 def conv_transpose1d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: Any = 1, dilation: Any = 1) -> Tensor:
-    r"""Return the transposed convolution, what conv's gradient does to a cotangent, in PyTorch's layout.
+    r"""Return the transposed convolution, the operation of conv's gradient, in PyTorch's layout.
 
-    Shapes: (N, C, *lengths) or (C, *lengths), (C, O / groups, *kernel), (O,) -> (N, O, *lengths); each
-    length n becomes (n - 1)s - 2p + d(k - 1) + 1 + q by the kernel's length k, stride s, padding p,
-    dilation d and output padding q. Raises ValueError where channels don't match or nothing is left.
+    Shapes: (N, C, *lengths) or (C, *lengths), (C, O / groups, *kernel), (O,) -> (N, O, *lengths). Each length n
+    becomes (n - 1)s - 2p + d(k - 1) + 1 + q, with the kernel's length k, stride s, padding p, dilation d and output
+    padding q. Raises ValueError if channels don't match or the result would be empty.
 
     >>> import tinygrad_nn as tg
     >>> image = tg.tensor([[[1.0, 2.0]]])
@@ -883,11 +883,11 @@ def conv_transpose1d(input: Any, weight: Any, bias: Any = None, stride: Any = 1,
     [[[1.0, 10.0, 2.0, 20.0]]]
     """
 def conv_transpose2d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: Any = 1, dilation: Any = 1) -> Tensor:
-    r"""Return the transposed convolution, what conv's gradient does to a cotangent, in PyTorch's layout.
+    r"""Return the transposed convolution, the operation of conv's gradient, in PyTorch's layout.
 
-    Shapes: (N, C, *lengths) or (C, *lengths), (C, O / groups, *kernel), (O,) -> (N, O, *lengths); each
-    length n becomes (n - 1)s - 2p + d(k - 1) + 1 + q by the kernel's length k, stride s, padding p,
-    dilation d and output padding q. Raises ValueError where channels don't match or nothing is left.
+    Shapes: (N, C, *lengths) or (C, *lengths), (C, O / groups, *kernel), (O,) -> (N, O, *lengths). Each length n
+    becomes (n - 1)s - 2p + d(k - 1) + 1 + q, with the kernel's length k, stride s, padding p, dilation d and output
+    padding q. Raises ValueError if channels don't match or the result would be empty.
 
     >>> import tinygrad_nn as tg
     >>> image = tg.tensor([[[1.0, 2.0]]])
@@ -895,11 +895,11 @@ def conv_transpose2d(input: Any, weight: Any, bias: Any = None, stride: Any = 1,
     [[[1.0, 10.0, 2.0, 20.0]]]
     """
 def conv_transpose3d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: Any = 1, dilation: Any = 1) -> Tensor:
-    r"""Return the transposed convolution, what conv's gradient does to a cotangent, in PyTorch's layout.
+    r"""Return the transposed convolution, the operation of conv's gradient, in PyTorch's layout.
 
-    Shapes: (N, C, *lengths) or (C, *lengths), (C, O / groups, *kernel), (O,) -> (N, O, *lengths); each
-    length n becomes (n - 1)s - 2p + d(k - 1) + 1 + q by the kernel's length k, stride s, padding p,
-    dilation d and output padding q. Raises ValueError where channels don't match or nothing is left.
+    Shapes: (N, C, *lengths) or (C, *lengths), (C, O / groups, *kernel), (O,) -> (N, O, *lengths). Each length n
+    becomes (n - 1)s - 2p + d(k - 1) + 1 + q, with the kernel's length k, stride s, padding p, dilation d and output
+    padding q. Raises ValueError if channels don't match or the result would be empty.
 
     >>> import tinygrad_nn as tg
     >>> image = tg.tensor([[[1.0, 2.0]]])
@@ -946,7 +946,7 @@ def copysign(a: Any, b: Any) -> Tensor:
     array([ 1.,  1., -1.])
     """
 def copyto(dst: Any, src: Any, casting: Any = 'same_kind', where: Any = True) -> None:
-    r"""Assign `src`, broadcast, to all entries, or to those where the mask `where` holds, by "same_kind" casting.
+    r"""Assign `src`, broadcast, to all entries, or to those where the mask `where` holds, with "same_kind" casting.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -956,7 +956,7 @@ def copyto(dst: Any, src: Any, casting: Any = 'same_kind', where: Any = True) ->
     tg.tensor([1., 0., 3.], dtype='float64')
     """
 def corrcoef(x: Any, y: Any = None, rowvar: Any = True, *, dtype: Any = None) -> Tensor:
-    r"""Return the correlation coefficients of variables, a row of x each. Shapes: (k, n) -> (k, k).
+    r"""Return the correlation coefficients of variables, one per row of x. Shapes: (k, n) -> (k, k).
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -967,9 +967,9 @@ def corrcoef(x: Any, y: Any = None, rowvar: Any = True, *, dtype: Any = None) ->
            [1., 1., 1.]])
     """
 def correlate(a: Any, v: Any, mode: Any = 'valid') -> Tensor:
-    r"""Return the sums of a[i + k] v[i] over i for k in order: "full", "same" or "valid" says which k.
+    r"""Return the sums of a[i + k] v[i] over i, for ascending k; "full", "same" or "valid" says for which k.
 
-    Shapes: (n,), (m,) -> (n + m - 1,) for all k that have a product, (max(n, m),) for the middle ones, and
+    Shapes: (n,), (m,) -> (n + m - 1,) for all k with at least one term, (max(n, m),) for the middle ones, and
     (|n - m| + 1,) for those where the shorter sequence lies inside the longer.
 
     >>> import numpy as np
@@ -1008,9 +1008,9 @@ def cosh(x: Any) -> Tensor:
     array([-1.9043015 ,  0.10016675,  2.12927946])
     """
 def cov(m: Any, y: Any = None, rowvar: Any = True, bias: Any = False, ddof: Any = None, fweights: Any = None, aweights: Any = None, *, dtype: Any = None) -> Tensor:
-    r"""Return the covariances of variables, a row of m each, over their observations. Shapes: (k, n) -> (k, k).
+    r"""Return the covariances of variables, one per row of m, over their observations. Shapes: (k, n) -> (k, k).
 
-    `aweights` and `fweights` weigh observations: as weights, and as counts of repeats.
+    `aweights` are the weights of the observations, `fweights` say how often each was made.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1025,7 +1025,7 @@ def cov(m: Any, y: Any = None, rowvar: Any = True, bias: Any = False, ddof: Any 
            [ 0.8       ,  0.53333333, -0.93333333, -0.4       ]])
     """
 def cross(a: Any, b: Any, axisa: Any = -1, axisb: Any = -1, axisc: Any = -1, axis: Any = None) -> Tensor:
-    r"""Return the cross products of vectors of 3, and of 2, which lie in a plane, the third component.
+    r"""Return the cross products of vectors with 3 components; for 2 components, only the third of the product.
 
     Shapes: (..., 3), (..., 3) -> (..., 3); (..., 2), (..., 2) -> (...).
 
@@ -1039,21 +1039,21 @@ def cross(a: Any, b: Any, axisa: Any = -1, axisb: Any = -1, axisc: Any = -1, axi
     array([ 3.5, -2.3, -1.2])
     """
 def cummax(x: Any, axis: Any = None) -> Tensor:
-    r"""Return the largest entry up to each, along an axis; where k are tied so far, each gets 1/k of the gradient.
+    r"""Return the largest entries so far along an axis; where k are tied so far, each gets 1/k of the gradient.
 
     >>> import tinygrad_nn as tg
     >>> tg.cummax([1.0, 3.0, 2.0])
     tg.tensor([1., 3., 3.], dtype='float64')
     """
 def cummin(x: Any, axis: Any = None) -> Tensor:
-    r"""Return the smallest entry up to each, along an axis; where k are tied so far, each gets 1/k of the gradient.
+    r"""Return the smallest entries so far along an axis; where k are tied so far, each gets 1/k of the gradient.
 
     >>> import tinygrad_nn as tg
     >>> tg.cummin([2.0, 3.0, 1.0])
     tg.tensor([2., 2., 1.], dtype='float64')
     """
 def cumprod(x: Any, axis: Any = None, dtype: Any = None) -> Tensor:
-    r"""Return the products of the entries up to each, along an axis, right with any number of zeros.
+    r"""Return the running products of the entries along an axis; derivatives are right with any number of zeros.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1064,7 +1064,7 @@ def cumprod(x: Any, axis: Any = None, dtype: Any = None) -> Tensor:
     array([1., 9., 0., 0., 0.])
     """
 def cumsum(x: Any, axis: Any = None, dtype: Any = None) -> Tensor:
-    r"""Return the sums of the entries up to each, along an axis, or of all entries in a row. Shapes: (...) -> (...).
+    r"""Return the running sums of the entries along an axis, by default of all, flattened. Shapes: (...) -> (...).
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1076,7 +1076,7 @@ def cumsum(x: Any, axis: Any = None, dtype: Any = None) -> Tensor:
            [3., 2., 1.]])
     """
 def cumulative_prod(x: Any, *, axis: Any = None, dtype: Any = None, include_initial: Any = False) -> Tensor:
-    r"""Return the products of the entries up to each along an axis, after a 1 if `include_initial`.
+    r"""Return the running products of the entries along an axis, after a 1 if `include_initial`.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1087,7 +1087,7 @@ def cumulative_prod(x: Any, *, axis: Any = None, dtype: Any = None, include_init
     array([-1.86,  0.22, -0.13])
     """
 def cumulative_sum(x: Any, *, axis: Any = None, dtype: Any = None, include_initial: Any = False) -> Tensor:
-    r"""Return the sums of the entries up to each along an axis, after a 0 if `include_initial`.
+    r"""Return the running sums of the entries along an axis, after a 0 if `include_initial`.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1135,7 +1135,7 @@ def delete(x: Any, obj: Any, axis: Any = None) -> Tensor:
     array([0., 1., 1.])
     """
 def diag(x: Any, k: Any = 0) -> Tensor:
-    r"""Return the k-th diagonal of a matrix, or of a vector the square matrix with it there: (n,) -> (n+|k|, n+|k|).
+    r"""Return the k-th diagonal of a matrix, or a matrix with the vector on it: (n,) -> (n+|k|, n+|k|).
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1148,7 +1148,7 @@ def diag(x: Any, k: Any = 0) -> Tensor:
            [0., 0., 1., 0.]])
     """
 def diagflat(x: Any, k: Any = 0) -> Tensor:
-    r"""Return the square matrix with all entries, flattened, on its k-th diagonal.
+    r"""Return the square matrix with all entries of the tensor, flattened, on its k-th diagonal.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1160,7 +1160,7 @@ def diagflat(x: Any, k: Any = 0) -> Tensor:
     1.0
     """
 def diagonal(x: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -> Tensor:
-    r"""Return the diagonals of the matrices in two axes, in a new last axis; offset > 0 is above the main one.
+    r"""Return the diagonals of the matrices in two axes, along a new last axis; offset > 0 is above the main one.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1173,7 +1173,7 @@ def diagonal(x: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -> Tensor:
            [0., 0., 1., 0.]])
     """
 def diff(x: Any, n: Any = 1, axis: Any = -1, prepend: Any = None, append: Any = None) -> Tensor:
-    r"""Return the differences of neighbouring entries along an axis, n times over.
+    r"""Return the differences of neighbouring entries along an axis, taken n times.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1191,7 +1191,7 @@ def digamma(x: Any) -> Tensor:
     array([-0.57721566,  0.42278434])
     """
 def digitize(x: Any, bins: Any, right: Any = False) -> Tensor:
-    r"""Return for each entry the number of its bin among those with the given bounds, in order, up or down.
+    r"""Return, for each entry, the number of its bin; the bounds of the bins are in ascending or descending order.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1241,7 +1241,7 @@ def dot(a: Any, b: Any) -> Tensor:
     array([2., 2., 2.])
     """
 def dsplit(x: Any, indices_or_sections: Any) -> list[Tensor]:
-    r"""Return the pieces behind each other: along the third of three or more axes.
+    r"""Return the pieces along the third axis of a tensor with three axes or more.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1264,7 +1264,7 @@ def dstack(xs: Any) -> Tensor:
     1.0
     """
 def ediff1d(x: Any, to_end: Any = None, to_begin: Any = None) -> Tensor:
-    r"""Return the differences of neighbouring entries in a row, between what is to begin and to end it.
+    r"""Return the differences of neighbouring entries of the flattened tensor, after `to_begin` and before `to_end`.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1277,10 +1277,10 @@ def ediff1d(x: Any, to_end: Any = None, to_begin: Any = None) -> Tensor:
 def einsum(*operands: Any, optimize: Any = False) -> Tensor:
     r"""Return the sum of products that the subscripts describe.
 
-    Every letter names an axis; a letter twice in an operand takes the diagonal, those that are not in
-    the result are summed over, and an axis of length 1 is stretched to its namesakes' length.
-    `"ij,jk->ik"` is a matrix product, and so is `einsum(a, [0, 1], b, [1, 2], [0, 2])`. `optimize`
-    tells the order of pairs as for `numpy.einsum_path`. Raises ValueError for subscripts that don't fit.
+    Every letter names an axis. A letter that occurs twice in an operand takes the diagonal; letters that are not in the
+    result are summed over; an axis of length 1 is stretched to the length of the axes with the same letter.
+    `"ij,jk->ik"` is a matrix product, and so is `einsum(a, [0, 1], b, [1, 2], [0, 2])`. `optimize` gives the order of
+    pairs, as in `numpy.einsum_path`. Raises ValueError if the subscripts don't fit.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1456,7 +1456,7 @@ def fabs(x: Any) -> Tensor:
     array([-1.,  1.,  1.])
     """
 def fftshift(x: Any, axes: Any = None) -> Tensor:
-    r"""Return the tensor with the halves of its axes swapped, of all by default: the frequency 0 goes to the middle.
+    r"""Return the tensor with the halves of its axes, by default all, swapped: the frequency 0 goes to the middle.
 
     >>> import tinygrad_nn as tg
     >>> tg.fftshift([0.0, 1.0, 2.0, 3.0])
@@ -1503,7 +1503,7 @@ def flatten(x: Any, order: Any = 'C') -> Tensor:
     tg.tensor([1., 2., 3., 4.], dtype='float64')
     """
 def flip(x: Any, axis: Any = None) -> Tensor:
-    r"""Return the tensor with the entries in reverse order along the axes, all by default.
+    r"""Return the tensor with the entries in reverse order along the axes, by default all.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1681,9 +1681,9 @@ def gelu(x: Any) -> Tensor:
     array([-0.15865525,  0.        ,  1.95449974])
     """
 def geomspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True, dtype: Any = None, axis: Any = 0) -> Tensor:
-    r"""Return so many numbers from start to stop in equal ratios, along a new axis: (...), (...) -> (num, ...).
+    r"""Return `num` numbers from start to stop in equal ratios, along a new axis: (...), (...) -> (num, ...).
 
-    Raises ValueError where start and stop are not of one sign.
+    Raises ValueError if start and stop don't have the same sign.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1708,7 +1708,7 @@ def getitem(x: Any, index: Any) -> Tensor:
 def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: Any = 1) -> Tensor:
     r"""Return the slopes of sampled values by second-order differences, a Tensor for each axis. Shapes: (...) -> (...).
 
-    `varargs` are spacings: one for all axes, or one for each, a number or the coordinates along the axis.
+    `varargs` are the spacings, one for all axes or one for each: a number, or the coordinates along the axis.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1757,7 +1757,7 @@ def heaviside(a: Any, b: Any) -> Tensor:
     array([0., 0., 0.])
     """
 def hsplit(x: Any, indices_or_sections: Any) -> list[Tensor]:
-    r"""Return the pieces side by side: along the second axis, of a vector along its only one.
+    r"""Return the pieces side by side: along the second axis, or along the only axis of a vector.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1855,9 +1855,9 @@ def insert(x: Any, obj: Any, values: Any, axis: Any = None) -> Tensor:
 def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Tensor:
     r"""Return the value at x of the line through the points (xp, fp), xp increasing. Shapes: (...), (n,), (n,) -> (...).
 
-    Left of the points it is `left`, else the first fp, right of them `right`, else the last; with a period,
-    which xp need not be sorted for, neither counts. At a knot, the derivative is that of the side where it is
-    smaller in size, or 0 between slopes of both signs. Raises ValueError where xp decreases.
+    Left of the points the value is `left`, by default the first fp; right of them `right`, by default the last fp. With
+    a `period`, `left` and `right` don't count, and xp need not be sorted. At a knot, the derivative is that of the
+    flatter side, or 0 between slopes of opposite signs. Raises ValueError if xp decreases.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2023,10 +2023,10 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Tensor:
     [1.0, 20.0, 3.5]
     """
 def linspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True, retstep: Any = False, dtype: Any = None, axis: Any = 0, *, requires_grad: Any = False, name: Any = None) -> Tensor:
-    r"""Return so many numbers from start to stop in equal steps, the last of them stop itself if that is an endpoint.
+    r"""Return `num` numbers from start to stop in equal steps; with `endpoint`, the last is stop itself.
 
-    They lie along a new axis: (...), (...) -> (num, ...). With `retstep`, the step follows. What comes of end
-    points that require grad is recorded; `requires_grad` makes a leaf of its own, as in other creation functions.
+    They lie along a new axis: (...), (...) -> (num, ...). With `retstep`, the step is returned, too. The result is
+    recorded if an end point requires grad; `requires_grad` makes it a new leaf, as in other creation functions.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2175,9 +2175,9 @@ def logit(x: Any) -> Tensor:
     array([0.        , 1.09861229])
     """
 def logspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True, base: Any = 10.0, dtype: Any = None, axis: Any = 0) -> Tensor:
-    r"""Return the base to the power of so many numbers from start to stop in equal steps, along a new axis.
+    r"""Return the base to the power of `num` numbers from start to stop in equal steps, along a new axis.
 
-    Shapes: (...), (...) -> (num, ...); a base of several numbers broadcasts with the end points.
+    Shapes: (...), (...) -> (num, ...); a base with several numbers broadcasts with the end points.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2255,11 +2255,11 @@ def max(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, wh
            [0.33333333, 0.33333333, 0.33333333]])
     """
 def max_pool1d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, *, ceil_mode: Any = False) -> Tensor:
-    r"""Return the largest entry of each window, in PyTorch's layout; k tied ones share the gradient, 1/k each.
+    r"""Return the largest entry of each window, in PyTorch's layout; k tied entries share the gradient, 1/k each.
 
-    Shapes: (N, C, *lengths) or (C, *lengths); each length n becomes (n + 2p - d(k - 1) - 1) // s + 1 by
-    the kernel's size k, stride s (k unless given), padding p and dilation d. Raises ValueError where the
-    kernel is longer than the padded input, or windows of padding alone could be. Source: Scherer et al. (2010).
+    Shapes: (N, C, *lengths) or (C, *lengths). Each length n becomes (n + 2p - d(k - 1) - 1) // s + 1, with the
+    kernel's size k, stride s (default: k), padding p and dilation d. Raises ValueError if the kernel is longer than
+    the padded input, or if a window could be padding alone. Source: Scherer et al. (2010).
 
     >>> import tinygrad_nn as tg
     >>> tg.max_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)
@@ -2268,11 +2268,11 @@ def max_pool1d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 
     (5, 3, 4, 4)
     """
 def max_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, *, ceil_mode: Any = False) -> Tensor:
-    r"""Return the largest entry of each window, in PyTorch's layout; k tied ones share the gradient, 1/k each.
+    r"""Return the largest entry of each window, in PyTorch's layout; k tied entries share the gradient, 1/k each.
 
-    Shapes: (N, C, *lengths) or (C, *lengths); each length n becomes (n + 2p - d(k - 1) - 1) // s + 1 by
-    the kernel's size k, stride s (k unless given), padding p and dilation d. Raises ValueError where the
-    kernel is longer than the padded input, or windows of padding alone could be. Source: Scherer et al. (2010).
+    Shapes: (N, C, *lengths) or (C, *lengths). Each length n becomes (n + 2p - d(k - 1) - 1) // s + 1, with the
+    kernel's size k, stride s (default: k), padding p and dilation d. Raises ValueError if the kernel is longer than
+    the padded input, or if a window could be padding alone. Source: Scherer et al. (2010).
 
     >>> import tinygrad_nn as tg
     >>> tg.max_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)
@@ -2281,11 +2281,11 @@ def max_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 
     (5, 3, 4, 4)
     """
 def max_pool3d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, *, ceil_mode: Any = False) -> Tensor:
-    r"""Return the largest entry of each window, in PyTorch's layout; k tied ones share the gradient, 1/k each.
+    r"""Return the largest entry of each window, in PyTorch's layout; k tied entries share the gradient, 1/k each.
 
-    Shapes: (N, C, *lengths) or (C, *lengths); each length n becomes (n + 2p - d(k - 1) - 1) // s + 1 by
-    the kernel's size k, stride s (k unless given), padding p and dilation d. Raises ValueError where the
-    kernel is longer than the padded input, or windows of padding alone could be. Source: Scherer et al. (2010).
+    Shapes: (N, C, *lengths) or (C, *lengths). Each length n becomes (n + 2p - d(k - 1) - 1) // s + 1, with the
+    kernel's size k, stride s (default: k), padding p and dilation d. Raises ValueError if the kernel is longer than
+    the padded input, or if a window could be padding alone. Source: Scherer et al. (2010).
 
     >>> import tinygrad_nn as tg
     >>> tg.max_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)
@@ -2322,9 +2322,9 @@ def mean(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, whe
            [0.16666667, 0.16666667, 0.16666667]])
     """
 def median(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
-    r"""Return the middle entries over the axes, of an even number the mean of the two; nan if one is nan.
+    r"""Return the medians over the axes, for an even number of entries the mean of the middle two; nan if one is nan.
 
-    The middle ones get the gradient, half each of two; entries equal to them share it.
+    The middle entry gets the gradient, or the middle two half each; entries equal to them share it.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2464,7 +2464,7 @@ def nanargmin(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
     5
     """
 def nancumprod(x: Any, axis: Any = None, dtype: Any = None) -> Tensor:
-    r"""Return the products of the entries up to each along an axis, nan counting as 1.
+    r"""Return the running products of the entries along an axis; nan counts as 1.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2476,7 +2476,7 @@ def nancumprod(x: Any, axis: Any = None, dtype: Any = None) -> Tensor:
            [ 6.94144, -1.43616, -1.31648]])
     """
 def nancumsum(x: Any, axis: Any = None, dtype: Any = None) -> Tensor:
-    r"""Return the sums of the entries up to each along an axis, nan counting as 0.
+    r"""Return the running sums of the entries along an axis; nan counts as 0.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2488,7 +2488,7 @@ def nancumsum(x: Any, axis: Any = None, dtype: Any = None) -> Tensor:
            [3., 2., 1.]])
     """
 def nanmax(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
-    r"""Return the largest over the axes of the entries that are not nan; tied ones share the gradient.
+    r"""Return the largest entries over the axes that are not nan; tied entries share the gradient.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2512,7 +2512,7 @@ def nanmean(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, 
            [0.16666667, 0.16666667, 0.16666667]])
     """
 def nanmedian(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
-    r"""Return the median over the axes of what is not nan, as median does; nan where all entries are.
+    r"""Return the medians over the axes of the entries that are not nan; nan where all are. See `median`.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2524,7 +2524,7 @@ def nanmedian(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
            [0.5, 0. , 0. ]])
     """
 def nanmin(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
-    r"""Return the smallest over the axes of the entries that are not nan; tied ones share the gradient.
+    r"""Return the smallest entries over the axes that are not nan; tied entries share the gradient.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2536,7 +2536,7 @@ def nanmin(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None,
            [0., 0., 1.]])
     """
 def nanpercentile(x: Any, q: Any, axis: Any = None, method: Any = 'linear', keepdims: Any = False) -> Tensor:
-    r"""Return the percentiles over the axes of what is not nan, as quantile does; nan where all entries are.
+    r"""Return the percentiles over the axes of the entries that are not nan; nan where all are. See `quantile`.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2562,7 +2562,7 @@ def nanprod(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, 
            [ 0.9792 ,  0.29376, -0.3264 ]])
     """
 def nanquantile(x: Any, q: Any, axis: Any = None, method: Any = 'linear', keepdims: Any = False) -> Tensor:
-    r"""Return the quantiles over the axes of what is not nan, as quantile does; nan where all entries are.
+    r"""Return the quantiles over the axes of the entries that are not nan; nan where all are. See `quantile`.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2574,7 +2574,7 @@ def nanquantile(x: Any, q: Any, axis: Any = None, method: Any = 'linear', keepdi
            [0. , 0.5, 0. ]])
     """
 def nanstd(x: Any, axis: Any = None, dtype: Any = None, ddof: Any = 0, keepdims: Any = False, *, where: Any = True, mean: Any = None, correction: Any = None) -> Tensor:
-    r"""Return the standard deviation over the axes of what is not nan; where it is 0, so is the derivative.
+    r"""Return the standard deviation over the axes, leaving out nan; where it is 0, so is the derivative.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2680,7 +2680,7 @@ def outer(a: Any, b: Any) -> Tensor:
     array([0.5, 0.5])
     """
 def overlap_add(x: Any, axis: Any = None) -> Tensor:
-    r"""Return the sum of windows, in the last axes, each laid where sliding_window_view would take it from.
+    r"""Return the sum of windows, in the last axes, each added where sliding_window_view would take it from.
 
     Shapes: (..., m, ..., k) -> (..., m + k - 1, ...). By default there are as many window axes as others.
 
@@ -2690,12 +2690,12 @@ def overlap_add(x: Any, axis: Any = None) -> Tensor:
     tg.tensor([1., 4., 3.], dtype='float64')
     """
 def pad(x: Any, pad_width: Any, mode: Any = 'constant', **options: Any) -> Tensor:
-    r"""Return the tensor with entries put before and after it along each axis, as many as `pad_width` says.
+    r"""Return the tensor with `pad_width` entries added before and after it along each axis.
 
-    That is one number, a pair, a pair for each axis, or a dict from axes to those. Modes: "constant"
-    (constant_values, which may be tensors), "edge", "wrap", "reflect" and "symmetric" (reflect_type
-    "even" or "odd"), "linear_ramp" (end_values, likewise), "mean", "median", "maximum" and "minimum"
-    (stat_length), and "empty", which here is 0.
+    `pad_width` is one number, a pair (before, after), a pair for each axis, or a dict from axes to these. Modes, with
+    their options: "constant" (constant_values, which may be tensors), "edge", "wrap", "reflect" and "symmetric"
+    (reflect_type "even" or "odd"), "linear_ramp" (end_values, which may be tensors), "mean", "median", "maximum" and
+    "minimum" (stat_length), and "empty", which pads with 0 here.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2706,9 +2706,9 @@ def pad(x: Any, pad_width: Any, mode: Any = 'constant', **options: Any) -> Tenso
     array([3., 3.])
     """
 def partition(x: Any, kth: Any, axis: Any = -1) -> Tensor:
-    r"""Return the entries with the kth along an axis where it belongs, smaller ones before it, larger ones behind.
+    r"""Return the entries with the kth along an axis where sorting puts it, smaller ones before it, larger ones after.
 
-    Those are in ascending order too, which NumPy leaves open. Equal entries share their gradient.
+    These are sorted, too, which NumPy doesn't promise. Equal entries share their gradient.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2721,7 +2721,7 @@ def partition(x: Any, kth: Any, axis: Any = -1) -> Tensor:
            [1., 1., 1.]])
     """
 def percentile(x: Any, q: Any, axis: Any = None, method: Any = 'linear', keepdims: Any = False) -> Tensor:
-    r"""Return the entries below which q per cent lie, 0 to 100, over the axes, as quantile does.
+    r"""Return the values below which q per cent, from 0 to 100, of the entries over the axes lie. See `quantile`.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2770,7 +2770,7 @@ def place(arr: Any, mask: Any, vals: Any) -> None:
 def poly(roots: Any) -> Tensor:
     r"""Return the coefficients of the polynomial with these roots and a leading 1. Shapes: (n,) -> (n + 1,).
 
-    Of no roots it is the number 1, as in NumPy.
+    Without roots it is the number 1, as in NumPy.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2806,7 +2806,7 @@ def polyder(p: Any, m: Any = 1) -> Tensor:
 def polydiv(u: Any, v: Any) -> tuple[Tensor, Tensor]:
     r"""Return the quotient and the remainder of two polynomials. Shapes: (m,), (n,) -> (max(m - n + 1, 1),), (k,).
 
-    The remainder is without the leading coefficients that are nearly 0: k < n, or m if that is less, but at least 1.
+    The remainder is without leading coefficients that are nearly 0: k is less than n and at most m, but at least 1.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2816,7 +2816,7 @@ def polydiv(u: Any, v: Any) -> tuple[Tensor, Tensor]:
     [array([ 1.54545455,  0.69421488, -1.26521412]), array([1.37956424])]
     """
 def polyfit(x: Any, y: Any, deg: Any, rcond: Any = None, *, w: Any = None) -> Tensor:
-    r"""Return the coefficients of the polynomial of least squared error at the points. Shapes: (m,), (m,) -> (deg + 1,).
+    r"""Return the coefficients of the least-squares polynomial through the points. Shapes: (m,), (m,) -> (deg + 1,).
 
     Several y are columns: (m,), (m, k) -> (deg + 1, k). `w` multiplies each point's error.
 
@@ -2841,7 +2841,7 @@ def polygamma(x: Any, n: Any = 0) -> Tensor:
 def polyint(p: Any, m: Any = 1, k: Any = 0.0) -> Tensor:
     r"""Return the coefficients of a polynomial's m-th integral. Shapes: (n,) -> (n + m,).
 
-    `k` are the constants of the integrations in their order, or one for all.
+    `k` are the constants of integration, in order, or one constant for all.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2956,9 +2956,9 @@ def ptp(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
            [ 1.,  0.,  0.]])
     """
 def put(a: Any, ind: Any, v: Any, mode: Any = 'raise') -> None:
-    r"""Assign the values in turn, repeated as often as needed, to the entries that indices of the flattened tensor name.
+    r"""Assign the values in turn, repeated as needed, to the entries at the given indices of the flattened tensor.
 
-    An index that isn't there raises; or it is wrapped around, or clipped to the ends, by `mode`.
+    An index out of bounds raises with `mode` "raise", is wrapped around with "wrap", and clipped with "clip".
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2989,11 +2989,11 @@ def putmask(a: Any, mask: Any, values: Any) -> None:
     tg.tensor([1., 0., 3.], dtype='float64')
     """
 def quantile(x: Any, q: Any, axis: Any = None, method: Any = 'linear', keepdims: Any = False) -> Tensor:
-    r"""Return the entries below which a share q lies, 0 to 1, over the axes: (..., n, ...), (k,) -> (k, ..., ...).
+    r"""Return the values below which a share q, from 0 to 1, of the entries lies: (..., n, ...), (k,) -> (k, ..., ...).
 
-    `method` is NumPy's. A quantile between two entries is their weighted mean, and so is its
-    gradient; entries equal to either share it. A tensor q gets a gradient by the methods that run
-    from entry to entry; at an entry itself that is the smaller of the two slopes, at the ends 0.
+    `method` is as in NumPy. A quantile between two entries is their weighted mean, and its gradient has the same
+    weights; entries equal to either share it. A tensor q gets a gradient with the methods that interpolate; at an entry
+    itself it is the smaller of the two slopes, and at the ends 0.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -3105,7 +3105,7 @@ def remainder(a: Any, b: Any) -> Tensor:
     array([1., 1., 1.])
     """
 def repeat(x: Any, repeats: Any, axis: Any = None) -> Tensor:
-    r"""Return each entry, or each slice along an axis, as often as `repeats` says, one number or one for each.
+    r"""Return each entry, or each slice along an axis, repeated; `repeats` is one number, or one for each.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -3174,7 +3174,7 @@ def rint(x: Any) -> Tensor:
     array([ 2.,  0., -0., -2.])
     """
 def roll(x: Any, shift: Any, axis: Any = None) -> Tensor:
-    r"""Return the tensor with entries shifted along the axes, in at one end as they leave at the other.
+    r"""Return the tensor with entries shifted along the axes; those that leave at one end come in at the other.
 
     Shifts and axes broadcast; by default the flattened tensor is shifted.
 
@@ -3203,7 +3203,7 @@ def rollaxis(x: Any, axis: Any, start: Any = 0) -> Tensor:
            [1., 0., 0.]])
     """
 def rot90(x: Any, k: Any = 1, axes: Any = (0, 1)) -> Tensor:
-    r"""Return the tensor turned k times by a right angle, from the first of two axes to the second.
+    r"""Return the tensor rotated k times by 90 degrees, from the first of two axes towards the second.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -3234,7 +3234,7 @@ def scatter_add(x: Any, index: Any, shape: Any) -> Tensor:
     tg.tensor([3., 0., 3., 0.], dtype='float64')
     """
 def searchsorted(x: Any, v: Any, side: Any = 'left', sorter: Any = None) -> Tensor:
-    r"""Return where the entries of v belong in a vector in ascending order, in front of equal ones or behind them.
+    r"""Return the indices at which the entries of v belong in an ascending vector, before or after equal entries.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -3365,9 +3365,9 @@ def softplus(x: Any) -> Tensor:
     array([0.00000000e+00, 6.93147181e-01, 1.00000000e+03])
     """
 def sort(x: Any, axis: Any = -1, kind: Any = None, *, stable: Any = None) -> Tensor:
-    r"""Return the entries in ascending order along an axis, all in one row for None; nan comes last.
+    r"""Return the entries in ascending order along an axis, or flattened for None; nan comes last.
 
-    It is a new tensor also as a method: `t = t.sort()`. Equal entries share their gradient.
+    The method returns a new tensor, too: `t = t.sort()`. Equal entries share their gradient.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -3391,7 +3391,7 @@ def spacing(x: Any) -> Tensor:
     -0.0
     """
 def split(x: Any, indices_or_sections: Any, axis: Any = 0) -> list[Tensor]:
-    r"""Return the pieces between the given indices along an axis, or so many equal ones.
+    r"""Return the pieces between indices along an axis, or the given number of equal pieces.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -3576,7 +3576,7 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
            [ 0.2, -1.1,  1.5]])
     """
 def tile(x: Any, reps: Any) -> Tensor:
-    r"""Return the tensor laid beside itself `reps` times along each axis; of too few, the first count 1.
+    r"""Return the tensor repeated as a whole `reps` times along each axis; missing leading numbers count as 1.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -3589,10 +3589,10 @@ def tile(x: Any, reps: Any) -> Tensor:
            [2., 2., 2.]])
     """
 def topk(x: Any, k: Any, axis: Any = -1, largest: Any = True) -> tuple[Tensor, Tensor]:
-    r"""Return the k largest entries along an axis, or the smallest, the most extreme first, and their indices.
+    r"""Return the k largest entries along an axis, or the smallest, most extreme first, and their indices.
 
-    Shapes: (..., n, ...) -> (..., k, ...) twice. nan counts as largest. Of equal entries the first ones'
-    indices are returned, and all of them share the gradient.
+    Shapes: (..., n, ...) -> (..., k, ...) twice. nan counts as largest. Of equal entries, the indices of the first are
+    returned, and all of them share the gradient.
 
     >>> import tinygrad_nn as tg
     >>> values, indices = tg.topk([3.0, 1.0, 2.0], k=2)
@@ -3705,7 +3705,7 @@ def trunc(x: Any) -> Tensor:
     array([ 1.,  0., -0., -1.])
     """
 def unstack(x: Any, axis: Any = 0) -> tuple[Tensor, ...]:
-    r"""Return the slices along an axis as a tuple, without it. Shapes: (n, ...) -> n times (...).
+    r"""Return the slices along an axis, without that axis, as a tuple. Shapes: (n, ...) -> n times (...).
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -3714,7 +3714,7 @@ def unstack(x: Any, axis: Any = 0) -> tuple[Tensor, ...]:
     [array([ 1.6,  1.1, -1.6]), array([ 0.5, -0.3, -1.1])]
     """
 def unwrap(x: Any, discont: Any = None, axis: Any = -1, *, period: Any = 6.283185307179586) -> Tensor:
-    r"""Return angles with jumps of a period taken out along an axis; the derivative is 1.
+    r"""Return angles with jumps by a period removed along an axis; the derivative is 1.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -3725,7 +3725,7 @@ def unwrap(x: Any, discont: Any = None, axis: Any = -1, *, period: Any = 6.28318
     array([1., 1., 1., 1.])
     """
 def vander(x: Any, N: Any = None, increasing: Any = False) -> Tensor:
-    r"""Return the powers of the entries, n - 1 to 0 or 0 to n - 1, in rows: (m,) -> (m, n).
+    r"""Return the powers of each entry, n - 1 to 0, or 0 to n - 1 if `increasing`, in a row: (m,) -> (m, n).
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -3793,7 +3793,7 @@ def vecmat(a: Any, b: Any) -> Tensor:
     array([ 0.2, -0.7])
     """
 def vsplit(x: Any, indices_or_sections: Any) -> list[Tensor]:
-    r"""Return the pieces on top of each other: along the first of two or more axes.
+    r"""Return the pieces on top of each other: along the first axis of a tensor with two axes or more.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg

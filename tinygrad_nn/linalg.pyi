@@ -63,7 +63,7 @@ def det(a: Any) -> Tensor:
            [-0.58, -1.01, -0.37]])
     """
 def diagonal(x: Any, /, *, offset: Any = 0) -> Tensor:
-    r"""Return the entries whose column is `offset` behind their row, of each matrix. (..., m, n) -> (..., k).
+    r"""Return the diagonal of each matrix in the last two axes, `offset` above the main one. (..., m, n) -> (..., k).
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -393,7 +393,7 @@ def tensorsolve(a: Any, b: Any, axes: Any = None) -> Tensor:
            [-0.34823741, -0.46794402, -0.53807516]])
     """
 def trace(x: Any, /, *, offset: Any = 0) -> Tensor:
-    r"""Return the sum of each matrix's entries whose column is `offset` behind their row. (..., m, n) -> (...).
+    r"""Return the sum of each matrix's diagonal, `offset` above the main one. Shapes: (..., m, n) -> (...).
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg

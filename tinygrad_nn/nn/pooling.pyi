@@ -5,11 +5,11 @@ from .of_functions import OfFunction
 class MaxPool1d(OfFunction):
     r"""`tg.max_pool1d` as a module.
 
-    Return the largest entry of each window, in PyTorch's layout; k tied ones share the gradient, 1/k each.
+    Return the largest entry of each window, in PyTorch's layout; k tied entries share the gradient, 1/k each.
 
-    Shapes: (N, C, *lengths) or (C, *lengths); each length n becomes (n + 2p - d(k - 1) - 1) // s + 1 by
-    the kernel's size k, stride s (k unless given), padding p and dilation d. Raises ValueError where the
-    kernel is longer than the padded input, or windows of padding alone could be. Source: Scherer et al. (2010).
+    Shapes: (N, C, *lengths) or (C, *lengths). Each length n becomes (n + 2p - d(k - 1) - 1) // s + 1, with the
+    kernel's size k, stride s (default: k), padding p and dilation d. Raises ValueError if the kernel is longer than
+    the padded input, or if a window could be padding alone. Source: Scherer et al. (2010).
 
     >>> import tinygrad_nn as tg
     >>> tg.max_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)
@@ -21,11 +21,11 @@ class MaxPool1d(OfFunction):
 class MaxPool2d(OfFunction):
     r"""`tg.max_pool2d` as a module.
 
-    Return the largest entry of each window, in PyTorch's layout; k tied ones share the gradient, 1/k each.
+    Return the largest entry of each window, in PyTorch's layout; k tied entries share the gradient, 1/k each.
 
-    Shapes: (N, C, *lengths) or (C, *lengths); each length n becomes (n + 2p - d(k - 1) - 1) // s + 1 by
-    the kernel's size k, stride s (k unless given), padding p and dilation d. Raises ValueError where the
-    kernel is longer than the padded input, or windows of padding alone could be. Source: Scherer et al. (2010).
+    Shapes: (N, C, *lengths) or (C, *lengths). Each length n becomes (n + 2p - d(k - 1) - 1) // s + 1, with the
+    kernel's size k, stride s (default: k), padding p and dilation d. Raises ValueError if the kernel is longer than
+    the padded input, or if a window could be padding alone. Source: Scherer et al. (2010).
 
     >>> import tinygrad_nn as tg
     >>> tg.max_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)
@@ -37,11 +37,11 @@ class MaxPool2d(OfFunction):
 class AvgPool1d(OfFunction):
     r"""`tg.avg_pool1d` as a module.
 
-    Return the mean of each window, in PyTorch's layout; the padding counts as zeros, or not at all.
+    Return the mean of each window, in PyTorch's layout; padding counts as zeros, or is left out.
 
-    Shapes: (N, C, *lengths) or (C, *lengths); each length n becomes (n + 2p - k) // s + 1 by the kernel's
-    size k, stride s (k unless given) and padding p. `divisor_override` divides instead of the number of
-    entries. Raises ValueError where the kernel is longer than the padded input. Source: LeCun et al. (1998).
+    Shapes: (N, C, *lengths) or (C, *lengths). Each length n becomes (n + 2p - k) // s + 1, with the kernel's size
+    k, stride s (default: k) and padding p. `divisor_override` replaces the number of entries as the divisor. Raises
+    ValueError if the kernel is longer than the padded input. Source: LeCun et al. (1998).
 
     >>> import tinygrad_nn as tg
     >>> tg.avg_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)
@@ -53,11 +53,11 @@ class AvgPool1d(OfFunction):
 class AvgPool2d(OfFunction):
     r"""`tg.avg_pool2d` as a module.
 
-    Return the mean of each window, in PyTorch's layout; the padding counts as zeros, or not at all.
+    Return the mean of each window, in PyTorch's layout; padding counts as zeros, or is left out.
 
-    Shapes: (N, C, *lengths) or (C, *lengths); each length n becomes (n + 2p - k) // s + 1 by the kernel's
-    size k, stride s (k unless given) and padding p. `divisor_override` divides instead of the number of
-    entries. Raises ValueError where the kernel is longer than the padded input. Source: LeCun et al. (1998).
+    Shapes: (N, C, *lengths) or (C, *lengths). Each length n becomes (n + 2p - k) // s + 1, with the kernel's size
+    k, stride s (default: k) and padding p. `divisor_override` replaces the number of entries as the divisor. Raises
+    ValueError if the kernel is longer than the padded input. Source: LeCun et al. (1998).
 
     >>> import tinygrad_nn as tg
     >>> tg.avg_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)

@@ -313,7 +313,7 @@ class Tensor:
         0
         """
     def argpartition(x: Any, kth: Any, axis: Any = -1) -> Tensor:
-        r"""Return where along an axis to find the entries partitioned: the kth where it belongs, smaller ones before it.
+        r"""Return the indices that partition an axis: the kth entry where sorting puts it, smaller ones before it.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -323,7 +323,7 @@ class Tensor:
                [2, 0, 1]])
         """
     def argsort(x: Any, axis: Any = -1, kind: Any = None, stable: Any = None) -> Tensor:
-        r"""Return where along an axis to find the entries in ascending order; equal ones keep their order, always.
+        r"""Return the indices that sort an axis in ascending order; equal entries always keep their order.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -455,21 +455,21 @@ class Tensor:
         array([-1.9043015 ,  0.10016675,  2.12927946])
         """
     def cummax(x: Any, axis: Any = None) -> Tensor:
-        r"""Return the largest entry up to each, along an axis; where k are tied so far, each gets 1/k of the gradient.
+        r"""Return the largest entries so far along an axis; where k are tied so far, each gets 1/k of the gradient.
 
         >>> import tinygrad_nn as tg
         >>> tg.cummax([1.0, 3.0, 2.0])
         tg.tensor([1., 3., 3.], dtype='float64')
         """
     def cummin(x: Any, axis: Any = None) -> Tensor:
-        r"""Return the smallest entry up to each, along an axis; where k are tied so far, each gets 1/k of the gradient.
+        r"""Return the smallest entries so far along an axis; where k are tied so far, each gets 1/k of the gradient.
 
         >>> import tinygrad_nn as tg
         >>> tg.cummin([2.0, 3.0, 1.0])
         tg.tensor([2., 2., 1.], dtype='float64')
         """
     def cumprod(x: Any, axis: Any = None, dtype: Any = None) -> Tensor:
-        r"""Return the products of the entries up to each, along an axis, right with any number of zeros.
+        r"""Return the running products of the entries along an axis; derivatives are right with any number of zeros.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -480,7 +480,7 @@ class Tensor:
         array([1., 9., 0., 0., 0.])
         """
     def cumsum(x: Any, axis: Any = None, dtype: Any = None) -> Tensor:
-        r"""Return the sums of the entries up to each, along an axis, or of all entries in a row. Shapes: (...) -> (...).
+        r"""Return the running sums of the entries along an axis, by default of all, flattened. Shapes: (...) -> (...).
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -505,7 +505,7 @@ class Tensor:
         array([0.01745329, 0.01745329, 0.01745329])
         """
     def diagonal(x: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -> Tensor:
-        r"""Return the diagonals of the matrices in two axes, in a new last axis; offset > 0 is above the main one.
+        r"""Return the diagonals of the matrices in two axes, along a new last axis; offset > 0 is above the main one.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -899,7 +899,7 @@ class Tensor:
                [1., 0., 1.]])
         """
     def nancumprod(x: Any, axis: Any = None, dtype: Any = None) -> Tensor:
-        r"""Return the products of the entries up to each along an axis, nan counting as 1.
+        r"""Return the running products of the entries along an axis; nan counts as 1.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -911,7 +911,7 @@ class Tensor:
                [ 6.94144, -1.43616, -1.31648]])
         """
     def nancumsum(x: Any, axis: Any = None, dtype: Any = None) -> Tensor:
-        r"""Return the sums of the entries up to each along an axis, nan counting as 0.
+        r"""Return the running sums of the entries along an axis; nan counts as 0.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -923,7 +923,7 @@ class Tensor:
                [3., 2., 1.]])
         """
     def nanmax(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
-        r"""Return the largest over the axes of the entries that are not nan; tied ones share the gradient.
+        r"""Return the largest entries over the axes that are not nan; tied entries share the gradient.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -947,7 +947,7 @@ class Tensor:
                [0.16666667, 0.16666667, 0.16666667]])
         """
     def nanmin(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
-        r"""Return the smallest over the axes of the entries that are not nan; tied ones share the gradient.
+        r"""Return the smallest entries over the axes that are not nan; tied entries share the gradient.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -971,7 +971,7 @@ class Tensor:
                [ 0.9792 ,  0.29376, -0.3264 ]])
         """
     def nanstd(x: Any, axis: Any = None, dtype: Any = None, ddof: Any = 0, keepdims: Any = False, *, where: Any = True, mean: Any = None, correction: Any = None) -> Tensor:
-        r"""Return the standard deviation over the axes of what is not nan; where it is 0, so is the derivative.
+        r"""Return the standard deviation over the axes, leaving out nan; where it is 0, so is the derivative.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -1023,9 +1023,9 @@ class Tensor:
         [array([0, 0, 0, 1, 1, 1]), array([0, 1, 2, 0, 1, 2])]
         """
     def partition(x: Any, kth: Any, axis: Any = -1) -> Tensor:
-        r"""Return the entries with the kth along an axis where it belongs, smaller ones before it, larger ones behind.
+        r"""Return the entries with the kth along an axis where sorting puts it, smaller ones before it, larger ones after.
 
-        Those are in ascending order too, which NumPy leaves open. Equal entries share their gradient.
+        These are sorted, too, which NumPy doesn't promise. Equal entries share their gradient.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -1109,7 +1109,7 @@ class Tensor:
         tg.tensor([0., 0., 2.], dtype='float64')
         """
     def repeat(x: Any, repeats: Any, axis: Any = None) -> Tensor:
-        r"""Return each entry, or each slice along an axis, as often as `repeats` says, one number or one for each.
+        r"""Return each entry, or each slice along an axis, repeated; `repeats` is one number, or one for each.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -1163,7 +1163,7 @@ class Tensor:
                [ 2., -0.,  0.]])
         """
     def searchsorted(x: Any, v: Any, side: Any = 'left', sorter: Any = None) -> Tensor:
-        r"""Return where the entries of v belong in a vector in ascending order, in front of equal ones or behind them.
+        r"""Return the indices at which the entries of v belong in an ascending vector, before or after equal entries.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -1242,9 +1242,9 @@ class Tensor:
         array([0.00000000e+00, 6.93147181e-01, 1.00000000e+03])
         """
     def sort(x: Any, axis: Any = -1, kind: Any = None, *, stable: Any = None) -> Tensor:
-        r"""Return the entries in ascending order along an axis, all in one row for None; nan comes last.
+        r"""Return the entries in ascending order along an axis, or flattened for None; nan comes last.
 
-        It is a new tensor also as a method: `t = t.sort()`. Equal entries share their gradient.
+        The method returns a new tensor, too: `t = t.sort()`. Equal entries share their gradient.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -1376,10 +1376,10 @@ class Tensor:
         array([1.        , 0.2574332 , 0.21615246])
         """
     def topk(x: Any, k: Any, axis: Any = -1, largest: Any = True) -> tuple[Tensor, Tensor]:
-        r"""Return the k largest entries along an axis, or the smallest, the most extreme first, and their indices.
+        r"""Return the k largest entries along an axis, or the smallest, most extreme first, and their indices.
 
-        Shapes: (..., n, ...) -> (..., k, ...) twice. nan counts as largest. Of equal entries the first ones'
-        indices are returned, and all of them share the gradient.
+        Shapes: (..., n, ...) -> (..., k, ...) twice. nan counts as largest. Of equal entries, the indices of the first are
+        returned, and all of them share the gradient.
 
         >>> import tinygrad_nn as tg
         >>> values, indices = tg.topk([3.0, 1.0, 2.0], k=2)

@@ -16,7 +16,7 @@ from ..shaping import expand_dims, moveaxis
 
 
 def apply_along_axis(func1d: Callable[..., Any], axis: int, arr: Any, *args: Any, **kwargs: Any) -> Tensor:
-    """Return what the function makes of each slice along an axis, in place of that axis.
+    """Return the function's results for all slices along an axis, in place of that axis.
 
     Shapes: (..., n, ...) -> (..., m..., ...), where func1d: (n,) -> (m...).
     """
@@ -33,9 +33,9 @@ def apply_along_axis(func1d: Callable[..., Any], axis: int, arr: Any, *args: Any
 
 
 def apply_over_axes(func: Callable[..., Any], a: Any, axes: Any) -> Tensor:
-    """Return what `func(x, axis)` makes of the tensor for one axis after the other; axes that it drops stay, length 1.
+    """Return the result of `func(x, axis)` for one axis after the other; an axis that it drops is kept, with length 1.
 
-    Raises ValueError where it drops more than one.
+    Raises ValueError if it drops more than one.
     """
     x = as_tensor(a)
     for axis in np.atleast_1d(axes):

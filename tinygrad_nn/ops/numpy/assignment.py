@@ -25,7 +25,7 @@ def _target(x: Any, name: str) -> Tensor:
 
 
 def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> None:
-    """Assign `src`, broadcast, to all entries, or to those where the mask `where` holds, by "same_kind" casting."""
+    """Assign `src`, broadcast, to all entries, or to those where the mask `where` holds, with "same_kind" casting."""
     t = _target(dst, "copyto")
     if casting != "same_kind":
         raise TypeError(f"tensors are assigned by casting='same_kind', not {casting!r}; write src.astype(dst.dtype)")
@@ -45,9 +45,9 @@ def putmask(a: Any, mask: Any, values: Any) -> None:
 
 
 def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
-    """Assign the values in turn, repeated as often as needed, to the entries that indices of the flattened tensor name.
+    """Assign the values in turn, repeated as needed, to the entries at the given indices of the flattened tensor.
 
-    An index that isn't there raises; or it is wrapped around, or clipped to the ends, by `mode`.
+    An index out of bounds raises with `mode` "raise", is wrapped around with "wrap", and clipped with "clip".
     """
     t = _target(a, "put")
     flat, index, values = ravel(t), known_index(ind, t.size, mode).ravel(), ravel(v)
@@ -87,7 +87,7 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None = -1) -
 
 
 def _at(ufunc: Any, call: Any, inputs: Any, options: Any) -> None:
-    """Assign what the ufunc makes of each entry that the index names; of one named again, of what that has become."""
+    """Assign the ufunc's result to each entry that the index names; for a repeated index, it is applied repeatedly."""
     a, indices, *values = inputs
     t = _target(a, f"np.{ufunc.__name__}.at")
     index = np.arange(t.size).reshape(t.shape)[plain(indices, ())]
@@ -103,7 +103,7 @@ def _at(ufunc: Any, call: Any, inputs: Any, options: Any) -> None:
 
 
 def _turns(index: Any) -> Iterator[Any]:
-    """Yield where the indices are that come first, where those that are there for the second time, and so on."""
+    """Yield the positions at which an index occurs for the first time, then those of second occurrences, and so on."""
     _, inverse, counts = np.unique(index, return_inverse=True, return_counts=True)
     order = np.argsort(inverse, kind="stable")
     times = np.empty_like(order)

@@ -1,7 +1,7 @@
 """Sums of products over named axes: einsum.
 
-Operands are contracted in pairs. Each pair is one matrix product, after diagonals are taken and the
-axes that only one of the two names are summed over; so no rule of its own is needed.
+Operands are contracted in pairs. First, diagonals are taken, and axes that only one operand of the pair has are summed
+over; then each pair is one matrix product. So einsum needs no rule of its own.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 def einsum(*operands: Any, optimize: Any = False) -> Any:
     """Return the sum of products that the subscripts describe.
 
-    Every letter names an axis; a letter twice in an operand takes the diagonal, those that are not in
-    the result are summed over, and an axis of length 1 is stretched to its namesakes' length.
-    `"ij,jk->ik"` is a matrix product, and so is `einsum(a, [0, 1], b, [1, 2], [0, 2])`. `optimize`
-    tells the order of pairs as for `numpy.einsum_path`. Raises ValueError for subscripts that don't fit.
+    Every letter names an axis. A letter that occurs twice in an operand takes the diagonal; letters that are not in the
+    result are summed over; an axis of length 1 is stretched to the length of the axes with the same letter.
+    `"ij,jk->ik"` is a matrix product, and so is `einsum(a, [0, 1], b, [1, 2], [0, 2])`. `optimize` gives the order of
+    pairs, as in `numpy.einsum_path`. Raises ValueError if the subscripts don't fit.
     """
     subscripts: Any
     if operands and isinstance(operands[0], str):
@@ -49,7 +49,7 @@ def einsum(*operands: Any, optimize: Any = False) -> Any:
     for a, b, product in pairs:
         values.append(product(_after(values[a.number], a.steps), _after(values[b.number], b.steps)))
     y = _after(values[last.number], last.steps)
-    y = y if pairs or last.steps else reshape(y, y.shape)  # a tensor of its own, never the operand itself
+    y = y if pairs or last.steps else reshape(y, y.shape)  # a new tensor, never the operand itself
     return y if y.dtype == dtype else y.astype(dtype)
 
 
@@ -60,9 +60,9 @@ def _after(x: Any, steps: Steps) -> Any:
 
 
 class Part(NamedTuple):
-    """An operand or an intermediate product: what its axes are called, their lengths, and how it is made.
+    """An operand or an intermediate product: the labels of its axes, their lengths, and how it is computed.
 
-    It is number `number` among all operands and products, after `steps`.
+    It is operand or product `number` after `steps`.
     """
 
     number: int
@@ -98,7 +98,7 @@ Pairs = tuple[tuple[Part, Part, Callable[[Any, Any], Any]], ...]
 
 @functools.lru_cache(maxsize=1024)
 def _plan(subscripts: Any, shapes: tuple[tuple[int, ...], ...], optimize: Any) -> tuple[Pairs, Part]:
-    """Return the pairs to multiply, one after the other, and how the last product becomes the result."""
+    """Return the pairs to multiply in turn, and how the last product becomes the result."""
     terms, implied = _split(subscripts) if isinstance(subscripts, str) else subscripts
     parts, result = _parts(terms, implied, shapes)
     pairs: list[Any] = []
@@ -115,14 +115,14 @@ def _plan(subscripts: Any, shapes: tuple[tuple[int, ...], ...], optimize: Any) -
 
 
 def _in_order(a: Part, b: Part, result: Term) -> tuple[Part, Part]:
-    """Return the two in the order in which their own axes come in the result, which then needs no transposing."""
+    """Return the two in the order of their own axes in the result, so that it needs no transposing."""
     own_a = [result.index(label) for label in a.labels if label in result and label not in b.labels]
     own_b = [result.index(label) for label in b.labels if label in result and label not in a.labels]
     return (b, a) if own_a and own_b and min(own_b) < min(own_a) else (a, b)
 
 
 def _contracted(a: Part, b: Part, needed: Collection[Any], number: int) -> tuple[Any, Part]:
-    """Return a pair as the product of two matrices, and the part that it makes; what nobody needs is summed over."""
+    """Return a pair as the product of two matrices, and the resulting part; axes that nobody needs are summed over."""
     a, b = a.summed({*needed, *b.labels}), b.summed({*needed, *a.labels})
     lengths = dict(zip(a.labels + b.labels, a.shape + b.shape, strict=True))
     batch = tuple([label for label in a.labels if label in b.labels and label in needed])
@@ -142,7 +142,7 @@ def _contracted(a: Part, b: Part, needed: Collection[Any], number: int) -> tuple
 
 
 def _split(subscripts: str) -> tuple[list[Term], Term | None]:
-    """Return the labels of each operand's axes, and of the result's, None where they are implied."""
+    """Return the labels of each operand's axes, and those of the result's, None if they are implied."""
     inputs, arrow, output = subscripts.replace(" ", "").partition("->")
     return [_letters(term) for term in inputs.split(",")], _letters(output) if arrow else None
 
@@ -164,7 +164,7 @@ def _numbers(terms: Sequence[Any]) -> tuple[Term, ...]:
 def _parts(terms: Sequence[Term], result: Term | None, shapes: Sequence[tuple[int, ...]]) -> tuple[list[Part], Term]:
     """Return a part for each operand, with one label for each axis, all different, and the result's labels.
 
-    What an ellipsis stands for is called -1, -2, ... from the right.
+    The axes that an ellipsis stands for are labelled -1, -2, ... from the right.
     """
     if not shapes or len(terms) != len(shapes):
         raise ValueError(f"einsum needs a term of subscripts for each operand; got {len(terms)} for {len(shapes)}")
@@ -189,7 +189,7 @@ def _expanded(term: Term, shape: tuple[int, ...]) -> Term:
 
 
 def _lengths(terms: Sequence[Term], shapes: Sequence[tuple[int, ...]]) -> dict[Any, int]:
-    """Return the length of each label's axes, of which some may be 1."""
+    """Return the length of each label's axes; some of the axes may have length 1 instead."""
     lengths: dict[Any, int] = {}
     for labels, shape in zip(terms, shapes, strict=True):
         own = dict(zip(labels, shape, strict=True))
@@ -202,7 +202,7 @@ def _lengths(terms: Sequence[Term], shapes: Sequence[tuple[int, ...]]) -> dict[A
 
 
 def _diagonal(part: Part, lengths: dict[Any, int]) -> Part:
-    """Return the part without axes that have to be stretched, for multiplying does that, and with each label once."""
+    """Return the part with each label once, and without axes to be stretched: multiplying stretches them."""
     kept = tuple([label for label, n in zip(part.labels, part.shape, strict=True) if n == lengths[label]])
     part = part.shaped([lengths[label] for label in kept], kept)
     times = Counter(kept)
@@ -218,7 +218,7 @@ def _diagonal(part: Part, lengths: dict[Any, int]) -> Part:
 
 
 def _path(parts: list[Part], result: Term, optimize: Any) -> Iterable[tuple[int, ...]]:
-    """Return which parts to contract in each step; the outcome is appended to those that are left."""
+    """Return which parts to contract in each step; the result is appended to the remaining parts."""
     different = dict.fromkeys(itertools.chain(*[part.labels for part in parts]))
     if len(parts) < 3 or len(different) > len(_LETTERS):
         return [tuple(range(len(parts)))]

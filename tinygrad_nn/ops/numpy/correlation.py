@@ -14,7 +14,7 @@ from ...tensor.handle import Tensor
 
 @primitive(method=False, name="full_convolution")
 def _full(a: Any, v: Any, /) -> Any:
-    """Return the sums of a[i] v[k - i] over i, for all k that have one. Shapes: (n,), (m,) -> (n + m - 1,)."""
+    """Return the sums of a[i] v[k - i] over i, for all k with at least one term. Shapes: (n,), (m,) -> (n + m - 1,)."""
     return np.convolve(a, v)
 
 
@@ -31,7 +31,7 @@ _valid.jvp(lambda t, v: _valid.kernel(t, v), lambda t, a: _valid.kernel(a, t))
 
 
 def _sequence(x: Tensor, name: str, least: int) -> Tensor:
-    """Return one axis of numbers. Raises ValueError for more axes, or none where one is the least, or no numbers."""
+    """Return a vector of numbers. Raises ValueError for more than one axis, fewer than `least`, or no numbers."""
     if not least <= x.ndim <= 1 or not x.size:
         raise ValueError(f"{name} takes two sequences of at least one number, got shape {x.shape}; t.ravel() is one")
     return x if x.ndim else x.reshape(1)
@@ -39,9 +39,9 @@ def _sequence(x: Tensor, name: str, least: int) -> Tensor:
 
 @composite(numpy=[np.correlate], method=False)
 def correlate(a: Tensor, v: Tensor, mode: str = "valid") -> Any:
-    """Return the sums of a[i + k] v[i] over i for k in order: "full", "same" or "valid" says which k.
+    """Return the sums of a[i + k] v[i] over i, for ascending k; "full", "same" or "valid" says for which k.
 
-    Shapes: (n,), (m,) -> (n + m - 1,) for all k that have a product, (max(n, m),) for the middle ones, and
+    Shapes: (n,), (m,) -> (n + m - 1,) for all k with at least one term, (max(n, m),) for the middle ones, and
     (|n - m| + 1,) for those where the shorter sequence lies inside the longer.
     """
     if mode not in ("full", "same", "valid"):

@@ -24,7 +24,7 @@ def _part(x: Tensor, axis: int, start: int | None = None, stop: int | None = Non
 
 @primitive(name="running_total", linear=True, method=False, axis=input_axis)
 def _running_total(x: Any, /, axis: int = 0) -> Any:
-    """Return the sums of the entries up to each along an axis; float16 is added up in float32."""
+    """Return the running sums of the entries along an axis; float16 is added up in float32."""
     wide = np.float32 if x.dtype == np.float16 else x.dtype
     return np.add.accumulate(x, axis=axis, dtype=wide).astype(x.dtype, copy=False)
 
@@ -34,7 +34,7 @@ _running_total.vjp(lambda g, axis: np.flip(_running_total.kernel(np.flip(g, axis
 
 @composite(numpy=[np.cumsum, np.add.accumulate])
 def cumsum(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
-    """Return the sums of the entries up to each, along an axis, or of all entries in a row. Shapes: (...) -> (...)."""
+    """Return the running sums of the entries along an axis, by default of all, flattened. Shapes: (...) -> (...)."""
     return _running_total(*flat_or(as_tensor(x, dtype or promoted(x.dtype)), axis))
 
 
@@ -50,7 +50,7 @@ def _scan(function: Any, x: Tensor, axis: int) -> Tensor:
 
 @composite(numpy=[np.cumprod, np.multiply.accumulate])
 def cumprod(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
-    """Return the products of the entries up to each, along an axis, right with any number of zeros."""
+    """Return the running products of the entries along an axis; derivatives are right with any number of zeros."""
     return _scan(np.multiply, *flat_or(as_tensor(x, dtype or promoted(x.dtype)), axis)) * True
 
 
@@ -67,7 +67,7 @@ def _single(x: Tensor, axis: int | None) -> tuple[Tensor, int]:
 
 @composite(numpy=[np.cumulative_sum] if hasattr(np, "cumulative_sum") else [], method=False)
 def cumulative_sum(x: Tensor, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Tensor:
-    """Return the sums of the entries up to each along an axis, after a 0 if `include_initial`."""
+    """Return the running sums of the entries along an axis, after a 0 if `include_initial`."""
     x, axis = _single(x, axis)
     y = cumsum(x, axis, dtype)
     return _with_start(y, axis, 0) if include_initial else y
@@ -75,21 +75,21 @@ def cumulative_sum(x: Tensor, *, axis: int | None = None, dtype: Any = None, inc
 
 @composite(numpy=[np.cumulative_prod] if hasattr(np, "cumulative_prod") else [], method=False)
 def cumulative_prod(x: Tensor, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Tensor:
-    """Return the products of the entries up to each along an axis, after a 1 if `include_initial`."""
+    """Return the running products of the entries along an axis, after a 1 if `include_initial`."""
     x, axis = _single(x, axis)
     y = cumprod(x, axis, dtype)
     return _with_start(y, axis, 1) if include_initial else y
 
 
 def _runs(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return where entries attain the running extreme y of x along the last axis, how many have by then, and
-    the index behind the last one at which it stays the same.
+    """Return where entries of x attain the running extreme y along the last axis, how many have so far, and the index
+    after the last one at which y stays the same.
     """
     n = x.shape[-1]
     attained, order = (x == y) | np.isnan(x), np.arange(n)
     same = (y[..., 1:] == y[..., :-1]) | (np.isnan(y[..., 1:]) & np.isnan(y[..., :-1]))
     edge = np.zeros((*x.shape[:-1], 1), bool)
-    # A run is a stretch over which y stays the same: `first` is where each entry's run begins, `behind` where it ends.
+    # A run is a stretch in which y stays the same: each entry's run begins at `first`, and ends before `behind`.
     first = np.maximum.accumulate(np.where(np.concatenate([edge, same], -1), 0, order), axis=-1)
     last = np.where(np.concatenate([same, edge], -1), n, order)
     behind = np.flip(np.minimum.accumulate(np.flip(last, -1), axis=-1), -1) + 1
@@ -99,7 +99,7 @@ def _runs(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndar
 
 
 def _to_attained(g: Any, x: Any, y: Any, axis: int) -> Any:
-    """Return each entry's cotangent: where k entries attain the extreme by then, 1/k of it goes to each."""
+    """Return each entry's cotangent: where k entries attain the extreme so far, each gets 1/k of it."""
     attained, shares, behind = _runs(*[np.moveaxis(raw(a), axis, -1) for a in (x, y)])
     g = np.moveaxis(g, axis, -1)
     later = np.flip(np.cumsum(np.flip(g / shares.astype(g.dtype), -1), -1), -1)
@@ -110,13 +110,13 @@ def _to_attained(g: Any, x: Any, y: Any, axis: int) -> Any:
 
 @primitive(name="running_largest", method=False, axis=input_axis)
 def _running_largest(x: Any, /, axis: int = 0) -> Any:
-    """Return the largest entry up to each along an axis."""
+    """Return the largest entries so far along an axis."""
     return np.maximum.accumulate(x, axis=axis)
 
 
 @primitive(name="running_smallest", method=False, axis=input_axis)
 def _running_smallest(x: Any, /, axis: int = 0) -> Any:
-    """Return the smallest entry up to each along an axis."""
+    """Return the smallest entries so far along an axis."""
     return np.minimum.accumulate(x, axis=axis)
 
 
@@ -126,7 +126,7 @@ _running_smallest.vjp(_to_attained)
 
 @composite(numpy=[np.maximum.accumulate])
 def cummax(x: Tensor, axis: int | None = None) -> Tensor:
-    """Return the largest entry up to each, along an axis; where k are tied so far, each gets 1/k of the gradient.
+    """Return the largest entries so far along an axis; where k are tied so far, each gets 1/k of the gradient.
 
     >>> import tinygrad_nn as tg
     >>> tg.cummax([1.0, 3.0, 2.0])
@@ -137,7 +137,7 @@ def cummax(x: Tensor, axis: int | None = None) -> Tensor:
 
 @composite(numpy=[np.minimum.accumulate])
 def cummin(x: Tensor, axis: int | None = None) -> Tensor:
-    """Return the smallest entry up to each, along an axis; where k are tied so far, each gets 1/k of the gradient.
+    """Return the smallest entries so far along an axis; where k are tied so far, each gets 1/k of the gradient.
 
     >>> import tinygrad_nn as tg
     >>> tg.cummin([2.0, 3.0, 1.0])
@@ -148,7 +148,7 @@ def cummin(x: Tensor, axis: int | None = None) -> Tensor:
 
 @composite(numpy=[np.diff], method=False)
 def diff(x: Tensor, n: int = 1, axis: int = -1, prepend: Tensor | None = None, append: Tensor | None = None) -> Tensor:
-    """Return the differences of neighbouring entries along an axis, n times over."""
+    """Return the differences of neighbouring entries along an axis, taken n times."""
     axis = one_axis(axis, x.ndim)
     if n < 0:
         raise ValueError(f"diff takes the differences n times, at least 0, not {n}")
@@ -168,13 +168,13 @@ def diff(x: Tensor, n: int = 1, axis: int = -1, prepend: Tensor | None = None, a
 
 @composite(numpy=[np.ediff1d], method=False)
 def ediff1d(x: Tensor, to_end: Tensor | None = None, to_begin: Tensor | None = None) -> Tensor:
-    """Return the differences of neighbouring entries in a row, between what is to begin and to end it."""
+    """Return the differences of neighbouring entries of the flattened tensor, after `to_begin` and before `to_end`."""
     parts = [to_begin, diff(x.reshape(-1)), to_end]
     return concatenate([part.reshape(-1) for part in parts if part is not None])
 
 
 def _slopes(y: Tensor, h: Any, axis: int, edge_order: int) -> Tensor:
-    """Return second-order differences along an axis, at points that are `h` apart: a number, or n - 1 of them."""
+    """Return second-order differences along an axis, at points with spacing `h`: one number, or n - 1 numbers."""
     n = y.shape[axis]
     if n < edge_order + 1:
         raise ValueError(f"gradient needs {edge_order + 1} entries along an axis, got {n}; leave it out of axis=")
@@ -195,7 +195,7 @@ def _slopes(y: Tensor, h: Any, axis: int, edge_order: int) -> Tensor:
 def gradient(f: Tensor, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
     """Return the slopes of sampled values by second-order differences, a Tensor for each axis. Shapes: (...) -> (...).
 
-    `varargs` are spacings: one for all axes, or one for each, a number or the coordinates along the axis.
+    `varargs` are the spacings, one for all axes or one for each: a number, or the coordinates along the axis.
     """
     if f.ndim == 0:
         raise ValueError("one number has no slope: gradient needs at least one axis")
@@ -215,7 +215,7 @@ def gradient(f: Tensor, *varargs: Any, axis: Any = None, edge_order: int = 1) ->
 
 @composite(numpy=[np.unwrap], method=False)
 def unwrap(x: Tensor, discont: float | None = None, axis: int = -1, *, period: float = 2 * np.pi) -> Tensor:
-    """Return angles with jumps of a period taken out along an axis; the derivative is 1."""
+    """Return angles with jumps by a period removed along an axis; the derivative is 1."""
     return x + (np.unwrap(x.data, discont, axis, period=period) - x.data)
 
 

@@ -17,9 +17,9 @@ from ..selection import where
 def interp(x: Tensor, xp: Tensor, fp: Tensor, left: Any = None, right: Any = None, period: Any = None) -> Any:
     """Return the value at x of the line through the points (xp, fp), xp increasing. Shapes: (...), (n,), (n,) -> (...).
 
-    Left of the points it is `left`, else the first fp, right of them `right`, else the last; with a period,
-    which xp need not be sorted for, neither counts. At a knot, the derivative is that of the side where it is
-    smaller in size, or 0 between slopes of both signs. Raises ValueError where xp decreases.
+    Left of the points the value is `left`, by default the first fp; right of them `right`, by default the last fp. With
+    a `period`, `left` and `right` don't count, and xp need not be sorted. At a knot, the derivative is that of the
+    flatter side, or 0 between slopes of opposite signs. Raises ValueError if xp decreases.
     """
     x, xp, fp = (as_tensor(t, np.result_type(t.dtype, float)) for t in (x, xp, fp))
     if xp.ndim != 1 or xp.shape != fp.shape or xp.size == 0:
@@ -27,7 +27,7 @@ def interp(x: Tensor, xp: Tensor, fp: Tensor, left: Any = None, right: Any = Non
     if period is not None:
         x, xp, fp = _unrolled(x, xp, fp, period)
         left = right = None
-    with np.errstate(all="ignore"):  # as NumPy's own, whatever the points are
+    with np.errstate(all="ignore"):  # no warnings, as in NumPy, whatever the points are
         piece, base, level = _pieces(x.data, xp.data, fp.data)
         end = np.minimum(piece + 1, xp.size - 1)
         slope = where(level, 0, fp[end] - fp[piece]) / where(level, 1, xp[end] - xp[piece])
@@ -37,7 +37,7 @@ def interp(x: Tensor, xp: Tensor, fp: Tensor, left: Any = None, right: Any = Non
 
 
 def _unrolled(x: Tensor, xp: Tensor, fp: Tensor, period: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """Return x in the first period, and the points there, with one more at either end."""
+    """Return x and the points moved into the first period, with one more point at either end."""
     period = abs(period)
     if not as_tensor(period).data:
         raise ValueError("interp needs a period that is not zero; leave it out where there is none")
@@ -48,7 +48,7 @@ def _unrolled(x: Tensor, xp: Tensor, fp: Tensor, period: Any) -> tuple[Tensor, T
 
 
 def _pieces(x: Any, xp: Any, fp: Any) -> tuple[Any, Any, Any]:
-    """Return which piece's slope counts at each x, the point to start from, and where the value is that point's."""
+    """Return for each x the piece whose slope counts, the point to start from, and whether its value is the result."""
     last = len(xp) - 1
     if np.any(xp[1:] < xp[:-1]):
         raise ValueError("interp needs increasing xp; sort the points: order = np.argsort(xp); xp[order], fp[order]")
@@ -59,7 +59,7 @@ def _pieces(x: Any, xp: Any, fp: Any) -> tuple[Any, Any, Any]:
     piece = np.clip(base - leftwards, 0, max(last - 1, 0))
     slope = slopes[piece + 1]
     level = (x < xp[0]) | (x > xp[-1]) | (knot & ~((before * behind > 0) & np.isfinite(slope))) | (last == 0)
-    # Next to an infinite point, inf - inf is avoided as NumPy does it: from the other end, if it can be.
+    # Next to an infinite point, inf - inf is avoided as in NumPy: by starting from the other end, if possible.
     lost = ~level & np.isnan(slope * (x - xp[base]) + fp[base]) & ~np.isnan(x)
     base = np.minimum(base + lost, last)
     level = level | (lost & (fp[base] == fp[piece]))

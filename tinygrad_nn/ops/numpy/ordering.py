@@ -1,7 +1,7 @@
-"""Entries in ascending order, and the indices where they stand or belong.
+"""Entries in ascending order, and the indices where they are or belong.
 
-Equal entries share: sorting may put any of them first, so each gets the mean of the cotangents that
-arrive where they stand in the result. That is the subgradient of smallest norm, and max's too.
+Equal entries share their gradient: sorting may put any of them first, so each gets the mean of the cotangents of their
+places in the result. That is the subgradient of smallest norm, as for max.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..shaping import flat_or, moveaxis
 
 @primitive(name="share", linear=True, method=False)
 def _share(x: Any, /, sorted: Any) -> Any:
-    """Return x averaged over each run of equal entries of `sorted` along the last axis. (..., n) -> (..., n)."""
+    """Return x averaged over each run of equal entries of `sorted`, along the last axis. (..., n) -> (..., n)."""
     if x.shape != sorted.shape:
         raise ValueError(f"share needs one shape, got {x.shape} and {sorted.shape}")
     starts = np.ones(sorted.shape, bool)  # where a run of equal entries begins
@@ -43,7 +43,7 @@ _share.vjp(lambda g, sorted: _share.kernel(g, sorted=sorted))
 
 @primitive(numpy=[np.argsort], axis=searched_axis)
 def argsort(x: Any, /, axis: int | None = -1, kind: Any = None, *, stable: Any = None) -> Any:
-    """Return where along an axis to find the entries in ascending order; equal ones keep their order, always."""
+    """Return the indices that sort an axis in ascending order; equal entries always keep their order."""
     return np.argsort(x, axis, kind="stable")
 
 
@@ -52,9 +52,9 @@ argsort.vjp(None)
 
 @composite(numpy=[np.sort])
 def sort(x: Tensor, axis: int | None = -1, kind: Any = None, *, stable: Any = None) -> Any:
-    """Return the entries in ascending order along an axis, all in one row for None; nan comes last.
+    """Return the entries in ascending order along an axis, or flattened for None; nan comes last.
 
-    It is a new tensor also as a method: `t = t.sort()`. Equal entries share their gradient.
+    The method returns a new tensor, too: `t = t.sort()`. Equal entries share their gradient.
     """
     x, axis = flat_or(x, axis if axis is None else one_axis(axis, x.ndim))
     last = moveaxis(x, axis, -1)
@@ -63,7 +63,7 @@ def sort(x: Tensor, axis: int | None = -1, kind: Any = None, *, stable: Any = No
 
 
 def _kth(kth: Any, n: int) -> Any:
-    """Return the indices that are to hold what they would hold in order; raises ValueError for one out of bounds."""
+    """Return the indices of the entries to be put in place. Raises ValueError for one out of bounds."""
     index = np.atleast_1d(raw(kth))
     if index.size and not (-n <= index.min() and index.max() < n):
         raise ValueError(f"kth(={raw(kth)}) out of bounds ({n}); it must be from {-n} to {n - 1}")
@@ -72,7 +72,7 @@ def _kth(kth: Any, n: int) -> Any:
 
 @primitive(numpy=[np.argpartition], axis=searched_axis)
 def argpartition(x: Any, /, kth: Any, axis: int | None = -1) -> Any:
-    """Return where along an axis to find the entries partitioned: the kth where it belongs, smaller ones before it."""
+    """Return the indices that partition an axis: the kth entry where sorting puts it, smaller ones before it."""
     return np.argpartition(x, raw(kth), axis)
 
 
@@ -81,9 +81,9 @@ argpartition.vjp(None)
 
 @composite(numpy=[np.partition])
 def partition(x: Tensor, kth: Any, axis: int | None = -1) -> Any:
-    """Return the entries with the kth along an axis where it belongs, smaller ones before it, larger ones behind.
+    """Return the entries with the kth along an axis where sorting puts it, smaller ones before it, larger ones after.
 
-    Those are in ascending order too, which NumPy leaves open. Equal entries share their gradient.
+    These are sorted, too, which NumPy doesn't promise. Equal entries share their gradient.
     """
     x, axis = flat_or(x, axis if axis is None else one_axis(axis, x.ndim))
     _kth(kth, x.shape[axis])
@@ -91,7 +91,7 @@ def partition(x: Tensor, kth: Any, axis: int | None = -1) -> Any:
 
 
 def _extremes(x: Any, k: int, largest: bool) -> tuple[Any, bool]:
-    """Return where the k largest or smallest along the last axis are, in that order, and whether any of them ties."""
+    """Return the indices of the k most extreme entries along the last axis, in order, and whether any is tied."""
     n = x.shape[-1]
     if k == 0:
         return np.zeros((*x.shape[:-1], 0), np.intp), False
@@ -110,10 +110,10 @@ def _extremes(x: Any, k: int, largest: bool) -> tuple[Any, bool]:
 
 @composite()
 def topk(x: Tensor, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
-    """Return the k largest entries along an axis, or the smallest, the most extreme first, and their indices.
+    """Return the k largest entries along an axis, or the smallest, most extreme first, and their indices.
 
-    Shapes: (..., n, ...) -> (..., k, ...) twice. nan counts as largest. Of equal entries the first ones'
-    indices are returned, and all of them share the gradient.
+    Shapes: (..., n, ...) -> (..., k, ...) twice. nan counts as largest. Of equal entries, the indices of the first are
+    returned, and all of them share the gradient.
 
     >>> import tinygrad_nn as tg
     >>> values, indices = tg.topk([3.0, 1.0, 2.0], k=2)
@@ -135,13 +135,13 @@ def topk(x: Tensor, k: int, axis: int = -1, largest: bool = True) -> tuple[Tenso
 
 @primitive(numpy=[np.searchsorted])
 def searchsorted(x: Any, v: Any, /, side: Any = "left", sorter: Any = None) -> Any:
-    """Return where the entries of v belong in a vector in ascending order, in front of equal ones or behind them."""
+    """Return the indices at which the entries of v belong in an ascending vector, before or after equal entries."""
     return np.searchsorted(x, v, side, raw(sorter))
 
 
 @primitive(numpy=[np.digitize], method=False)
 def digitize(x: Any, bins: Any, /, right: bool = False) -> Any:
-    """Return for each entry the number of its bin among those with the given bounds, in order, up or down."""
+    """Return, for each entry, the number of its bin; the bounds of the bins are in ascending or descending order."""
     return np.digitize(x, bins, right)
 
 

@@ -37,12 +37,12 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 
 @composite(numpy=[np.pad], method=False)
 def pad(x: Tensor, pad_width: Any, mode: str = "constant", **options: Any) -> Any:
-    """Return the tensor with entries put before and after it along each axis, as many as `pad_width` says.
+    """Return the tensor with `pad_width` entries added before and after it along each axis.
 
-    That is one number, a pair, a pair for each axis, or a dict from axes to those. Modes: "constant"
-    (constant_values, which may be tensors), "edge", "wrap", "reflect" and "symmetric" (reflect_type
-    "even" or "odd"), "linear_ramp" (end_values, likewise), "mean", "median", "maximum" and "minimum"
-    (stat_length), and "empty", which here is 0.
+    `pad_width` is one number, a pair (before, after), a pair for each axis, or a dict from axes to these. Modes, with
+    their options: "constant" (constant_values, which may be tensors), "edge", "wrap", "reflect" and "symmetric"
+    (reflect_type "even" or "odd"), "linear_ramp" (end_values, which may be tensors), "mean", "median", "maximum" and
+    "minimum" (stat_length), and "empty", which pads with 0 here.
     """
     if callable(mode):
         raise TypeError("pad by a function that writes into an array is not recorded; join the parts: tg.concatenate")
@@ -66,7 +66,7 @@ def pad(x: Tensor, pad_width: Any, mode: str = "constant", **options: Any) -> An
 
 
 def _widths(pad_width: Any, ndim: int) -> list[tuple[int, int]]:
-    """Return how many entries to put before and after, for each axis."""
+    """Return how many entries to add before and after, for each axis."""
     given = raw(pad_width)
     if isinstance(given, dict):
         named = {one_axis(axis, ndim): width for axis, width in given.items()}
@@ -87,7 +87,7 @@ def _pairs(option: Any, ndim: int) -> Any:
     return [(both[axis, 0], both[axis, 1]) for axis in range(ndim)]
 
 
-# For each mode: what to put before and after `x` along an axis, `width` entries wide, by its option.
+# For each mode: the entries before and after `x` along an axis, `width` of them, given the mode's option.
 
 
 def _constants(x: Tensor, axis: int, width: tuple[int, int], values: Any) -> list[Tensor]:
@@ -133,9 +133,9 @@ def _repeated(source: Callable[[Any, int], Any]) -> Callable[..., list[Tensor]]:
 
 
 def _mirrored(shared_edge: int) -> Callable[..., list[Tensor]]:
-    """Return the mode that mirrors at the edges, each an entry of its own image or not.
+    """Return the mode that mirrors at the edges, whose entries are part of the image (1) or not (0).
 
-    Mirrored "odd", an entry's image is as far beyond the edge in value as in position, and so on outwards.
+    If mirrored "odd", the image of an entry lies as far beyond the edge in value as in position, and so on outwards.
     """
 
     def beside(x: Tensor, axis: int, width: tuple[int, int], types: Any) -> list[Tensor]:
@@ -150,11 +150,11 @@ def _mirrored(shared_edge: int) -> Callable[..., list[Tensor]]:
 
 
 def _image(x: Tensor, axis: int, side: int, width: int, ends: Any, shared_edge: int, odd: bool) -> Any:
-    """Return what mirrors show beyond one side, counted from there outwards: images of images from the second on."""
+    """Return what mirrors show beyond one side, from there outwards: after the first image, images of images."""
     n = x.shape[axis]
     outwards = np.arange(n, n + width)
     indices = outwards if side else outwards[::-1]
-    period = 2 * (n - 1 + shared_edge) or 1  # after so many entries the images repeat
+    period = 2 * (n - 1 + shared_edge) or 1  # the images repeat after this many entries
     turn, index = np.divmod(indices - 1 + shared_edge, period)
     index += 1 - shared_edge
     turned = index >= n
@@ -167,7 +167,7 @@ def _image(x: Tensor, axis: int, side: int, width: int, ends: Any, shared_edge: 
 
 
 def _need_entries(x: Tensor, axis: int) -> int:
-    """Return the length of the axis that is to be continued."""
+    """Return the length of the axis that is padded. Raises ValueError if it is 0."""
     n: int = x.shape[axis]
     if n == 0:
         raise ValueError(f"can't extend empty axis {axis}; use mode 'constant' or 'empty'")

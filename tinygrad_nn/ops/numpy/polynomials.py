@@ -30,7 +30,7 @@ def _padded(p: Tensor, n: int) -> Tensor:
 
 
 def _aligned(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the coefficients of two polynomials, as many of the one as of the other."""
+    """Return the coefficients of two polynomials, padded to the same number."""
     a, b = ravel(a), ravel(b)
     n = np.maximum(len(a), len(b))
     return _padded(a, n), _padded(b, n)
@@ -75,7 +75,7 @@ def _row(p: Tensor, times: int, done: str) -> Tensor:
 def polyint(p: Tensor, m: int = 1, k: Any = 0.0) -> Any:
     """Return the coefficients of a polynomial's m-th integral. Shapes: (n,) -> (n + m,).
 
-    `k` are the constants of the integrations in their order, or one for all.
+    `k` are the constants of integration, in order, or one constant for all.
     """
     p = _row(p, m, "integrated")
     constants = ravel(as_tensor(k))
@@ -91,7 +91,7 @@ def polyint(p: Tensor, m: int = 1, k: Any = 0.0) -> Any:
 def poly(roots: Tensor) -> Any:
     """Return the coefficients of the polynomial with these roots and a leading 1. Shapes: (n,) -> (n + 1,).
 
-    Of no roots it is the number 1, as in NumPy.
+    Without roots it is the number 1, as in NumPy.
     """
     if roots.ndim != 1:
         raise ValueError("poly takes a row of roots; those of a symmetric matrix are tg.linalg.eigvalsh(a)")
@@ -108,7 +108,7 @@ def poly(roots: Tensor) -> Any:
 def polydiv(u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     """Return the quotient and the remainder of two polynomials. Shapes: (m,), (n,) -> (max(m - n + 1, 1),), (k,).
 
-    The remainder is without the leading coefficients that are nearly 0: k < n, or m if that is less, but at least 1.
+    The remainder is without leading coefficients that are nearly 0: k is less than n and at most m, but at least 1.
     """
     u, v = ravel(u) + 0.0, ravel(v) + 0.0
     if not u.size or not v.size:
@@ -126,7 +126,7 @@ def polydiv(u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
 
 @composite(numpy=[np.polyfit], method=False)
 def polyfit(x: Tensor, y: Tensor, deg: int, rcond: Any = None, *, w: Any = None) -> Any:
-    """Return the coefficients of the polynomial of least squared error at the points. Shapes: (m,), (m,) -> (deg + 1,).
+    """Return the coefficients of the least-squares polynomial through the points. Shapes: (m,), (m,) -> (deg + 1,).
 
     Several y are columns: (m,), (m, k) -> (deg + 1, k). `w` multiplies each point's error.
     """

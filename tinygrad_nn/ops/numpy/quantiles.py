@@ -19,9 +19,9 @@ from ..selection import take_along_axis, where
 from ..shaping import moveaxis
 from .ordering import sort
 
-# Where the quantile q of n sorted entries lies, as a rank counted from 0 that need not be whole.
+# Where the quantile q of n sorted entries lies, as a rank counted from 0, which may be fractional.
 # Source: Hyndman and Fan, Sample Quantiles in Statistical Packages (1996), definitions 1 to 9, and
-# NumPy's own. A stepped one is the same for all q between two steps; the others run through
+# NumPy's own. A stepped definition is constant between two steps of q; the others are
 # n q + alpha + q (1 - alpha - beta) - 1.
 
 _STEPPED = {
@@ -49,7 +49,7 @@ def _half_up_if_whole(rank: Any) -> Any:
 
 
 def _even_if_whole(rank: Any) -> Any:
-    """Return the whole rank above; of two equally near ones that which is even when counted from 1."""
+    """Return the whole rank above; of two that are equally near, the one that is even when counted from 1."""
     return np.where((rank == np.floor(rank)) & (rank % 2 == 1), rank, np.floor(rank) + 1)
 
 
@@ -78,13 +78,13 @@ def _among(rows: Tensor, missing: Any, n: Any, q: Any, method: str) -> Any:
 
 
 def _in_order(rows: Tensor, *ranks: Any) -> list[Any]:
-    """Return the entries of these ranks, of the rows in ascending order, the same for all or given for each row."""
+    """Return the entries of the sorted rows at these ranks, which are the same for all rows or given for each."""
     y = sort(rows)
     return [y[..., p] if p.ndim == 1 else take_along_axis(y, p, -1) for p in ranks]
 
 
 def _by_partition(rows: Tensor, *ranks: Any) -> list[Any]:
-    """Return the same for rows without nan: where ranks are few, and no entry equals another's, without sorting."""
+    """Return the same for rows without nan, but without sorting if there are few ranks and no ties at their entries."""
     wanted = np.unique(np.concatenate(ranks))
     if len(wanted) > 4:
         return _in_order(rows, *ranks)
@@ -97,7 +97,7 @@ def _by_partition(rows: Tensor, *ranks: Any) -> list[Any]:
 
 
 def _flatter_side(y: Any, low: Any, high: Any, n: Any) -> tuple[Any, Any]:
-    """Return two neighbours to go by; at an entry itself those whose slope in q is smaller."""
+    """Return the two neighbours to interpolate between; at an entry itself, those with the smaller slope in q."""
     rows = np.broadcast_to(low, (*y.shape[:-1], low.shape[-1]))
     below, above = np.maximum(rows - 1, 0), np.minimum(rows + 1, n - 1)
     here, left, right = [np.take_along_axis(y, ranks, -1) for ranks in (rows, below, above)]
@@ -133,45 +133,45 @@ def _quantile(x: Tensor, q: Any, axis: Any, method: str, keepdims: bool, skip_na
 
 @composite(numpy=[np.median], method=False)
 def median(x: Tensor, axis: Any = None, keepdims: bool = False) -> Any:
-    """Return the middle entries over the axes, of an even number the mean of the two; nan if one is nan.
+    """Return the medians over the axes, for an even number of entries the mean of the middle two; nan if one is nan.
 
-    The middle ones get the gradient, half each of two; entries equal to them share it.
+    The middle entry gets the gradient, or the middle two half each; entries equal to them share it.
     """
     return _quantile(x, 0.5, axis, "linear", keepdims, skip_nan=False, empty_is_nan=True)
 
 
 @composite(numpy=[np.nanmedian], method=False)
 def nanmedian(x: Tensor, axis: Any = None, keepdims: bool = False) -> Any:
-    """Return the median over the axes of what is not nan, as median does; nan where all entries are."""
+    """Return the medians over the axes of the entries that are not nan; nan where all are. See `median`."""
     return _quantile(x, 0.5, axis, "linear", keepdims, skip_nan=True, empty_is_nan=True)
 
 
 @composite(numpy=[np.quantile], method=False)
 def quantile(x: Tensor, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
-    """Return the entries below which a share q lies, 0 to 1, over the axes: (..., n, ...), (k,) -> (k, ..., ...).
+    """Return the values below which a share q, from 0 to 1, of the entries lies: (..., n, ...), (k,) -> (k, ..., ...).
 
-    `method` is NumPy's. A quantile between two entries is their weighted mean, and so is its
-    gradient; entries equal to either share it. A tensor q gets a gradient by the methods that run
-    from entry to entry; at an entry itself that is the smaller of the two slopes, at the ends 0.
+    `method` is as in NumPy. A quantile between two entries is their weighted mean, and its gradient has the same
+    weights; entries equal to either share it. A tensor q gets a gradient with the methods that interpolate; at an entry
+    itself it is the smaller of the two slopes, and at the ends 0.
     """
     return _quantile(x, q, axis, method, keepdims, skip_nan=False, empty_is_nan=False)
 
 
 @composite(numpy=[np.nanquantile], method=False)
 def nanquantile(x: Tensor, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
-    """Return the quantiles over the axes of what is not nan, as quantile does; nan where all entries are."""
+    """Return the quantiles over the axes of the entries that are not nan; nan where all are. See `quantile`."""
     return _quantile(x, q, axis, method, keepdims, skip_nan=True, empty_is_nan=True)
 
 
 @composite(numpy=[np.percentile], method=False)
 def percentile(x: Tensor, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
-    """Return the entries below which q per cent lie, 0 to 100, over the axes, as quantile does."""
+    """Return the values below which q per cent, from 0 to 100, of the entries over the axes lie. See `quantile`."""
     return quantile(x, _share(q), axis, method, keepdims)
 
 
 @composite(numpy=[np.nanpercentile], method=False)
 def nanpercentile(x: Tensor, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
-    """Return the percentiles over the axes of what is not nan, as quantile does; nan where all entries are."""
+    """Return the percentiles over the axes of the entries that are not nan; nan where all are. See `quantile`."""
     return nanquantile(x, _share(q), axis, method, keepdims)
 
 

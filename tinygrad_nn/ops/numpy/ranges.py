@@ -19,10 +19,10 @@ def linspace(
     start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None,
     axis: int = 0, *, requires_grad: bool = False, name: str | None = None,
 ) -> Any:  # fmt: skip
-    """Return so many numbers from start to stop in equal steps, the last of them stop itself if that is an endpoint.
+    """Return `num` numbers from start to stop in equal steps; with `endpoint`, the last is stop itself.
 
-    They lie along a new axis: (...), (...) -> (num, ...). With `retstep`, the step follows. What comes of end
-    points that require grad is recorded; `requires_grad` makes a leaf of its own, as in other creation functions.
+    They lie along a new axis: (...), (...) -> (num, ...). With `retstep`, the step is returned, too. The result is
+    recorded if an end point requires grad; `requires_grad` makes it a new leaf, as in other creation functions.
     """
     num = operator.index(num)
     if num < 0:
@@ -42,7 +42,7 @@ def linspace(
 
 
 def _ends(*ends: Any) -> list[Any]:
-    """Return the end points as floating tensors of one dtype; Python numbers take that of the others."""
+    """Return the end points as floating tensors of one dtype; Python numbers take that of the other."""
     dtype = np.result_type(*[x if isinstance(x, (int, float)) else as_tensor(x).data for x in ends], 1.0)
     return [as_tensor(x, dtype) for x in ends]
 
@@ -51,9 +51,9 @@ def _ends(*ends: Any) -> list[Any]:
 def logspace(
     start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None, axis: int = 0
 ) -> Any:
-    """Return the base to the power of so many numbers from start to stop in equal steps, along a new axis.
+    """Return the base to the power of `num` numbers from start to stop in equal steps, along a new axis.
 
-    Shapes: (...), (...) -> (num, ...); a base of several numbers broadcasts with the end points.
+    Shapes: (...), (...) -> (num, ...); a base with several numbers broadcasts with the end points.
     """
     start, stop = _ends(start, stop)
     shape = np.broadcast_shapes(start.shape, stop.shape, np.shape(base))
@@ -63,9 +63,9 @@ def logspace(
 
 @composite(numpy=[np.geomspace], method=False)
 def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Any:
-    """Return so many numbers from start to stop in equal ratios, along a new axis: (...), (...) -> (num, ...).
+    """Return `num` numbers from start to stop in equal ratios, along a new axis: (...), (...) -> (num, ...).
 
-    Raises ValueError where start and stop are not of one sign.
+    Raises ValueError if start and stop don't have the same sign.
     """
     start, stop = _ends(start, stop)
     sign = np.sign(start.data)

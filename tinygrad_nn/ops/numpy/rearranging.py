@@ -1,4 +1,4 @@
-"""Entries repeated, shifted, turned around, and put on or taken from diagonals."""
+"""Entries repeated, shifted, reversed, and put on or taken from diagonals."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from ..shaping import expand_dims, flat_or, on_axis, swapaxes
 
 @composite(numpy=[np.repeat])
 def repeat(x: Tensor, repeats: Any, axis: int | None = None) -> Any:
-    """Return each entry, or each slice along an axis, as often as `repeats` says, one number or one for each."""
+    """Return each entry, or each slice along an axis, repeated; `repeats` is one number, or one for each."""
     x, axis = flat_or(x, axis)
     counts = array_of(raw(repeats))
     if counts.size != 1:
-        positions = np.where(counts < 0, 0, np.arange(x.shape[axis]))  # of the counts' kind, which may be a proxy
+        positions = np.where(counts < 0, 0, np.arange(x.shape[axis]))  # a proxy if counts is one
         return x[on_axis(axis, np.repeat(positions, counts))]
     times = operator.index(counts.item())
     if times < 0:
@@ -38,7 +38,7 @@ def repeat(x: Tensor, repeats: Any, axis: int | None = None) -> Any:
 
 @composite(numpy=[np.tile], method=False)
 def tile(x: Tensor, reps: Any) -> Any:
-    """Return the tensor laid beside itself `reps` times along each axis; of too few, the first count 1."""
+    """Return the tensor repeated as a whole `reps` times along each axis; missing leading numbers count as 1."""
     times = [operator.index(n) for n in np.atleast_1d(raw(reps)).tolist()]
     times = [1] * (x.ndim - len(times)) + times
     shape = (1,) * (len(times) - x.ndim) + x.shape
@@ -49,7 +49,7 @@ def tile(x: Tensor, reps: Any) -> Any:
 
 @composite(numpy=[np.roll], method=False)
 def roll(x: Tensor, shift: Any, axis: Any = None) -> Any:
-    """Return the tensor with entries shifted along the axes, in at one end as they leave at the other.
+    """Return the tensor with entries shifted along the axes; those that leave at one end come in at the other.
 
     Shifts and axes broadcast; by default the flattened tensor is shifted.
     """
@@ -66,7 +66,7 @@ def roll(x: Tensor, shift: Any, axis: Any = None) -> Any:
 
 @composite(numpy=[np.fft.fftshift], method=False)
 def fftshift(x: Tensor, axes: Any = None) -> Any:
-    """Return the tensor with the halves of its axes swapped, of all by default: the frequency 0 goes to the middle.
+    """Return the tensor with the halves of its axes, by default all, swapped: the frequency 0 goes to the middle.
 
     >>> import tinygrad_nn as tg
     >>> tg.fftshift([0.0, 1.0, 2.0, 3.0])
@@ -95,7 +95,7 @@ def _rolled(x: Tensor, given: Any, by: Any) -> Tensor:
 
 @composite(numpy=[np.flip], method=False)
 def flip(x: Tensor, axis: Any = None) -> Any:
-    """Return the tensor with the entries in reverse order along the axes, all by default."""
+    """Return the tensor with the entries in reverse order along the axes, by default all."""
     turned = all_axes(axis, x.ndim)
     return x[tuple(slice(None, None, -1 if i in turned else None) for i in range(x.ndim))]
 
@@ -114,7 +114,7 @@ def flipud(x: Tensor) -> Any:
 
 @composite(numpy=[np.rot90], method=False)
 def rot90(x: Tensor, k: int = 1, axes: Any = (0, 1)) -> Any:
-    """Return the tensor turned k times by a right angle, from the first of two axes to the second."""
+    """Return the tensor rotated k times by 90 degrees, from the first of two axes towards the second."""
     if len(axes) != 2:
         raise ValueError(f"rot90 takes the plane of two axes, not of {axes}")
     first, second = all_axes(axes, x.ndim)
@@ -124,7 +124,7 @@ def rot90(x: Tensor, k: int = 1, axes: Any = (0, 1)) -> Any:
 
 
 def _below(x: Tensor, k: int) -> Any:
-    """Return which entries of the matrices lie on the k-th diagonal or below."""
+    """Return a mask of the entries of the matrices on or below the k-th diagonal."""
     if x.ndim == 0:
         raise ValueError("a triangle is of a matrix, got a tensor of shape (); pass t[None, None]")
     rows, columns = x.shape[-2:] if x.ndim > 1 else (x.size, x.size)
@@ -143,7 +143,7 @@ def triu(x: Tensor, k: int = 0) -> Any:
     return where(_below(x, k - 1), np.zeros(1, x.dtype), x)
 
 
-# In C order the entries of a diagonal lie at equal distances: one slice of the flattened matrix takes it.
+# In C order the entries of a diagonal lie at equal distances, so it is one slice of the flattened matrix.
 
 
 def _slice_of_diagonal(rows: int, columns: int, k: int) -> tuple[slice, int]:
@@ -155,7 +155,7 @@ def _slice_of_diagonal(rows: int, columns: int, k: int) -> tuple[slice, int]:
 
 @composite(numpy=[np.diagonal])
 def diagonal(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-    """Return the diagonals of the matrices in two axes, in a new last axis; offset > 0 is above the main one."""
+    """Return the diagonals of the matrices in two axes, along a new last axis; offset > 0 is above the main one."""
     if x.ndim < 2:
         raise ValueError(f"a diagonal needs a tensor with two or more axes, got shape {x.shape}")
     first, second = one_axis(axis1, x.ndim), one_axis(axis2, x.ndim)
@@ -177,19 +177,19 @@ def trace(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
 
 @composite(numpy=[np.linalg.diagonal], method=False, name="linalg_diagonal")
 def _diagonal_of_matrices(x: Tensor, /, *, offset: int = 0) -> Tensor:
-    """Return the entries whose column is `offset` behind their row, of each matrix. (..., m, n) -> (..., k)."""
+    """Return the diagonal of each matrix in the last two axes, `offset` above the main one. (..., m, n) -> (..., k)."""
     return diagonal(x, offset, -2, -1)
 
 
 @composite(numpy=[np.linalg.trace], method=False, name="linalg_trace")
 def _trace_of_matrices(x: Tensor, /, *, offset: int = 0) -> Any:
-    """Return the sum of each matrix's entries whose column is `offset` behind their row. (..., m, n) -> (...)."""
+    """Return the sum of each matrix's diagonal, `offset` above the main one. Shapes: (..., m, n) -> (...)."""
     return trace(x, offset, -2, -1)
 
 
 @composite(numpy=[np.diag], method=False)
 def diag(x: Tensor, k: int = 0) -> Any:
-    """Return the k-th diagonal of a matrix, or of a vector the square matrix with it there: (n,) -> (n+|k|, n+|k|)."""
+    """Return the k-th diagonal of a matrix, or a matrix with the vector on it: (n,) -> (n+|k|, n+|k|)."""
     if x.ndim == 2:
         return diagonal(x, k)
     if x.ndim != 1:
@@ -201,13 +201,13 @@ def diag(x: Tensor, k: int = 0) -> Any:
 
 @composite(numpy=[np.diagflat], method=False)
 def diagflat(x: Tensor, k: int = 0) -> Any:
-    """Return the square matrix with all entries, flattened, on its k-th diagonal."""
+    """Return the square matrix with all entries of the tensor, flattened, on its k-th diagonal."""
     return diag(x.reshape(-1), k)
 
 
 @composite(numpy=[np.vander], method=False)
 def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Any:
-    """Return the powers of the entries, n - 1 to 0 or 0 to n - 1, in rows: (m,) -> (m, n)."""
+    """Return the powers of each entry, n - 1 to 0, or 0 to n - 1 if `increasing`, in a row: (m,) -> (m, n)."""
     if x.ndim != 1:
         raise ValueError(f"vander takes a vector, got shape {x.shape}")
     n = x.size if N is None else operator.index(N)

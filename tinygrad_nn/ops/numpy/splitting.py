@@ -21,7 +21,7 @@ from ..shaping import flat_or, on_axis
     axis=input_axis,
 )  # fmt: skip
 def unstack(x: Any, /, axis: int = 0) -> Any:
-    """Return the slices along an axis as a tuple, without it. Shapes: (n, ...) -> n times (...)."""
+    """Return the slices along an axis, without that axis, as a tuple. Shapes: (n, ...) -> n times (...)."""
     return tuple(np.moveaxis(x, axis, 0))
 
 
@@ -40,7 +40,7 @@ setattr(Tensor, "__iter__", _iterate)  # noqa: B010
 
 @composite(numpy=[np.array_split], method=False)
 def array_split(x: Tensor, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
-    """Return the pieces between the given indices along an axis, or so many whose lengths differ by 1 at most."""
+    """Return the pieces between indices along an axis, or the given number of pieces, as equal as possible."""
     axis = one_axis(axis, x.ndim)
     n = x.shape[axis]
     if np.ndim(raw(indices_or_sections)):
@@ -56,7 +56,7 @@ def array_split(x: Tensor, indices_or_sections: Any, axis: int = 0) -> list[Tens
 
 @composite(numpy=[np.split], method=False)
 def split(x: Tensor, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
-    """Return the pieces between the given indices along an axis, or so many equal ones."""
+    """Return the pieces between indices along an axis, or the given number of equal pieces."""
     n, pieces = x.shape[one_axis(axis, x.ndim)], raw(indices_or_sections)
     if np.ndim(pieces) == 0 and pieces > 0 and n % pieces:
         raise ValueError(f"an axis of length {n} has no {pieces} equal pieces; use array_split for unequal ones")
@@ -73,19 +73,19 @@ def _split_at_rank(x: Tensor, indices_or_sections: Any, name: str, rank: int, ax
 
 @composite(numpy=[np.hsplit], method=False)
 def hsplit(x: Tensor, indices_or_sections: Any) -> list[Tensor]:
-    """Return the pieces side by side: along the second axis, of a vector along its only one."""
+    """Return the pieces side by side: along the second axis, or along the only axis of a vector."""
     return _split_at_rank(x, indices_or_sections, "hsplit", 1, 1 if x.ndim > 1 else 0)
 
 
 @composite(numpy=[np.vsplit], method=False)
 def vsplit(x: Tensor, indices_or_sections: Any) -> list[Tensor]:
-    """Return the pieces on top of each other: along the first of two or more axes."""
+    """Return the pieces on top of each other: along the first axis of a tensor with two axes or more."""
     return _split_at_rank(x, indices_or_sections, "vsplit", 2, 0)
 
 
 @composite(numpy=[np.dsplit], method=False)
 def dsplit(x: Tensor, indices_or_sections: Any) -> list[Tensor]:
-    """Return the pieces behind each other: along the third of three or more axes."""
+    """Return the pieces along the third axis of a tensor with three axes or more."""
     return _split_at_rank(x, indices_or_sections, "dsplit", 3, 2)
 
 

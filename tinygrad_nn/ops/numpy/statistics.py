@@ -1,4 +1,4 @@
-"""Averages, moments of several variables, and reductions that pass over nan."""
+"""Averages, moments of several variables, and reductions that skip nan."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .cumulative import cumprod, cumsum
 
 
 def _there(x: Tensor, where: Any) -> Any:
-    """Return the mask of the entries that count: those that are not nan, among those where `where`."""
+    """Return the mask of the entries that count: those that are not nan, among those where `where` holds."""
     there = logical_not(isnan(x)).data
     return there if where is True else there & array_of(where)
 
@@ -61,7 +61,7 @@ def nanstd(
     x: Tensor, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *,
     where: Any = True, mean: Any = None, correction: Any = None,
 ) -> Tensor:  # fmt: skip
-    """Return the standard deviation over the axes of what is not nan; where it is 0, so is the derivative."""
+    """Return the standard deviation over the axes, leaving out nan; where it is 0, so is the derivative."""
     axis = reduced_axes(axis, [x])
     return reduction.std(x, axis, dtype, ddof, keepdims, where=_there(x, where), mean=mean, correction=correction)
 
@@ -73,7 +73,7 @@ def _nan_extreme(
     if x.dtype.kind != "f":
         return reduced(x, axis, keepdims, initial, where)
     if where is not True and initial is None:
-        raise ValueError("an extreme of the entries where= holds needs initial=, for where none does")
+        raise ValueError("an extreme with where= needs initial=, the result if the mask holds nowhere")
     there = _there(x, where)
     y = reduced(either(there, x, worst), axis, keepdims, None if initial is None else worst)
     if initial is not None:
@@ -84,33 +84,33 @@ def _nan_extreme(
 
 @composite(numpy=[np.nanmax, np.fmax.reduce])
 def nanmax(x: Tensor, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
-    """Return the largest over the axes of the entries that are not nan; tied ones share the gradient."""
+    """Return the largest entries over the axes that are not nan; tied entries share the gradient."""
     return _nan_extreme(reduction.max, fmax, -np.inf, x, axis, keepdims, initial, where)
 
 
 @composite(numpy=[np.nanmin, np.fmin.reduce])
 def nanmin(x: Tensor, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
-    """Return the smallest over the axes of the entries that are not nan; tied ones share the gradient."""
+    """Return the smallest entries over the axes that are not nan; tied entries share the gradient."""
     return _nan_extreme(reduction.min, fmin, np.inf, x, axis, keepdims, initial, where)
 
 
 @composite(numpy=[np.nancumsum])
 def nancumsum(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
-    """Return the sums of the entries up to each along an axis, nan counting as 0."""
+    """Return the running sums of the entries along an axis; nan counts as 0."""
     return cumsum(either(isnan(x), 0, x), axis, dtype)
 
 
 @composite(numpy=[np.nancumprod])
 def nancumprod(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
-    """Return the products of the entries up to each along an axis, nan counting as 1."""
+    """Return the running products of the entries along an axis; nan counts as 1."""
     return cumprod(either(isnan(x), 1, x), axis, dtype)
 
 
 @composite(numpy=[np.average], method=False)
 def average(x: Tensor, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: Any = False) -> Any:
-    """Return the average over the axes, weighed by `weights`, of x's shape or of the axes' own.
+    """Return the average over the axes, weighted by `weights`, which have x's shape or that of the axes.
 
-    With `returned` the sum of the weights follows. Raises ZeroDivisionError where that is 0.
+    With `returned`, the sum of the weights is returned, too. Raises ZeroDivisionError if it is 0.
     """
     if weights is None:
         mean = reduction.mean(x, axis, keepdims=keepdims)
@@ -137,9 +137,9 @@ def cov(
     m: Tensor, y: Tensor | None = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None,
     fweights: Any = None, aweights: Any = None, *, dtype: Any = None,
 ) -> Tensor:  # fmt: skip
-    """Return the covariances of variables, a row of m each, over their observations. Shapes: (k, n) -> (k, k).
+    """Return the covariances of variables, one per row of m, over their observations. Shapes: (k, n) -> (k, k).
 
-    `aweights` and `fweights` weigh observations: as weights, and as counts of repeats.
+    `aweights` are the weights of the observations, `fweights` say how often each was made.
     """
     x = _variables(m, rowvar, dtype)
     if y is not None:
@@ -164,7 +164,7 @@ def _variables(m: Tensor, rowvar: bool, dtype: Any) -> Tensor:
 
 @composite(numpy=[np.corrcoef], method=False)
 def corrcoef(x: Tensor, y: Tensor | None = None, rowvar: bool = True, *, dtype: Any = None) -> Tensor:
-    """Return the correlation coefficients of variables, a row of x each. Shapes: (k, n) -> (k, k)."""
+    """Return the correlation coefficients of variables, one per row of x. Shapes: (k, n) -> (k, k)."""
     c = cov(x, y, rowvar, dtype=dtype)
     if c.ndim == 0:
         return c / c

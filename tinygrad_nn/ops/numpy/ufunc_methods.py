@@ -1,4 +1,4 @@
-"""The methods of ufuncs, as `np.add.reduce`, composed of calls of the operation."""
+"""The methods of ufuncs, such as `np.add.reduce`, composed of calls of the operation."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def _reduce(ufunc: Any, call: Any, inputs: Any, options: dict[str, Any]) -> Any:
 
 
 def _rows(x: Any, axes: Any) -> Any:
-    """Return the tensor with the given axes moved in front of the others and joined to one."""
+    """Return the tensor with the given axes moved in front of the others and joined into one."""
     x = np.moveaxis(x, axes, range(len(axes)))
     return np.reshape(x, (math.prod(x.shape[: len(axes)]), *x.shape[len(axes) :]))
 
 
 def _folded(call: Any, rows: Any, masks: Any, start: Any) -> Any:
-    """Return what the ufunc makes of the start, or of the first row if there is none, and row after row."""
+    """Return the ufunc applied to the start, or to the first row if there is none, and then to row after row."""
     result, *parts = list(rows) if start is None else [start, *rows]
     if not parts and start is not None:
         return (np.sum(rows, 0) + start).astype(rows.dtype)

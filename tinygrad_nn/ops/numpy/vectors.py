@@ -31,7 +31,7 @@ def _outer_of_vectors(a: Tensor, b: Tensor, /) -> Any:
 
 @composite(numpy=[np.cross], method=False)
 def cross(a: Tensor, b: Tensor, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
-    """Return the cross products of vectors of 3, and of 2, which lie in a plane, the third component.
+    """Return the cross products of vectors with 3 components; for 2 components, only the third of the product.
 
     Shapes: (..., 3), (..., 3) -> (..., 3); (..., 2), (..., 2) -> (...).
     """
@@ -59,7 +59,7 @@ def _cross_of_three(a: Tensor, b: Tensor, /, *, axis: int = -1) -> Tensor:
 
 
 def _known(*names: str) -> list[Any]:
-    """Return NumPy's functions of these names, those that its version has."""
+    """Return NumPy's functions of these names, if the installed version has them."""
     return [f for space in (np, np.linalg) for name in names if (f := getattr(space, name, None)) is not None]
 
 

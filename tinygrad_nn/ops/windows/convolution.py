@@ -1,8 +1,8 @@
-"""Convolution and its transpose over any number of spatial axes in PyTorch's layout, and NumPy's over one axis.
+"""Convolution and its transpose over one to three spatial axes, in PyTorch's layout.
 
-The product of x[n, c, w * stride + i * dilation - padding], weight[o, c, i] and z[n, o, w], summed over
-the indices that one of the three doesn't have, is the convolution, the transposed convolution, or the
-gradient of the weight: each of them is the derivative of the others.
+Take the product of x[n, c, w * stride + i * dilation - padding], weight[o, c, i] and z[n, o, w]. Two of the three,
+summed over the indices that the third doesn't have, give the convolution, the transposed convolution, or the gradient
+of the weight. So the derivatives of each of these operations are the other two.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ _weight.jvp(
 
 
 def _channels(name: str, x: Tensor, weight: Tensor, bias: Any, groups: int, transposed: bool) -> None:
-    """Raise ValueError where the shapes don't meet."""
+    """Raise ValueError if the shapes don't fit together."""
     first, second, *kernel = weight.shape if weight.ndim == x.ndim else (0, 0)
     takes, gives = (first, second * groups) if transposed else (second * groups, first)
     wanted = "(C, O / groups, *kernel)" if transposed else "(O, C / groups, *kernel)"
@@ -95,7 +95,7 @@ def _channels(name: str, x: Tensor, weight: Tensor, bias: Any, groups: int, tran
 
 
 def pads_of(name: str, padding: Any, kernel: Any, stride: Any, dilation: Any) -> list[tuple[int, int]]:
-    """Return the entries of padding before and behind each axis."""
+    """Return the numbers of padding entries before and after each axis."""
     if padding == "same" and set(stride) == {1}:
         spans = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
         return [(span // 2, span - span // 2) for span in spans]
@@ -107,7 +107,7 @@ def pads_of(name: str, padding: Any, kernel: Any, stride: Any, dilation: Any) ->
 
 
 def _convolutions(ndim: int) -> tuple[Any, Any]:
-    """Return conv and conv_transpose over so many spatial axes."""
+    """Return conv and conv_transpose over `ndim` spatial axes."""
     lengths, kernel = (5, 4, 3)[:ndim], (3, 2, 2)[:ndim]
 
     @composite(method=False, name=f"conv{ndim}d")
@@ -115,12 +115,12 @@ def _convolutions(ndim: int) -> tuple[Any, Any]:
         input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
         groups: int = 1,
     ) -> Tensor:  # fmt: skip
-        """Return the convolution (the kernel isn't mirrored) in PyTorch's layout.
+        """Return the convolution in PyTorch's layout; the kernel is not mirrored.
 
-        Shapes: (N, C, *lengths) or (C, *lengths), (O, C / groups, *kernel), (O,) -> (N, O, *lengths); each
-        length n becomes (n + 2p - d(k - 1) - 1) // s + 1 by the kernel's length k, stride s, padding p and
-        dilation d. The padding is a number, one for each axis, "valid" (none), or "same". Raises ValueError
-        where channels don't match, or the kernel is longer than the padded input.
+        Shapes: (N, C, *lengths) or (C, *lengths), (O, C / groups, *kernel), (O,) -> (N, O, *lengths). Each length n
+        becomes (n + 2p - d(k - 1) - 1) // s + 1, with the kernel's length k, stride s, padding p and dilation d. The
+        padding is a number, one number per axis, "valid" (none), or "same". Raises ValueError if channels don't match,
+        or if the kernel is longer than the padded input.
 
         >>> import tinygrad_nn as tg
         >>> image = tg.tensor([[[1.0, 2.0, 4.0], [8.0, 16.0, 32.0]]])
@@ -145,11 +145,11 @@ def _convolutions(ndim: int) -> tuple[Any, Any]:
         input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0,
         output_padding: Any = 0, groups: int = 1, dilation: Any = 1,
     ) -> Tensor:  # fmt: skip
-        """Return the transposed convolution, what conv's gradient does to a cotangent, in PyTorch's layout.
+        """Return the transposed convolution, the operation of conv's gradient, in PyTorch's layout.
 
-        Shapes: (N, C, *lengths) or (C, *lengths), (C, O / groups, *kernel), (O,) -> (N, O, *lengths); each
-        length n becomes (n - 1)s - 2p + d(k - 1) + 1 + q by the kernel's length k, stride s, padding p,
-        dilation d and output padding q. Raises ValueError where channels don't match or nothing is left.
+        Shapes: (N, C, *lengths) or (C, *lengths), (C, O / groups, *kernel), (O,) -> (N, O, *lengths). Each length n
+        becomes (n - 1)s - 2p + d(k - 1) + 1 + q, with the kernel's length k, stride s, padding p, dilation d and output
+        padding q. Raises ValueError if channels don't match or the result would be empty.
 
         >>> import tinygrad_nn as tg
         >>> image = tg.tensor([[[1.0, 2.0]]])
@@ -175,7 +175,7 @@ def _convolutions(ndim: int) -> tuple[Any, Any]:
 
 
 def _unslid(name: str, windows: Windows, more: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the lengths that the windows slide over, with `more` at the end. Raises ValueError for none."""
+    """Return the lengths that the windows slide over, with `more` at the end. Raises ValueError if one is below 1."""
     fields = list(zip(*windows, more, strict=True))
     if any(q >= max(s, d) for _, s, _, d, _, q in fields):
         raise ValueError(f"{name}: output_padding {more} must be less than the stride or the dilation; pad the result")

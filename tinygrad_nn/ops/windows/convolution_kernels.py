@@ -1,10 +1,10 @@
-"""Sums of products over windows, on plain arrays: what convolution and its derivatives compute.
+"""Sums of products over windows, on plain arrays: the computations of convolution and its derivatives.
 
-What the windows read is copied into a matrix, except along the first spatial axis: a row of columns
-holds one row of all images, and each row of the kernel finds what it is multiplied with as a slice.
-So a 3 x 3 kernel copies every entry 3 times instead of 9. The batch comes last, so that a slice of rows is
-one matrix for all images, which BLAS takes as it is, and that NumPy's inner loops run along the batch. Results
-are views of such a matrix; relu and pooling keep its order, in which pooling takes half of the time.
+The entries that windows read are copied into a matrix, except along the first spatial axis: a row of columns holds one
+row of all images, and each row of the kernel is multiplied with a slice of the matrix. So a 3 x 3 kernel copies every
+entry 3 times instead of 9. The batch is the last axis. So a slice of rows is one matrix for all images, which BLAS
+takes without a copy, and NumPy's inner loops run along the batch. Results are views of such a matrix; relu and pooling
+keep its order, in which pooling takes half the time.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from .sliding import Windows, reach
 
 
 class _Columns(NamedTuple):
-    """The layout of the matrix: its shape before flattening, where its entries come from, and the slices.
+    """The layout of the matrix: its shape before flattening, the sources of its entries, and the slices.
 
-    Image rows that a stride keeps apart lie in separate blocks, so that each slice is contiguous.
+    Image rows with different remainders modulo the stride lie in separate blocks, so that each slice is contiguous.
     """
 
     shape: tuple[int, ...]
@@ -58,7 +58,7 @@ def _batch_last(x: Any) -> Any:
     if y.flags.c_contiguous:
         return y
     y = np.empty(y.shape, x.dtype)
-    for n in range(0, len(x), 16):  # images a power of two apart share few cache lines, and would evict each other
+    for n in range(0, len(x), 16):  # images a power of two apart map to few cache lines, and would evict each other
         y[..., n : n + 16] = np.moveaxis(x[n : n + 16], 0, -1)
     return y
 
@@ -84,7 +84,7 @@ def _kernel_rows(weight: Any, groups: int) -> list[Any]:
 
 
 def _copies_all(inner: int, results: int, windows: Windows) -> bool:
-    """Return whether copying along the first axis too is cheaper than adding up results row by row."""
+    """Return whether also copying along the first axis is cheaper than adding up results row by row."""
     return windows.kernel[0] > 1 and inner * math.prod(windows.kernel[1:]) <= results
 
 
@@ -102,7 +102,7 @@ def _gathered(x: Any, weight: Any, windows: Windows, groups: int) -> Any:
 
 
 def _scattered(z: Any, weight: Any, lengths: tuple[int, ...], windows: Windows, groups: int) -> Any:
-    """Return the transposed convolution: each step of `_gathered` transposed, in opposite order."""
+    """Return the transposed convolution: each step of `_gathered` transposed, in reverse order."""
     channels, rows = groups * weight.shape[1], _rows(z, groups)
     columns = _columns(len(z), channels, lengths, windows)
     matrix = np.zeros(columns.flat(groups), np.result_type(z, weight))

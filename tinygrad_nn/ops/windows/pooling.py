@@ -14,7 +14,7 @@ from .sliding import Windows, in_float32, per_axis, windows_over, with_batch, wi
 
 
 def _combined(combine: Any, start: Any, x: Any, windows: Windows) -> Any:
-    """Return all entries of each window combined, one axis after the other."""
+    """Return the combination of all entries of each window, computed one axis after the other."""
     for axis, pairs in enumerate(windows.along(x.shape[2:]), start=2):
         shape = (*x.shape[:axis], windows.counts[axis - 2], *x.shape[axis + 1 :])
         y = np.full_like(x, start, shape=shape)
@@ -26,7 +26,7 @@ def _combined(combine: Any, start: Any, x: Any, windows: Windows) -> Any:
 
 @primitive(method=False, masks=True, name="window_maximum")
 def _maximum(x: Any, /, windows: Windows) -> Any:
-    """Return the largest entry of each window; k tied ones share the gradient, 1/k each."""
+    """Return the largest entry of each window; k tied entries share the gradient, 1/k each."""
     if x.dtype.kind not in "fiub":
         raise TypeError(f"numbers of dtype {x.dtype} have no largest; convert first, as in abs(t)")
     lowest = -np.inf if x.dtype.kind == "f" else False if x.dtype == bool else np.iinfo(x.dtype).min
@@ -34,7 +34,7 @@ def _maximum(x: Any, /, windows: Windows) -> Any:
 
 
 def _chosen(x: Any, largest: Any, windows: Windows) -> tuple[list[Any], Any]:
-    """Return where each window's largest entries are, by their position in the window, and how many they are."""
+    """Return where each window's largest entries are, by position in the window, and how many there are."""
     found = [(into, source, x[source] == largest[into]) for _, into, source in windows.positions(x.shape[2:])]
     ties = np.zeros_like(largest, np.min_scalar_type(len(found)))
     for into, _, chosen in found:
@@ -43,14 +43,14 @@ def _chosen(x: Any, largest: Any, windows: Windows) -> tuple[list[Any], Any]:
 
 
 def _only(x: Any) -> Any:
-    """Return the fastest function of parts of x and masks that is 0 outside of the mask."""
+    """Return the fastest function of parts of x and masks that gives 0 outside the mask."""
     return np.multiply if np.isfinite(x).all() else lambda part, chosen: np.where(chosen, part, 0)
 
 
 @primitive(linear=True, method=False, name="to_maximum")
 @in_float32
 def _to_maximum(z: Any, x: Any, largest: Any, /, windows: Windows) -> Any:
-    """Return each window's `z` laid on its largest entries, in equal shares."""
+    """Return each window's `z`, added to the window's largest entries in equal shares."""
     found, ties = _chosen(x, largest, windows)
     shares = np.divide(z, ties, out=np.empty_like(ties, z.dtype))
     only, total = _only(shares), np.zeros_like(x, z.dtype)
@@ -89,7 +89,7 @@ def _window_sum(x: Any, /, windows: Windows) -> Any:
 @primitive(linear=True, method=False, masks=True, name="spread_windows")
 @in_float32
 def _spread(z: Any, /, windows: Windows, lengths: tuple[int, ...]) -> Any:
-    """Return, for each entry of an array of these spatial lengths, the sum of `z` over the windows that hold it."""
+    """Return, for each entry of an array of these spatial lengths, the sum of `z` over the windows that contain it."""
     for axis, pairs in reversed(list(enumerate(windows.along(lengths), start=2))):
         total = np.zeros_like(z, shape=(*z.shape[:axis], lengths[axis - 2], *z.shape[axis + 1 :]))
         for into, source in pairs:
@@ -105,7 +105,7 @@ _spread.vjp(lambda g, windows: _window_sum.kernel(g, windows=windows))
 def _pooled(
     name: str, ndim: int, x: Tensor, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
 ) -> tuple[Tensor, Windows]:
-    """Return the input with a batch axis, and the windows over it. Raises ValueError for a window of padding alone."""
+    """Return the input with a batch axis, and the windows over it. Raises ValueError if a window is padding alone."""
     x = with_batch(name, x, ndim)
     kernel, dilation = per_axis(kernel_size, ndim, "kernel_size", 1), per_axis(dilation, ndim, "dilation", 1)
     stride = kernel if stride is None else per_axis(stride, ndim, "stride", 1)
@@ -116,7 +116,7 @@ def _pooled(
 
 
 def _sizes(windows: Windows, lengths: tuple[int, ...], count_include_pad: bool) -> Any:
-    """Return how many entries each window has, with those in the padding or without. Shapes: -> windows.counts."""
+    """Return how many entries each window has, with or without those in the padding. Shapes: -> windows.counts."""
     sizes = []
     for k, s, p, _, count, n in zip(*windows, lengths, strict=True):
         starts = s * np.arange(count) - p
@@ -126,7 +126,7 @@ def _sizes(windows: Windows, lengths: tuple[int, ...], count_include_pad: bool) 
 
 
 def _pools(ndim: int) -> tuple[Any, Any]:
-    """Return max_pool and avg_pool over so many spatial axes."""
+    """Return max_pool and avg_pool over `ndim` spatial axes."""
     lengths, pair = (5, 4, 3)[:ndim], (1, 1, 2)[-ndim:]
     common = [
         sample((2, 2, *lengths), kernel_size=2), sample((0, 2, *lengths), kernel_size=1),
@@ -139,11 +139,11 @@ def _pools(ndim: int) -> tuple[Any, Any]:
         input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, *,
         ceil_mode: bool = False,
     ) -> Tensor:  # fmt: skip
-        """Return the largest entry of each window, in PyTorch's layout; k tied ones share the gradient, 1/k each.
+        """Return the largest entry of each window, in PyTorch's layout; k tied entries share the gradient, 1/k each.
 
-        Shapes: (N, C, *lengths) or (C, *lengths); each length n becomes (n + 2p - d(k - 1) - 1) // s + 1 by
-        the kernel's size k, stride s (k unless given), padding p and dilation d. Raises ValueError where the
-        kernel is longer than the padded input, or windows of padding alone could be. Source: Scherer et al. (2010).
+        Shapes: (N, C, *lengths) or (C, *lengths). Each length n becomes (n + 2p - d(k - 1) - 1) // s + 1, with the
+        kernel's size k, stride s (default: k), padding p and dilation d. Raises ValueError if the kernel is longer than
+        the padded input, or if a window could be padding alone. Source: Scherer et al. (2010).
 
         >>> import tinygrad_nn as tg
         >>> tg.max_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)
@@ -164,11 +164,11 @@ def _pools(ndim: int) -> tuple[Any, Any]:
         input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
         count_include_pad: bool = True, divisor_override: int | None = None,
     ) -> Tensor:  # fmt: skip
-        """Return the mean of each window, in PyTorch's layout; the padding counts as zeros, or not at all.
+        """Return the mean of each window, in PyTorch's layout; padding counts as zeros, or is left out.
 
-        Shapes: (N, C, *lengths) or (C, *lengths); each length n becomes (n + 2p - k) // s + 1 by the kernel's
-        size k, stride s (k unless given) and padding p. `divisor_override` divides instead of the number of
-        entries. Raises ValueError where the kernel is longer than the padded input. Source: LeCun et al. (1998).
+        Shapes: (N, C, *lengths) or (C, *lengths). Each length n becomes (n + 2p - k) // s + 1, with the kernel's size
+        k, stride s (default: k) and padding p. `divisor_override` replaces the number of entries as the divisor. Raises
+        ValueError if the kernel is longer than the padded input. Source: LeCun et al. (1998).
 
         >>> import tinygrad_nn as tg
         >>> tg.avg_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)

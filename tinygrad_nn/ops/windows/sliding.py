@@ -19,7 +19,7 @@ Index = tuple[Any, ...]
 
 
 def reach(offset: int, length: int, count: int, step: int) -> tuple[slice, slice]:
-    """Return which of `count` indices, `offset` and every `step` after it, lie in range(length), and where they are."""
+    """Return which of `count` indices offset, offset + step, ... lie in range(length), and the entries there."""
     first = max(0, -(offset // step))
     last = max(first, min(count, (length - 1 - offset) // step + 1))
     start = first * step + offset
@@ -29,8 +29,8 @@ def reach(offset: int, length: int, count: int, step: int) -> tuple[slice, slice
 class Windows(NamedTuple):
     """How a kernel slides over the last axes of an array; each field has one number per axis.
 
-    Window w reads the entries w * stride + i * dilation - padding for i in range(kernel); those
-    outside of the array are missing. There are `counts` windows.
+    Window w reads the entries w * stride + i * dilation - padding for i in range(kernel); those outside the array are
+    missing. There are `counts` windows.
     """
 
     kernel: tuple[int, ...]
@@ -48,7 +48,7 @@ class Windows(NamedTuple):
         return all(s > d * (k - 1) for k, s, _, d, _ in zip(*self, strict=True))
 
     def mirrored(self, lengths: tuple[int, ...]) -> Windows:
-        """Return the windows of the mirrored kernel that go back, with stride 1, from the counts to the lengths."""
+        """Return the windows of the mirrored kernel that lead back, with stride 1, from the counts to the lengths."""
         fields = zip(self.dilation, self.kernel, self.padding, strict=True)
         return self._replace(padding=tuple(d * (k - 1) - p for d, k, p in fields), counts=lengths)
 
@@ -61,7 +61,7 @@ class Windows(NamedTuple):
             yield position, (..., *[into for into, _ in pairs]), (..., *[source for _, source in pairs])
 
     def along(self, lengths: Iterable[int]) -> Iterator[list[tuple[Index, Index]]]:
-        """Yield for each axis the `positions` of its windows alone, as indices of an array with all axes."""
+        """Yield, for each axis, the `positions` of the windows along it alone, as indices of an array with all axes."""
         for axis, (*one, length) in enumerate(zip(*self, lengths, strict=True)):
             alone = Windows(*[(number,) for number in one])
             rest = (slice(None),) * (len(self.kernel) - axis - 1)
@@ -69,7 +69,7 @@ class Windows(NamedTuple):
 
 
 def per_axis(value: Any, ndim: int, name: str, least: int) -> tuple[int, ...]:
-    """Return a parameter as one integer per axis. Raises ValueError for another number of them, or a smaller one."""
+    """Return a parameter as one integer per axis. Raises ValueError if there are more or fewer, or one is too small."""
     numbers = tuple(map(operator.index, value if isinstance(value, Iterable) else [value]))
     numbers = numbers * ndim if len(numbers) == 1 else numbers
     if len(numbers) != ndim or any(n < least for n in numbers):
@@ -80,9 +80,9 @@ def per_axis(value: Any, ndim: int, name: str, least: int) -> tuple[int, ...]:
 def windows_over(
     lengths: tuple[int, ...], kernel: Any, stride: Any, pads: list[tuple[int, int]], dilation: Any, ceil: bool = False
 ) -> Windows:
-    """Return the windows that fit in, with `pads` entries before and after each axis; with `ceil`, one may jut out.
+    """Return the windows that fit, with `pads` entries before and after each axis; with `ceil`, the last may stick out.
 
-    A window that would start behind the array is none. Raises ValueError where the kernel is longer than an axis.
+    A window that would start after the array doesn't count. Raises ValueError if the kernel is longer than an axis.
     """
     counts = []
     for axis, (n, k, s, (before, after), d) in enumerate(zip(lengths, kernel, stride, pads, dilation, strict=True)):
@@ -111,7 +111,7 @@ def without_batch(y: Tensor, x: Tensor) -> Tensor:
 
 
 def in_float32(forward: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function as one that adds up float16 in float32, and rounds once."""
+    """Return the function for float16 too: computed in float32, and rounded once."""
 
     @functools.wraps(forward)
     def computed(*arrays: Any, **parameters: Any) -> Any:
@@ -160,7 +160,7 @@ def _added_axes(axis: Any, inputs: Any) -> tuple[int, ...]:
 @primitive(linear=True, method=False, axis=_added_axes)
 @in_float32
 def overlap_add(x: Any, /, axis: Any = None) -> Any:
-    """Return the sum of windows, in the last axes, each laid where sliding_window_view would take it from.
+    """Return the sum of windows, in the last axes, each added where sliding_window_view would take it from.
 
     Shapes: (..., m, ..., k) -> (..., m + k - 1, ...). By default there are as many window axes as others.
 
@@ -175,7 +175,7 @@ def overlap_add(x: Any, /, axis: Any = None) -> Any:
 
 
 def _antidiagonal_sums(x: Any, axis: int) -> Any:
-    """Return the sums over the antidiagonals of the last two axes, m + k - 1 of them, as the given axis."""
+    """Return the m + k - 1 sums over the antidiagonals of the last two axes, along the given axis."""
     if x.shape[-1] > x.shape[-2]:
         x = x.swapaxes(-1, -2)
     *others, n, short = x.shape
