@@ -25,7 +25,7 @@ from .transforms.functions import grad, hessian, hvp, jacobian, jvp, value_and_g
 
 __version__ = "0.1.0"
 
-# Rooms that only some users need: their names, by the module that is imported when one is used.
+# Names that only some users need, by the module that is imported when one of them is first used.
 _HOMES = {
     ".checking.by_hand.backprop": ["diff_backprop"],
     ".checking.gradients": ["assert_gradients", "error_curve", "gradcheck", "numerical_gradient"],
@@ -85,15 +85,15 @@ __all__ = [
 import_module(".inspection.terms", __name__)  # gives Tensor its `grad_terms`
 Tensor.__doc__ = ops.help_by_task()
 ops.add_examples(sys.modules[__name__])
-# Modules are found where NumPy and PyTorch have them, as os.path is: `from tinygrad_nn.linalg import solve`.
+# Modules can be imported as in NumPy and PyTorch, like os.path: `from tinygrad_nn.linalg import solve`.
 sys.modules.update({f"{__name__}.{name}": globals()[name] for name in ("autograd", "data", "linalg")})
 __path__.append(f"{__path__[0]}/reference")  # for `python -m tinygrad_nn.coverage`
 
 
 def __getattr__(name: str) -> Any:
-    """Import what builds, trains, checks, tests and compiles when it is first used, so that nobody waits for the rest.
+    """Import the parts that build, train, check, test and compile when they are first used, for a quick import.
 
-    Raises AttributeError, which says what a name of PyTorch's is here, and why a function of NumPy's is not recorded.
+    Raises AttributeError, which says what to write for a PyTorch name, and why a NumPy function is not recorded.
     """
     if name in _WHEN_USED:
         module = import_module(_WHEN_USED[name], __name__)

@@ -34,9 +34,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         usage="python -m tinygrad_nn [options]",
         description=f"{wrapped(about)}\n{ARTICLE}",
         epilog=wrapped(
-            "`python -m tinygrad_nn graph` writes a page that steps through forward and backward instead. Exit codes: "
-            "0, or 1 if a gradient is wrong or training diverges, or 2 for bad options. The products are small, so "
-            "BLAS computes with one thread; TINYGRAD_NN_BLAS_THREADS=2 in the environment says otherwise."
+            "`python -m tinygrad_nn graph` instead writes a page that steps through the forward and the backward pass. "
+            "Exit codes: 0, or 1 if a gradient is wrong or training diverges, or 2 for bad options. The matrix "
+            "products are small, so BLAS uses one thread; set TINYGRAD_NN_BLAS_THREADS=2 in the environment for two."
         ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -59,7 +59,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _checked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> argparse.Namespace:
-    """Return the options; where they can't be, print why and exit with 2, before anything is computed."""
+    """Return the checked options; if one is invalid, print why and exit with 2, before anything is computed."""
     options.epochs = QUICK_EPOCHS if options.quick else EPOCHS if options.epochs is None else options.epochs
     if options.epochs < 1:
         parser.error("--epochs must be at least 1")
@@ -78,8 +78,8 @@ def _checked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> ar
         except OSError as error:
             why = "a file is in the way" if isinstance(error, (FileExistsError, NotADirectoryError)) else error.strerror
             parser.error(
-                f"--output {options.output} can't be written to: {why}; name a folder that may be made there and "
-                "written to"
+                f"--output {options.output} can't be written to: {why}; name a folder that can be created "
+                "and written to"
             )
     return options
 
@@ -98,14 +98,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _graph(arguments: Sequence[str]) -> int:
     """Write the page that steps through the network of the article's figure 1, and return the exit code."""
-    about = "Write a page that steps through forward and backward of the article's figure-1 network on four samples."
+    about = "Write a page that steps through the forward and the backward pass of the article's figure-1 network."
     parser = argparse.ArgumentParser(prog="python -m tinygrad_nn graph", description=about)
     where = "the file to write (default: graph.html)"
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("graph.html"), metavar="FILE", help=where)
     path = parser.parse_args(arguments).output
     sizes = itertools.pairwise((2, 4, 6, 6, 4, 1))
     layers = [{"input_dim": n, "output_dim": k, "activation": "relu" if k > 1 else "sigmoid"} for n, k in sizes]
-    network = DenseNetwork(layers, seed=SEED, init="he")  # small weights would let four samples fade to 0 on the way
+    network = DenseNetwork(layers, seed=SEED, init="he")  # with small weights, four samples would fade to 0 on the way
     X, labels = make_moons(4)
     y = labels.reshape(-1, 1).astype(float)
     with watch() as graph:
@@ -122,7 +122,7 @@ def _graph(arguments: Sequence[str]) -> int:
 def _without_a_traceback() -> int:
     """Run the experiment; a closed pipe, as after `| head`, and Ctrl-C end it without a traceback.
 
-    A terminal that can't show a letter gets a question mark for it.
+    A character that the terminal can't show is replaced by a question mark.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -132,7 +132,7 @@ def _without_a_traceback() -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141  # as a program that such a reader ends
+        return 141  # the exit code of a program that a closed pipe ends
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130

@@ -1,4 +1,4 @@
-"""The door to declaring operations of your own: `primitive`, `elementwise` and `composite`."""
+"""Functions that declare your own operations: `primitive`, `elementwise` and `composite`."""
 
 from .tensor.declaring import Differentiable, composite, elementwise, primitive
 
