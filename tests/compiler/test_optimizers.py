@@ -80,6 +80,20 @@ def test_a_group_that_is_added_is_seen() -> None:
         assert same(one.everything(), other.everything())
 
 
+@pytest.mark.parametrize("case", ["Adam", "momentum"])
+def test_a_frozen_parameter_is_stepped_over_and_has_a_state_from_its_first_step_on(case: str) -> None:
+    one, other = Training(case, 2), Training(case, 2)
+    for training in (one, other):
+        training.w[0].requires_grad = False
+    twin = Twin(one.step, other.step)
+    for n in range(6):
+        assert twin.equal(np.ones(3) * n) == (n in (0, 3)), "one program for each state of the parameter"
+        assert same(one.everything(), other.everything())
+        assert bool(one.optimizer.state[0]) == (n >= 3)
+        if n == 2:
+            one.w[0].requires_grad = other.w[0].requires_grad = True
+
+
 def test_a_switch_is_part_of_what_a_program_is_for() -> None:
     one, other = Training("momentum", 2), Training("momentum", 2)
     twin = Twin(one.step, other.step)

@@ -185,14 +185,14 @@ class Tracer(Recorder):
         return id(module) in self.made_inside
 
     def state(self, owner: Any, state: Any) -> Any:
-        """Return proxies of an optimiser's state: of its initial state, where it keeps none yet."""
+        """Return proxies of an optimiser's state: where it keeps none yet, of the initial one, if there is a gradient."""
         if id(owner) in self.made_inside:
             return state
         self.snapshot.meet(owner)
         if id(owner) not in self.states:
             entries = []
             for i, ((own, p), entry) in enumerate(zip(owner.by_parameter(), state, strict=True)):
-                parts = (entry or own.initial_state(p._array)).items()
+                parts = (entry or ({} if p.grad is None else own.initial_state(p._array))).items()
                 entries.append({name: self.input(x, f"{name}{i + 1}", "state", owner, (i, name)) for name, x in parts})
             self.states[id(owner)] = (owner, [dict(entry) for entry in entries], entries)
         return self.states[id(owner)][2]
