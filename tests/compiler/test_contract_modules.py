@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -172,6 +173,24 @@ def test_what_does_not_change_is_replayed() -> None:
     net.settings["shift"] = 0.5
     net.scale = 2.0
     assert twin.equal(X) == 0
+
+
+def test_a_copy_of_a_module_changes_nothing_in_its_class() -> None:
+    class Doubling(tg.nn.Module):
+        def forward(self, x: Any) -> Any:
+            return x * 2
+
+    class Copied(Doubling):
+        def forward(self, x: Any) -> Any:
+            return copy.copy(inner)(x)
+
+    inner, net = Doubling(), Copied()
+    f = tg.compile(net.forward)
+    assert same(f(X), X * 2)
+    copy.deepcopy(net)
+    f(X)
+    assert len(f.programs) == 1
+    assert [len(programs) for programs in f.programs.values()] == [1]
 
 
 def test_plain_objects_inside_are_frozen() -> None:

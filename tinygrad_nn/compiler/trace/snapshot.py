@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import functools
 import pickle
 import weakref
@@ -94,6 +95,7 @@ class Snapshot:
     def _note_class(self, x: Any) -> None:
         self.note(lambda reference: type(reference()), weakref.ref(x))
         for kind in [kind for kind in type(x).__mro__ if kind not in (Module, Optimizer, object)]:
+            copyreg._slotnames(kind)  # type: ignore[attr-defined] # so that the class is not changed by copying x
             self.hold(kind)
 
     def expose(self, module: Module) -> None:
@@ -222,8 +224,6 @@ def same(now: Any, then: Any) -> bool:
         return all_same([*now], [*then])
     if now is then or type(now) is not type(then):
         return now is then
-    if isinstance(now, (str, bytes)):
-        return bool(now == then)
     return isinstance(now, (*PLAIN, np.generic)) and repr(now) == repr(then)
 
 
