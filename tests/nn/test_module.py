@@ -193,6 +193,18 @@ def test_a_frozen_parameter_is_skipped_by_an_optimiser_until_it_is_thawed() -> N
         tower.requires_grad_()
 
 
+def test_a_parameter_that_is_put_into_a_list_later_stays_one_while_it_is_frozen() -> None:
+    module: Any = Tower()
+    module.more = []
+    module.more.append(tg.ones(2, requires_grad=True))
+    before = names(module.named_parameters())
+    assert before[-1] == "more.0"
+    module.requires_grad_(False)
+    assert names(module.named_parameters()) == before
+    module.requires_grad_()
+    assert module.more[0].requires_grad
+
+
 def test_the_parts_of_a_module_with_replaced_parameters_have_them_too() -> None:
     tower = Tower()
     twin = tower.with_parameters({"layers.1.weight": tg.zeros((2, 2))})

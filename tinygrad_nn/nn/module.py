@@ -56,10 +56,12 @@ def forget_gradients(parameters: list[Tensor], set_to_none: bool) -> None:
 
 
 def _role(t: Tensor) -> str | None:
-    """Return the role of a Tensor in a module; without a mark, `requires_grad` decides."""
+    """Return what a Tensor is in a module; one that requires grad is a parameter from then on, frozen or not."""
     role: str | None = getattr(t, "role", None)
     if role is None and t.is_leaf:
-        return _PARAMETER if t.requires_grad else _BUFFER
+        if not t.requires_grad:
+            return _BUFFER
+        role = t.role = _PARAMETER
     return role
 
 
@@ -159,8 +161,8 @@ class Module(Explained):
         if isinstance(old, Tensor) and not isinstance(value, Module | None):
             if not isinstance(value, Tensor):
                 raise TypeError(f"{name} is a Tensor here, got {given(value)}; write module.{name}.data = array")
-            own = _PARAMETER, old.shape, old.dtype
-            if _role(old) == _PARAMETER and (_role(value), value.shape, value.dtype) != own:
+            fits = (value.shape, value.dtype) == (old.shape, old.dtype) and _role(value) == _PARAMETER
+            if _role(old) == _PARAMETER and not fits:
                 raise ValueError(
                     f"{name} is a parameter of {old.shape}, {old.dtype}: only a parameter of that shape and dtype fits,"
                     f" got {given(value)}, {value.dtype}; write module.{name}.data = value.data, or module."
@@ -170,8 +172,7 @@ class Module(Explained):
         for _, t in _parts(name, value):
             if isinstance(t, Tensor) and t.is_leaf:
                 t.name = t.name or name  # for errors, pictures and compiled programs
-                if _role(t) == _PARAMETER:
-                    t.role = _PARAMETER
+                _role(t)  # which marks it
 
     def _held(self, prefix: str = "") -> Iterator[tuple[str, Any]]:
         """Return the modules, Tensors and generators that this module holds directly, with their names."""
@@ -240,8 +241,9 @@ class Module(Explained):
 
     def train(self, mode: bool = True) -> Self:
         """Set `training`, which dropout and batch norm read, here and in all modules inside; return the module."""
-        for m in [m for m in self.modules() if m.training is not mode]:
-            m.training = mode
+        for m in self.modules():
+            if m.training is not mode:
+                m.training = mode
         return self
 
     def eval(self) -> Self:
@@ -311,7 +313,7 @@ class Module(Explained):
         first = {id(t): name for name, t in reversed(tensors.items()) if name in arrays}
         problems = []
         if strict:
-            problems += [f"{name} is missing" for name, t in _once(tensors.items()) if id(t) not in first]
+            problems = [f"{name} is missing" for name, t in _once(tensors.items()) if id(t) not in first]
             problems += [f"{name} is not a parameter here" for name in arrays if name not in tensors]
         found = [(name, tensors[name], array) for name, array in arrays.items() if name in tensors]
         for name, t, array in found:
