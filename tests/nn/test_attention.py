@@ -170,6 +170,27 @@ def test_attention_keeps_float32() -> None:
     assert {t.dtype for t in [y, x.grad, *(p.grad for p in layer.parameters())]} == {np.dtype(np.float32)}
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_mask_in_another_dtype_does_not_widen_the_scores(dtype: Any) -> None:
+    rng = np.random.default_rng(0)
+    layer = nn.MultiheadAttention(4, 2, dtype=np.float32, seed=0)
+    x = rng.normal(size=(3, 1, 4)).astype(np.float32)
+    square, padding = np.triu(np.full((3, 3), -np.inf), 1), np.zeros((1, 3))
+    masks = {"attn_mask": square.astype(dtype), "key_padding_mask": padding.astype(dtype)}
+    outputs = *layer(x, x, x, **masks), tg.scaled_dot_product_attention(x, x, x, masks["attn_mask"][:1, :1])
+    assert {y.dtype for y in outputs} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("dtype", [int, np.uint8])
+def test_a_mask_of_whole_numbers_is_refused_for_it_may_mean_either(dtype: Any) -> None:
+    layer, x = nn.MultiheadAttention(4, 2), np.ones((3, 5, 4))
+    for mask in ({"attn_mask": np.eye(3, dtype=dtype)}, {"key_padding_mask": np.zeros((5, 3), dtype)}):
+        with pytest.raises(TypeError, match=r"or floats to add, got u?int.*; write mask\.astype\(bool\), or \(float\)"):
+            layer(x, x, x, **mask)
+    with pytest.raises(TypeError, match="a mask is boolean, or floats to add"):
+        tg.scaled_dot_product_attention(x, x, x, np.eye(5, dtype=dtype))
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [

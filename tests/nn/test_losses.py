@@ -233,6 +233,21 @@ def test_losses_refuse_different_shapes_and_unknown_reductions(loss: Any) -> Non
         loss(half, np.ones((3, 1)), reduction="total")
 
 
+@pytest.mark.parametrize(
+    ("loss", "weights"),
+    [
+        (tg.binary_cross_entropy, ["weight"]), (tg.binary_cross_entropy_with_logits, ["weight"]),
+        (tg.binary_cross_entropy_with_logits, ["pos_weight"]),
+        (tg.binary_cross_entropy_with_logits, ["weight", "pos_weight"]),
+    ],
+)  # fmt: skip
+def test_weights_make_no_more_losses_than_there_are_entries(loss: Any, weights: list[str]) -> None:
+    half = tg.full(3, 0.5)
+    for shape in ((3, 1), (1, 3), (1, 1)):
+        with pytest.raises(ValueError, match=r"weights of shape \(., .\) don't broadcast to \(3,\); reshape them"):
+            loss(half, np.ones(3), **dict.fromkeys(weights, np.ones(shape)))
+
+
 @pytest.mark.parametrize("kind", [name for name in nn.__all__ if name.endswith("Loss")])
 def test_a_loss_module_refuses_an_unknown_reduction(kind: str) -> None:
     with pytest.raises(ValueError, match=r"reduction must be .* not 'avg'"):
@@ -257,6 +272,7 @@ Z, Y = tg.zeros((2, 3)), np.array([0, 2])
         (lambda: tg.cross_entropy(Z, [0]), ValueError, r"\(2, 3\) need class labels of shape \(2,\), got \(1,\)"),
         (lambda: tg.nll_loss(Z, Y, [1.0, 2.0]), ValueError, r"entry for each of the 3 classes, got shape \(2,\)"),
         (lambda: tg.cross_entropy(Z, Y, label_smoothing=1.5), ValueError, "label_smoothing must be from 0 to 1"),
+        (lambda: tg.cross_entropy(Z, Z, ignore_index=1), ValueError, "ignore_index=1 names a class.* leave it out"),
         (lambda: tg.huber_loss(Z, Z, delta=0.0), ValueError, "huber_loss: delta must be a positive number, got 0"),
         (lambda: tg.smooth_l1_loss(Z, Z, beta=-1.0), ValueError, "smooth_l1_loss: beta must be a positive number"),
         (lambda: tg.gaussian_nll_loss(Z, Z, [1.0, 1.0, 1.0]), ValueError, r"shape \(2, 3\), or one for each row"),

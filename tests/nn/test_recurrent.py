@@ -93,6 +93,15 @@ def test_one_unit_and_one_sequence_of_any_length(kind: str, dtype: str) -> None:
             assert np.abs(a - b).max() <= 20 * np.finfo(dtype).eps, f"{steps} steps"
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_state_in_double_precision_does_not_widen_what_is_computed(kind: str) -> None:
+    state = np.zeros((1, 1, 3))
+    y, last = getattr(nn, kind)(2, 3, dtype=np.float32)(
+        np.ones((4, 1, 2), np.float32), (state,) * 2 if kind == "LSTM" else state
+    )
+    assert {t.dtype for t in (y, *(last if kind == "LSTM" else [last]))} == {np.dtype(np.float32)}
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_dropout_is_between_layers_and_while_training(training: bool) -> None:
     """Where everything is dropped, nothing is drawn: PyTorch must agree."""

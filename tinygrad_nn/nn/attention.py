@@ -10,12 +10,14 @@ import numpy as np
 
 from ..ops.activation import gelu, relu
 from ..ops.fused import linear, softmax
+from ..ops.numpy.splitting import split
 from ..ops.selection import where
 from ..tensor.creation import as_tensor
 from ..tensor.declaring import composite, sample
 from ..tensor.handle import Tensor
 from . import init
 from .layers import Dropout, Linear, unset
+from .losses import like
 from .module import Module
 from .normalization import LayerNorm
 
@@ -34,7 +36,7 @@ def scaled_dot_product_attention(
     >>> tg.scaled_dot_product_attention([[1.0], [1.0]], [[2.0], [2.0]], [[4.0], [8.0]], is_causal=True).tolist()
     [[4.0], [6.0]]
     """
-    masks = [] if attn_mask is None else [_added(attn_mask, query.dtype, taken_out=False)]
+    masks = [] if attn_mask is None else [_added(attn_mask, query, taken_out=False)]
     y: Tensor = _weights(query, key, masks, is_causal) @ value
     return y
 
@@ -47,20 +49,21 @@ scaled_dot_product_attention.samples = [
 ]  # fmt: skip
 
 
-def _added(mask: Any, dtype: Any, taken_out: bool) -> Any:
-    """Return what a mask adds to the scores: its numbers, or -inf where a boolean mask equals `taken_out`."""
+def _added(mask: Any, query: Tensor, taken_out: bool) -> Any:
+    """Return what a mask adds to the scores: its floats, or -inf where a boolean one equals `taken_out`."""
     mask = as_tensor(mask)
+    if mask.dtype.kind == "f":
+        return like(query, mask)
     if mask.dtype != bool:
-        return mask
-    never, always = dtype.type(-np.inf), dtype.type(0)
-    return where(mask, never, always) if taken_out else where(mask, always, never)
+        raise TypeError(f"a mask is boolean, or floats to add, got {mask.dtype}; write mask.astype(bool), or (float)")
+    return where(mask == taken_out, query.dtype.type(-np.inf), query.dtype.type(0))
 
 
 def _weights(query: Tensor, key: Tensor, masks: list[Tensor], is_causal: bool) -> Any:
     """Return each query's weights of the keys, which sum to 1. Shapes: (..., L, E), (..., S, E) -> (..., L, S)."""
     scores = (query * (1 / math.sqrt(query.shape[-1] or 1))) @ key.mT
     if is_causal:
-        masks = [*masks, _added(np.tri(*scores.shape[-2:], dtype=bool), query.dtype, taken_out=False)]
+        masks = [*masks, _added(np.tri(*scores.shape[-2:], dtype=bool), query, taken_out=False)]
     for mask in masks:
         scores = scores + mask
     return softmax(scores)
@@ -96,13 +99,13 @@ class MultiheadAttention(Module):
         self.embed_dim: int = embed_dim
         self.num_heads: int = num_heads
         self.batch_first: bool = batch_first
-        widths = embed_dim, embed_dim if kdim is None else kdim, embed_dim if vdim is None else vdim
-        if {*widths} == {embed_dim}:
+        kdim, vdim = (embed_dim if n is None else n for n in (kdim, vdim))
+        if kdim == vdim == embed_dim:
             self.in_proj_weight: Tensor = unset(3 * embed_dim, embed_dim, dtype=dtype)
         else:
-            self.q_proj_weight: Tensor = unset(embed_dim, widths[0], dtype=dtype)
-            self.k_proj_weight: Tensor = unset(embed_dim, widths[1], dtype=dtype)
-            self.v_proj_weight: Tensor = unset(embed_dim, widths[2], dtype=dtype)
+            self.q_proj_weight: Tensor = unset(embed_dim, embed_dim, dtype=dtype)
+            self.k_proj_weight: Tensor = unset(embed_dim, kdim, dtype=dtype)
+            self.v_proj_weight: Tensor = unset(embed_dim, vdim, dtype=dtype)
         self.in_proj_bias: Tensor | None = unset(3 * embed_dim, dtype=dtype) if bias else None
         self.out_proj: Linear = Linear(embed_dim, embed_dim, bias, dtype=dtype, seed=generator)
         self.dropout: Dropout = Dropout(dropout, seed=generator)
@@ -137,7 +140,7 @@ class MultiheadAttention(Module):
         if q.ndim not in (3, 4) or shapes != shapes[:1] * 3 or k.shape[-2] != v.shape[-2]:
             n = "N, L" if self.batch_first else "L, N"
             raise ValueError(f"{type(self).__name__} takes ({n}, E), keys and values of one length, in one batch")
-        masks = self._masks((*q.shape[:-1], k.shape[-2]), key_padding_mask, attn_mask, q.dtype)
+        masks = self._masks((*q.shape[:-1], k.shape[-2]), key_padding_mask, attn_mask, q)
         weights = self.dropout(_weights(q, k, masks, is_causal))
         y = np.moveaxis(weights @ v, -2, axis)
         y = self.out_proj(y.reshape(*y.shape[:-2], self.embed_dim))
@@ -147,36 +150,31 @@ class MultiheadAttention(Module):
 
     def _heads(self, query: Any, key: Any, value: Any) -> list[Any]:
         """Return queries, keys and values of the heads. Shapes: (..., k) -> (..., num_heads, E / num_heads)."""
-        e, b = self.embed_dim, self.in_proj_bias
-        if query is key is value and hasattr(self, "in_proj_weight"):  # one product instead of three
-            y = linear(query, self.in_proj_weight, b)
-            y = y.reshape(*y.shape[:-1], 3, self.num_heads, e // self.num_heads)
+        w, b = getattr(self, "in_proj_weight", None), self.in_proj_bias
+        each = self.num_heads, self.embed_dim // self.num_heads
+        if query is key is value and w is not None:  # one product instead of three
+            y = linear(query, w, b)
+            y = y.reshape(*y.shape[:-1], 3, *each)
             return [y[..., i, :, :] for i in range(3)]
-        parts = [slice(i * e, (i + 1) * e) for i in range(3)]
-        if hasattr(self, "in_proj_weight"):
-            weights = [self.in_proj_weight[part] for part in parts]
-        else:
-            weights = [self.q_proj_weight, self.k_proj_weight, self.v_proj_weight]
-        ys = [
-            linear(x, w, None if b is None else b[part])
-            for x, w, part in zip((query, key, value), weights, parts, strict=True)
-        ]
-        return [y.reshape(*y.shape[:-1], self.num_heads, e // self.num_heads) for y in ys]
+        weights = [self.q_proj_weight, self.k_proj_weight, self.v_proj_weight] if w is None else split(w, 3)
+        biases = [None] * 3 if b is None else split(b, 3)
+        ys = map(linear, (query, key, value), weights, biases)
+        return [y.reshape(*y.shape[:-1], *each) for y in ys]
 
-    def _masks(self, shape: tuple[int, ...], key_padding_mask: Any, attn_mask: Any, dtype: Any) -> list[Tensor]:
+    def _masks(self, shape: tuple[int, ...], key_padding_mask: Any, attn_mask: Any, query: Tensor) -> list[Tensor]:
         """Return what the masks add to the scores, (N, num_heads, L, S) or without N. Raises ValueError."""
         *batch, heads, length, keys = shape
         wanted = {
-            "key_padding_mask": (key_padding_mask, [(*batch, keys)], (*batch, 1, 1, keys)),
-            "attn_mask": (attn_mask, [(length, keys), (math.prod(batch) * heads, length, keys)], shape),
+            "key_padding_mask": (key_padding_mask, {(*batch, keys): (*batch, 1, 1, keys)}),
+            "attn_mask": (attn_mask, {shape[-2:]: shape[-2:], (math.prod(batch) * heads, length, keys): shape}),
         }
         masks = []
-        for name, (mask, shapes, scores) in wanted.items():
+        for name, (mask, shapes) in wanted.items():
             if mask is not None:
-                mask = _added(mask, dtype, taken_out=True)
+                mask = _added(mask, query, taken_out=True)
                 if mask.shape not in shapes:
                     raise ValueError(f"{name} has shape {mask.shape}, needs {' or '.join(map(str, shapes))}")
-                masks.append(mask if mask.shape == shape[-2:] and name == "attn_mask" else mask.reshape(scores))
+                masks.append(mask.reshape(shapes[mask.shape]))
         return masks
 
 

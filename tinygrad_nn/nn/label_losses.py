@@ -78,6 +78,8 @@ def cross_entropy(
     is_soft = np.shape(target) == input.shape
     if weight is None and label_smoothing == 0 and not is_soft:
         return softmax_cross_entropy(x, **which, reduction=reduction)
+    if is_soft and ignore_index >= 0:
+        raise ValueError(f"{ignore_index=} names a class, and the target has probabilities; leave it out")
     costs, weights = -log_softmax(x), _weights(x, weight)
     share = label_smoothing / x.shape[-1]
     if is_soft:

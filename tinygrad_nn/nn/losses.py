@@ -30,9 +30,7 @@ def reduced(losses: Any, reduction: str, total: Any = None) -> Any:
 def like(input: Tensor, x: Any) -> Any:
     """Return a Tensor in the input's dtype, so that float64 targets don't make a float32 loss float64."""
     x = as_tensor(x)
-    if input.dtype.kind == "f" and x.dtype != input.dtype:
-        x = x.astype(input.dtype)
-    return x
+    return x.astype(input.dtype) if input.dtype.kind == "f" and x.dtype != input.dtype else x
 
 
 def targets(loss: str, input: Tensor, target: Tensor) -> Any:
@@ -43,6 +41,13 @@ def targets(loss: str, input: Tensor, target: Tensor) -> Any:
             f"write y.reshape({input.shape}) if they hold the same entries"
         )
     return like(input, target)
+
+
+def _factors(input: Tensor, weights: Any) -> Any:
+    """Return weights in the input's dtype. Raises ValueError unless they broadcast to its shape."""
+    if np.broadcast_shapes(np.shape(weights), input.shape) != input.shape:
+        raise ValueError(f"weights of shape {np.shape(weights)} don't broadcast to {input.shape}; reshape them")
+    return like(input, weights)
 
 
 def _positive(loss: str, name: str, value: float) -> None:
@@ -120,7 +125,7 @@ def binary_cross_entropy(input: Tensor, target: Tensor, weight: Any = None, *, r
     y = targets("binary_cross_entropy", input, target)
     if weight is None:
         return bernoulli_cross_entropy(input, y, reduction=reduction)
-    return reduced(bernoulli_cross_entropy(input, y, reduction="none") * like(input, weight), reduction)
+    return reduced(bernoulli_cross_entropy(input, y, reduction="none") * _factors(input, weight), reduction)
 
 
 @composite(method=False)
@@ -142,8 +147,8 @@ def binary_cross_entropy_with_logits(
     if pos_weight is None:
         losses = sigmoid_cross_entropy(input, y, reduction="none")
     else:
-        losses = like(input, pos_weight) * y * softplus(-input) + (1 - y) * softplus(input)
-    return reduced(losses if weight is None else losses * like(input, weight), reduction)
+        losses = _factors(input, pos_weight) * y * softplus(-input) + (1 - y) * softplus(input)
+    return reduced(losses if weight is None else losses * _factors(input, weight), reduction)
 
 
 @composite(method=False)
@@ -162,7 +167,7 @@ def gaussian_nll_loss(
     """
     y, v = targets("gaussian_nll_loss", input, target), like(input, var)
     _positive("gaussian_nll_loss", "eps", eps)
-    if v.ndim == input.ndim - 1 > 0 and v.shape == input.shape[:-1]:
+    if input.ndim and v.shape == input.shape[:-1]:
         v = v[..., None]
     if v.shape not in ((), input.shape, (*input.shape[:-1], 1)):
         raise ValueError(f"gaussian_nll_loss needs a variance of shape {input.shape}, or one for each row: (..., 1)")

@@ -15,6 +15,7 @@ from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor
 from . import init
 from .layers import Dropout, unset
+from .losses import like
 from .module import Module
 
 
@@ -83,7 +84,7 @@ class _Recurrent(Module):
         shape = (len(self._suffixes()), x.shape[1], self.hidden_size)
         if state is None:
             return [np.zeros(shape, self._parameters_of(0)[0].dtype)] * self._states
-        given = [as_tensor(h) for h in ([state] if self._states == 1 else state)]
+        given = [like(x, h) for h in ([state] if self._states == 1 else state)]
         wanted = (shape[0], *shape[2:]) if one else shape
         if [h.shape for h in given] != [wanted] * self._states:
             raise ValueError(
