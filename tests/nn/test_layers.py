@@ -323,6 +323,22 @@ def test_axes_that_cannot_be_flattened_are_refused(
         nn.Flatten(*axes)(np.ones(shape))
 
 
+@pytest.mark.parametrize("padding_idx", [4, -1])
+def test_a_padding_row_has_no_gradient_by_either_of_its_indices(padding_idx: int) -> None:
+    layer = nn.Embedding(5, 2, padding_idx, seed=0)
+    layer([0, 4, -1]).sum().backward()
+    assert layer.weight.grad is not None
+    assert layer.weight.grad.data.sum(axis=1).tolist() == [2, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_batch_norm_refuses_too_few_values_to_train_on(rows: int) -> None:
+    layer = nn.BatchNorm1d(2)
+    with pytest.raises(ValueError, match=r"more than one value per channel; take larger batches, or eval\(\)"):
+        layer(np.ones((rows, 2)))
+    assert layer.eval()(np.ones((rows, 2))).shape == (rows, 2)
+
+
 def test_layers_keep_float32_throughout() -> None:
     ours: Any = nn.Sequential(
         *[nn.Conv2d(1, 2, 3, dtype=np.float32), nn.BatchNorm2d(2, momentum=None, dtype=np.float32), nn.GELU()],

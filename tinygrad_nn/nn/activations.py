@@ -13,20 +13,12 @@ from ..tensor.creation import as_tensor
 from .of_functions import OfFunction, module_of
 
 ReLU = module_of(relu, "ReLU", __name__)
+Tanh = module_of(tanh, "Tanh", __name__)
 Sigmoid = module_of(sigmoid, "Sigmoid", __name__)
 SiLU = module_of(silu, "SiLU", __name__)
 ELU = module_of(elu, "ELU", __name__)
 Softmax = module_of(softmax, "Softmax", __name__)
 LogSoftmax = module_of(log_softmax, "LogSoftmax", __name__)
-
-
-class Tanh(OfFunction, function=tanh):
-    """The hyperbolic tangent. Shapes: (...) -> (...).
-
-    >>> import tinygrad_nn as tg
-    >>> tg.nn.Tanh()([-1.0, 0.0, 2.0]).round(3).tolist()
-    [-0.762, 0.0, 0.964]
-    """
 
 
 class Identity(OfFunction, function=lambda x: as_tensor(x)):

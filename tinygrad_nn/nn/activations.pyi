@@ -12,6 +12,22 @@ class ReLU(OfFunction):
     tg.tensor([0., 0., 2.], dtype='float64')
     """
     def __init__(self) -> None: ...
+class Tanh(OfFunction):
+    r"""`tg.tanh` as a module.
+
+    Compute hyperbolic tangent element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([0.0, -1.3, 1.4])
+    >>> tg.tanh(x).numpy()
+    array([ 0.        , -0.86172316,  0.88535165])
+    >>> tg.grad(lambda x: tg.tanh(x).sum())(x).numpy()
+    array([1.        , 0.2574332 , 0.21615246])
+    """
+    def __init__(self) -> None: ...
 class Sigmoid(OfFunction):
     r"""`tg.sigmoid` as a module.
 
@@ -65,14 +81,6 @@ class LogSoftmax(OfFunction):
     tg.tensor([    0., -1000.], dtype='float64')
     """
     def __init__(self, axis: Any = -1) -> None: ...
-class Tanh(OfFunction):
-    r"""The hyperbolic tangent. Shapes: (...) -> (...).
-
-    >>> import tinygrad_nn as tg
-    >>> tg.nn.Tanh()([-1.0, 0.0, 2.0]).round(3).tolist()
-    [-0.762, 0.0, 0.964]
-    """
-    def __init__(self) -> None: ...
 class Identity(OfFunction):
     r"""Returns its input unchanged. Shapes: (...) -> (...).
 

@@ -78,7 +78,7 @@ class DenseNetwork(Module):
         if init not in INITIALISERS:
             raise ArchitectureError(f"init={init!r} names no initialiser; write one of {', '.join(INITIALISERS)}")
         self.init: str = init
-        self.values: dict[str, Tensor] = dict[str, Tensor]()
+        self.values: dict[str, Tensor] = {}
         for number, layer in enumerate(self.architecture, start=1):
             n, k = layer["output_dim"], layer["input_dim"]
             for name, shape in ((f"W{number}", (n, k)), (f"b{number}", (n,))):

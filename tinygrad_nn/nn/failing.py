@@ -21,7 +21,7 @@ def locate(error: Exception, module: Any, named: Iterable[tuple[str, Any]], give
     whole = "" if layer is module else f"; the whole {type(module).__name__} was given {_shapes(given)}"
     name = next((name for name, m in named if m is layer), "")
     first, *within = f"{layer!r}".split("\n")
-    what = first.removesuffix("(") if first.endswith("(") or not within else f"{first})"
+    what = f"{first})".removesuffix("()") if within else first
     notes = [note for note in getattr(error, "__notes__", ()) if not note.startswith(_IN_LAYER)]
     error.__notes__ = [*notes, f"{_IN_LAYER}{f'{name}: ' if name else ''}{what}, {inputs}{whole}"]
 

@@ -100,8 +100,9 @@ class Embedding(Module):
         rows = take(self.weight, indices, axis=0)
         if self.padding_idx is None:
             return rows
-        is_padding = indices == self.padding_idx % self.num_embeddings
-        return where(is_padding.reshape(*indices.shape, 1), rows.detach(), rows)
+        at = self.padding_idx % self.num_embeddings
+        is_padding = (indices == at) | (indices == at - self.num_embeddings)
+        return where(is_padding[..., None], rows.detach(), rows)
 
 
 class Flatten(Module):

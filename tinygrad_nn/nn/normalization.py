@@ -115,7 +115,7 @@ def _lengths(shape: Any) -> tuple[int, ...]:
 def _checked(layer: Any, x: Any) -> tuple[int, ...]:
     """Return the axes to normalise. Raises ValueError if the input's have other lengths."""
     shape = layer.normalized_shape
-    if x.shape[x.ndim - len(shape) :] != shape or x.ndim < len(shape):
+    if x.shape[x.ndim - len(shape) :] != shape:
         raise ValueError(f"{layer!r} takes an input whose last lengths are {shape}, got {x.shape}")
     return tuple(range(-len(shape), 0))
 
@@ -194,12 +194,14 @@ class BatchNorm1d(_Normalization):
             axes = " or ".join(map(str, self._dimensions))
             raise ValueError(f"{self!r} takes {axes} axes, (N, {self.num_features}, ...), got {x.shape}")
         shape = (-1, *(1,) * (x.ndim - 2))
+        if self.training and x.size < 2 * self.num_features:
+            raise ValueError("batch norm trains on more than one value per channel; take larger batches, or eval()")
         if self.training or not self.track_running_stats:
             others = (0, *range(2, x.ndim))
             # The mean of large numbers loses digits, so the first sample's mean is subtracted before.
             near = mean(x.detach()[:1], axis=others, keepdims=True)
             mu, centred, variance = _moments(x - near, others)
-            if self.training:
+            if self.training and self.track_running_stats:
                 self._track(near + mu, variance, x.size // self.num_features)
         else:
             centred, variance = x - self.running_mean.reshape(shape), self.running_var.reshape(shape)
@@ -209,10 +211,6 @@ class BatchNorm1d(_Normalization):
 
     def _track(self, mu: Any, variance: Any, count: int) -> None:
         """Move the running statistics towards those of a batch with `count` values per channel."""
-        if count < 2:
-            raise ValueError("batch norm trains on more than one value per channel; take larger batches, or eval()")
-        if not self.track_running_stats:
-            return
         self.num_batches_tracked.data = self.num_batches_tracked + 1
         share = 1 / self.num_batches_tracked if self.momentum is None else self.momentum
         unbiased = variance.detach() * (count / (count - 1))

@@ -185,7 +185,7 @@ class Tracer(Recorder):
         return id(module) in self.made_inside
 
     def state(self, owner: Any, state: Any) -> Any:
-        """Return proxies of an optimiser's state: where it keeps none yet, of the initial one, if there is a gradient."""
+        """Return proxies of an optimiser's state: of the initial one where there is none yet, but a gradient."""
         if id(owner) in self.made_inside:
             return state
         self.snapshot.meet(owner)
