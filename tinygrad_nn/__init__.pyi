@@ -206,7 +206,7 @@ def apply_over_axes(func: Any, a: Any, axes: Any) -> Tensor:
             [8.]]])
     """
 def arange(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
-    r"""Return a new Tensor like np.arange(start, stop, step, dtype=None); `requires_grad=True` makes a leaf.
+    r"""Return the result of np.arange(start, stop, step, dtype=None) as a new Tensor, which may require grad.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -660,7 +660,7 @@ def bitwise_xor(a: Any, b: Any) -> Tensor:
     array([ True,  True,  True])
     """
 def block(arrays: Any) -> Tensor:
-    r"""Return nested lists of tensors joined: the innermost along the last axis, the next along the axis before it.
+    r"""Return the tensors in nested lists joined: innermost lists along the last axis, the next along the one before.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1025,7 +1025,7 @@ def cov(m: Any, y: Any = None, rowvar: Any = True, bias: Any = False, ddof: Any 
            [ 0.8       ,  0.53333333, -0.93333333, -0.4       ]])
     """
 def cross(a: Any, b: Any, axisa: Any = -1, axisb: Any = -1, axisc: Any = -1, axis: Any = None) -> Tensor:
-    r"""Return the cross products of vectors with 3 components; for 2 components, only the third of the product.
+    r"""Return the cross products of vectors of 3 components; of vectors of 2, only the third component.
 
     Shapes: (..., 3), (..., 3) -> (..., 3); (..., 2), (..., 2) -> (...).
 
@@ -1124,7 +1124,7 @@ def degrees(x: Any) -> Tensor:
     array([57.29577951, 57.29577951, 57.29577951])
     """
 def delete(x: Any, obj: Any, axis: Any = None) -> Tensor:
-    r"""Return the tensor without the entries that `obj` names, an index along the axis.
+    r"""Return the tensor without the entries that `obj`, an index along the axis, names.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1301,7 +1301,7 @@ def elu(x: Any, alpha: Any = 1.0) -> Tensor:
     array([-0.63212056,  0.        ,  2.        ])
     """
 def empty(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
-    r"""Return a new Tensor like np.empty(shape, dtype=float); `requires_grad=True` makes a leaf.
+    r"""Return the result of np.empty(shape, dtype=float) as a new Tensor, which may require grad.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1309,7 +1309,7 @@ def empty(*args: Any, requires_grad: Any = False, name: Any = None, **options: A
     (2, 3)
     """
 def empty_like(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
-    r"""Return a new Tensor like np.empty_like(x, dtype=None); `requires_grad=True` makes a leaf.
+    r"""Return the result of np.empty_like(x, dtype=None) as a new Tensor, which may require grad.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1343,14 +1343,14 @@ def erfc(x: Any) -> Tensor:
     array([1.00000000e+00, 2.08848758e-45])
     """
 def erfcinv(x: Any) -> Tensor:
-    r"""Return the inverse of erfc, between 0 and 2. Shapes: (...) -> (...).
+    r"""Return the inverse of erfc, for x between 0 and 2. Shapes: (...) -> (...).
 
     >>> import tinygrad_nn as tg
     >>> tg.erfcinv([0.5, 1.0]).numpy()
     array([ 0.47693628, -0.        ])
     """
 def erfinv(x: Any) -> Tensor:
-    r"""Return the inverse of erf, between -1 and 1. Shapes: (...) -> (...).
+    r"""Return the inverse of erf, for x between -1 and 1. Shapes: (...) -> (...).
 
     >>> import tinygrad_nn as tg
     >>> tg.erfinv([0.0, 0.5]).numpy()
@@ -1434,7 +1434,7 @@ def extract(condition: Any, x: Any) -> Tensor:
            [0., 0., 1.]])
     """
 def eye(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
-    r"""Return a new Tensor like np.eye(n, m=None, k=0, dtype=float); `requires_grad=True` makes a leaf.
+    r"""Return the result of np.eye(n, m=None, k=0, dtype=float) as a new Tensor, which may require grad.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1463,7 +1463,7 @@ def fftshift(x: Any, axes: Any = None) -> Tensor:
     tg.tensor([2., 3., 0., 1.], dtype='float64')
     """
 def fill_diagonal(a: Any, val: Any, wrap: Any = False) -> None:
-    r"""Assign the values in turn, repeated as often as needed, to the entries whose indices are all the same.
+    r"""Assign the values in turn, repeated as often as needed, to the entries whose indices are all equal.
 
     In a tall matrix, `wrap` begins again after each square block and the row below it.
 
@@ -1630,7 +1630,7 @@ def frexp(x: Any) -> tuple[Tensor, ...]:
     [array([ 0.7, -0.6]), array([2, 1], dtype=int32)]
     """
 def full(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
-    r"""Return a new Tensor like np.full(shape, fill_value, dtype=None); `requires_grad=True` makes a leaf.
+    r"""Return the result of np.full(shape, fill_value, dtype=None) as a new Tensor, which may require grad.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1638,7 +1638,7 @@ def full(*args: Any, requires_grad: Any = False, name: Any = None, **options: An
     tg.tensor([7., 7.], dtype='float64', requires_grad=True)
     """
 def full_like(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
-    r"""Return a new Tensor like np.full_like(x, fill_value, dtype=None); `requires_grad=True` makes a leaf.
+    r"""Return the result of np.full_like(x, fill_value, dtype=None) as a new Tensor, which may require grad.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1840,7 +1840,7 @@ def inner(a: Any, b: Any) -> Tensor:
     0.9
     """
 def insert(x: Any, obj: Any, values: Any, axis: Any = None) -> Tensor:
-    r"""Return the tensor with values inserted before the entries that `obj` names, an index along the axis.
+    r"""Return the tensor with values inserted before the entries that `obj`, an index along the axis, names.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2190,7 +2190,7 @@ def logspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True, base: A
     array([ 5.94020954, 38.89164052])
     """
 def logsumexp(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
-    r"""Return log(sum(exp(x))) over the axes, all by default, without overflow.
+    r"""Return log(sum(exp(x))) over the axes, by default all, without overflow.
 
     Where every entry is -inf the value is -inf and the derivative 0.
 
@@ -2488,7 +2488,7 @@ def nancumsum(x: Any, axis: Any = None, dtype: Any = None) -> Tensor:
            [3., 2., 1.]])
     """
 def nanmax(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
-    r"""Return the largest entries over the axes that are not nan; tied entries share the gradient.
+    r"""Return the largest entries that are not nan, over the axes; tied entries share the gradient.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2524,7 +2524,7 @@ def nanmedian(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
            [0.5, 0. , 0. ]])
     """
 def nanmin(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
-    r"""Return the smallest entries over the axes that are not nan; tied entries share the gradient.
+    r"""Return the smallest entries that are not nan, over the axes; tied entries share the gradient.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2651,7 +2651,7 @@ def not_equal(a: Any, b: Any) -> Tensor:
     array([ True,  True,  True])
     """
 def ones(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
-    r"""Return a new Tensor like np.ones(shape, dtype=float); `requires_grad=True` makes a leaf.
+    r"""Return the result of np.ones(shape, dtype=float) as a new Tensor, which may require grad.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2659,7 +2659,7 @@ def ones(*args: Any, requires_grad: Any = False, name: Any = None, **options: An
     tg.tensor([1., 1., 1.], dtype='float32')
     """
 def ones_like(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
-    r"""Return a new Tensor like np.ones_like(x, dtype=None); `requires_grad=True` makes a leaf.
+    r"""Return the result of np.ones_like(x, dtype=None) as a new Tensor, which may require grad.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2816,7 +2816,7 @@ def polydiv(u: Any, v: Any) -> tuple[Tensor, Tensor]:
     [array([ 1.54545455,  0.69421488, -1.26521412]), array([1.37956424])]
     """
 def polyfit(x: Any, y: Any, deg: Any, rcond: Any = None, *, w: Any = None) -> Tensor:
-    r"""Return the coefficients of the least-squares polynomial through the points. Shapes: (m,), (m,) -> (deg + 1,).
+    r"""Return the coefficients of the polynomial fitted to points by least squares. Shapes: (m,), (m,) -> (deg + 1,).
 
     Several y are columns: (m,), (m, k) -> (deg + 1, k). `w` multiplies each point's error.
 
@@ -2932,7 +2932,7 @@ def power(a: Any, b: Any) -> Tensor:
     array([1.17291906, 1.57913289, 0.54022404])
     """
 def prod(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
-    r"""Return the product over the axes, by default all, by halving: so its derivatives are right with zeros, too.
+    r"""Return the product over the axes, by default all, by halving, so that derivatives are right with zeros, too.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2968,7 +2968,7 @@ def put(a: Any, ind: Any, v: Any, mode: Any = 'raise') -> None:
     tg.tensor([1., 0., 2.], dtype='float64')
     """
 def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any = -1) -> None:
-    r"""Assign the values to the entries whose indices along an axis are given.
+    r"""Assign the values to the entries at the given indices along an axis.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -3846,7 +3846,7 @@ def xlogy(a: Any, b: Any) -> Tensor:
     array([0.        , 2.19722458])
     """
 def zeros(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
-    r"""Return a new Tensor like np.zeros(shape, dtype=float); `requires_grad=True` makes a leaf.
+    r"""Return the result of np.zeros(shape, dtype=float) as a new Tensor, which may require grad.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -3855,7 +3855,7 @@ def zeros(*args: Any, requires_grad: Any = False, name: Any = None, **options: A
                [0., 0., 0.]], dtype='float64')
     """
 def zeros_like(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
-    r"""Return a new Tensor like np.zeros_like(x, dtype=None); `requires_grad=True` makes a leaf.
+    r"""Return the result of np.zeros_like(x, dtype=None) as a new Tensor, which may require grad.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg

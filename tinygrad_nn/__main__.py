@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _graph(arguments: Sequence[str]) -> int:
     """Write the page that steps through the network of the article's figure 1, and return the exit code."""
-    about = "Write a page that steps through the forward and the backward pass of the article's figure-1 network."
+    about = "Write a page that steps through both passes of the article's figure-1 network on four samples."
     parser = argparse.ArgumentParser(prog="python -m tinygrad_nn graph", description=about)
     where = "the file to write (default: graph.html)"
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("graph.html"), metavar="FILE", help=where)

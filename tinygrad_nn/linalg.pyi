@@ -63,7 +63,7 @@ def det(a: Any) -> Tensor:
            [-0.58, -1.01, -0.37]])
     """
 def diagonal(x: Any, /, *, offset: Any = 0) -> Tensor:
-    r"""Return the diagonal of each matrix in the last two axes, `offset` above the main one. (..., m, n) -> (..., k).
+    r"""Return the diagonal `offset` above the main one, for matrices in the last two axes. (..., m, n) -> (..., k).
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -260,8 +260,8 @@ def pinv(a: Any, rcond: Any = None, hermitian: Any = False, *, rtol: Any = ...) 
     r"""Return the pseudo-inverses; the gradient is the one along matrices of the same rank. (..., m, n) -> (..., n, m).
 
     Singular values up to `rtol` (or `rcond`) times the largest count as 0. For `hermitian` matrices only the lower
-    triangle is read. Source: Golub and Pereyra (1973), The differentiation of
-    pseudo-inverses and nonlinear least squares problems, equation 4.12.
+    triangle is read. Source: Golub and Pereyra (1973), The differentiation of pseudo-inverses and nonlinear least
+    squares problems, equation 4.12.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -393,7 +393,7 @@ def tensorsolve(a: Any, b: Any, axes: Any = None) -> Tensor:
            [-0.34823741, -0.46794402, -0.53807516]])
     """
 def trace(x: Any, /, *, offset: Any = 0) -> Tensor:
-    r"""Return the sum of each matrix's diagonal, `offset` above the main one. Shapes: (..., m, n) -> (...).
+    r"""Return the sum of the diagonal `offset` above the main one, for the last two axes. (..., m, n) -> (...).
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg

@@ -35,7 +35,7 @@ class CompileError(TypeError):
 
 
 class DetachedError(TypeError):
-    """An operation would have lost the recorded graph silently."""
+    """An operation would have silently lost the recorded graph."""
 
 
 class InplaceError(RuntimeError):

@@ -127,7 +127,7 @@ log_softmax.vjp(
 
 @primitive(axis=input_axes)
 def logsumexp(x: Any, /, axis: Any = None, keepdims: bool = False) -> Any:
-    """Return log(sum(exp(x))) over the axes, all by default, without overflow.
+    """Return log(sum(exp(x))) over the axes, by default all, without overflow.
 
     Where every entry is -inf the value is -inf and the derivative 0.
 

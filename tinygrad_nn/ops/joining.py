@@ -125,7 +125,7 @@ def column_stack(xs: Sequence[Tensor]) -> Any:
 
 @composite(numpy=[np.block], method=False)
 def block(arrays: Any) -> Any:
-    """Return nested lists of tensors joined: the innermost along the last axis, the next along the axis before it."""
+    """Return the tensors in nested lists joined: innermost lists along the last axis, the next along the one before."""
     depth = _depth(arrays)
     tensors = [as_tensor(x) for x in leaves(arrays)]
     ndim = max(depth, *[x.ndim for x in tensors])
@@ -161,7 +161,7 @@ def append(x: Tensor, values: Any, axis: int | None = None) -> Any:
 
 @composite(numpy=[np.insert], method=False)
 def insert(x: Tensor, obj: Any, values: Tensor, axis: int | None = None) -> Any:
-    """Return the tensor with values inserted before the entries that `obj` names, an index along the axis."""
+    """Return the tensor with values inserted before the entries that `obj`, an index along the axis, names."""
     obj = raw(obj)
     x, axis = flat_or(x, axis if axis is None else one_axis(axis, x.ndim))
     n = x.shape[axis]

@@ -198,7 +198,7 @@ def promoted(dtype: Any) -> Any:
 def prod(
     x: Tensor, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True
 ) -> Tensor:
-    """Return the product over the axes, by default all, by halving: so its derivatives are right with zeros, too."""
+    """Return the product over the axes, by default all, by halving, so that derivatives are right with zeros, too."""
     x = _masked(x, where, 1, dtype)
     if dtype is None and x.dtype.kind in "biu":
         x = x.astype(promoted(x.dtype))

@@ -159,7 +159,7 @@ def _betaln(a: Any, b: Any) -> Any:
 
 
 def _erfinv(x: Any) -> Any:
-    """Return the inverse of erf, between -1 and 1. Shapes: (...) -> (...).
+    """Return the inverse of erf, for x between -1 and 1. Shapes: (...) -> (...).
 
     >>> import tinygrad_nn as tg
     >>> tg.erfinv([0.0, 0.5]).numpy()
@@ -169,7 +169,7 @@ def _erfinv(x: Any) -> Any:
 
 
 def _erfcinv(x: Any) -> Any:
-    """Return the inverse of erfc, between 0 and 2. Shapes: (...) -> (...).
+    """Return the inverse of erfc, for x between 0 and 2. Shapes: (...) -> (...).
 
     >>> import tinygrad_nn as tg
     >>> tg.erfcinv([0.5, 1.0]).numpy()

@@ -100,7 +100,7 @@ def _creator(function: Callable[..., Any], signature: str) -> Callable[..., Tens
             return Tensor(function(*given, **options), requires_grad, name)
 
     create.__name__ = create.__qualname__ = function.__name__
-    create.__doc__ = f"Return a new Tensor like np.{function.__name__}{signature}; `requires_grad=True` makes a leaf."
+    create.__doc__ = f"Return the result of np.{function.__name__}{signature} as a new Tensor, which may require grad."
     if has_model:
         NUMPY_FUNCTIONS[function] = create
     return create

@@ -46,7 +46,7 @@ class Absent(str):
 
 
 class Tensor:
-    """A value: an array, whether it requires grad, its gradient, and the node that recorded it.
+    """An array that may require grad, with its gradient and the node that recorded it.
 
     `Tensor(array)` wraps an array without copying it; `tg.tensor(x)` copies. `t[i] = v` and `t += v` rebind `t` to a
     new value: graphs recorded before stay valid. A slice is a new value, not a view: `t[0][1] = v` leaves `t` as it
@@ -75,7 +75,7 @@ class Tensor:
 
     @property
     def data(self) -> Any:
-        """The array itself, shape (...). No graph records what is written into it."""
+        """The array itself, of shape (...). No graph records what is written into it."""
         if inside_rule.get():
             self._refuse_in_rule("data")
         data = (own := _own(self))._array

@@ -31,7 +31,7 @@ class Absent(str):
     def __get__(self, t: Any, kind: Any=None) -> NoReturn: ...
 
 class Tensor:
-    r"""A value: an array, whether it requires grad, its gradient, and the node that recorded it.
+    r"""An array that may require grad, with its gradient and the node that recorded it.
 
     `Tensor(array)` wraps an array without copying it; `tg.tensor(x)` copies. `t[i] = v` and `t += v` rebind `t` to a
     new value: graphs recorded before stay valid. A slice is a new value, not a view: `t[0][1] = v` leaves `t` as it
@@ -51,7 +51,7 @@ class Tensor:
     def __init__(self, array: Any, requires_grad: bool=False, name: str | None=None) -> None: ...
     @property
     def data(self) -> Any:
-        r"""The array itself, shape (...). No graph records what is written into it."""
+        r"""The array itself, of shape (...). No graph records what is written into it."""
     @data.setter
     def data(self, array: Any) -> None: ...
     @property
@@ -559,14 +559,14 @@ class Tensor:
         array([1.00000000e+00, 2.08848758e-45])
         """
     def erfcinv(x: Any) -> Tensor:
-        r"""Return the inverse of erfc, between 0 and 2. Shapes: (...) -> (...).
+        r"""Return the inverse of erfc, for x between 0 and 2. Shapes: (...) -> (...).
 
         >>> import tinygrad_nn as tg
         >>> tg.erfcinv([0.5, 1.0]).numpy()
         array([ 0.47693628, -0.        ])
         """
     def erfinv(x: Any) -> Tensor:
-        r"""Return the inverse of erf, between -1 and 1. Shapes: (...) -> (...).
+        r"""Return the inverse of erf, for x between -1 and 1. Shapes: (...) -> (...).
 
         >>> import tinygrad_nn as tg
         >>> tg.erfinv([0.0, 0.5]).numpy()
@@ -818,7 +818,7 @@ class Tensor:
         array([0.        , 1.09861229])
         """
     def logsumexp(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
-        r"""Return log(sum(exp(x))) over the axes, all by default, without overflow.
+        r"""Return log(sum(exp(x))) over the axes, by default all, without overflow.
 
         Where every entry is -inf the value is -inf and the derivative 0.
 
@@ -923,7 +923,7 @@ class Tensor:
                [3., 2., 1.]])
         """
     def nanmax(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
-        r"""Return the largest entries over the axes that are not nan; tied entries share the gradient.
+        r"""Return the largest entries that are not nan, over the axes; tied entries share the gradient.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -947,7 +947,7 @@ class Tensor:
                [0.16666667, 0.16666667, 0.16666667]])
         """
     def nanmin(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
-        r"""Return the smallest entries over the axes that are not nan; tied entries share the gradient.
+        r"""Return the smallest entries that are not nan, over the axes; tied entries share the gradient.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -1047,7 +1047,7 @@ class Tensor:
         array([1.64493407, 0.64493407])
         """
     def prod(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
-        r"""Return the product over the axes, by default all, by halving: so its derivatives are right with zeros, too.
+        r"""Return the product over the axes, by default all, by halving, so that derivatives are right with zeros, too.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg

@@ -76,7 +76,7 @@ def _matched(function: Any, call: Any, args: Any, kwargs: Any) -> tuple[list[Any
 
 def _option(name: str, options: Iterable[str]) -> str:
     return (
-        f"np.{name} with {', '.join(sorted(options))} is not recorded; leave it out and write the result to a name: "
+        f"np.{name} with {', '.join(sorted(options))} is not recorded; leave it out and assign the result: "
         f"y = np.{name}(...)"
     )
 

@@ -38,8 +38,8 @@ def pinv(a: Tensor, rcond: Any = None, hermitian: bool = False, *, rtol: Any = _
     """Return the pseudo-inverses; the gradient is the one along matrices of the same rank. (..., m, n) -> (..., n, m).
 
     Singular values up to `rtol` (or `rcond`) times the largest count as 0. For `hermitian` matrices only the lower
-    triangle is read. Source: Golub and Pereyra (1973), The differentiation of
-    pseudo-inverses and nonlinear least squares problems, equation 4.12.
+    triangle is read. Source: Golub and Pereyra (1973), The differentiation of pseudo-inverses and nonlinear least
+    squares problems, equation 4.12.
     """
     return _pinv(mirrored(a) if hermitian else a, rcond, rtol)
 

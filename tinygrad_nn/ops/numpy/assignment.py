@@ -62,12 +62,12 @@ def place(arr: Any, mask: Any, vals: Any) -> None:
     if holds.size != t.size:
         raise ValueError(f"place takes a mask of its tensor's size {t.size}, not {holds.size}")
     if holds.any() and not as_tensor(vals).size:
-        raise ValueError("place takes at least one value where the mask holds anywhere")
+        raise ValueError("place needs at least one value if the mask holds anywhere")
     put(t, np.flatnonzero(holds), vals)
 
 
 def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
-    """Assign the values in turn, repeated as often as needed, to the entries whose indices are all the same.
+    """Assign the values in turn, repeated as often as needed, to the entries whose indices are all equal.
 
     In a tall matrix, `wrap` begins again after each square block and the row below it.
     """
@@ -79,7 +79,7 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
 
 
 def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None = -1) -> None:
-    """Assign the values to the entries whose indices along an axis are given."""
+    """Assign the values to the entries at the given indices along an axis."""
     t = _target(arr, "put_along_axis")
     shape = (t.size,) if axis is None else t.shape
     index = flat_indices(shape, array_of(raw(indices)), 0 if axis is None else one_axis(axis, t.ndim))

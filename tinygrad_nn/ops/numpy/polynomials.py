@@ -59,7 +59,7 @@ def polymul(a: Tensor, b: Tensor) -> Any:
 @composite(numpy=[np.polyder], method=False)
 def polyder(p: Tensor, m: int = 1) -> Any:
     """Return the coefficients of a polynomial's m-th derivative. Shapes: (n,) -> (n - m,)."""
-    p = _row(p, m, "derived")
+    p = _row(p, m, "differentiated")
     for _ in range(m):
         p = p[:-1] * np.arange(len(p) - 1, 0, -1)
     return p * True
@@ -67,7 +67,7 @@ def polyder(p: Tensor, m: int = 1) -> Any:
 
 def _row(p: Tensor, times: int, done: str) -> Tensor:
     if times < 0 or p.ndim != 1:
-        raise ValueError(f"a polynomial must be a row, {done} at least 0 times; got {p.shape} and {times}")
+        raise ValueError(f"a polynomial must be a vector, {done} 0 or more times; got shape {p.shape}, {times} times")
     return p
 
 
@@ -94,7 +94,7 @@ def poly(roots: Tensor) -> Any:
     Without roots it is the number 1, as in NumPy.
     """
     if roots.ndim != 1:
-        raise ValueError("poly takes a row of roots; those of a symmetric matrix are tg.linalg.eigvalsh(a)")
+        raise ValueError("poly takes a vector of roots; for a symmetric matrix write tg.linalg.eigvalsh(a)")
     if not roots.size:
         return prod(roots)
     roots = roots if roots.dtype.char in "fdgFDG" else roots.astype(float)
@@ -126,7 +126,7 @@ def polydiv(u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
 
 @composite(numpy=[np.polyfit], method=False)
 def polyfit(x: Tensor, y: Tensor, deg: int, rcond: Any = None, *, w: Any = None) -> Any:
-    """Return the coefficients of the least-squares polynomial through the points. Shapes: (m,), (m,) -> (deg + 1,).
+    """Return the coefficients of the polynomial fitted to points by least squares. Shapes: (m,), (m,) -> (deg + 1,).
 
     Several y are columns: (m,), (m, k) -> (deg + 1, k). `w` multiplies each point's error.
     """

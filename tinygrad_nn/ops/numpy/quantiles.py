@@ -107,7 +107,7 @@ def _flatter_side(y: Any, low: Any, high: Any, n: Any) -> tuple[Any, Any]:
 
 def _quantile(x: Tensor, q: Any, axis: Any, method: str, keepdims: bool, skip_nan: bool, empty_is_nan: bool) -> Any:
     if x.dtype.kind == "c":
-        raise TypeError("quantiles need numbers in an order, and complex ones have none; take those of np.abs(x)")
+        raise TypeError("complex numbers have no order, which quantiles need; use np.abs(x) or x.real")
     x = x if x.dtype.kind == "f" or method in _WHOLE else x.astype(float)
     axis = all_axes(axis, x.ndim)
     q = q.astype(float) if isinstance(q, Tensor) and q.requires_grad else array_of(raw(q), float)

@@ -70,7 +70,7 @@ def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype
     start, stop = _ends(start, stop)
     sign = np.sign(start.data)
     if not np.all(sign * np.sign(stop.data) > 0):
-        raise ValueError("a geometric sequence must go from one number to another of the same sign, and never by 0")
+        raise ValueError("a geometric sequence must go between two numbers of the same sign, neither of them 0")
     y = sign * logspace(log10(sign * start), log10(sign * stop), num, endpoint)
     if len(y):
         y[0] = start

@@ -116,7 +116,7 @@ def flipud(x: Tensor) -> Any:
 def rot90(x: Tensor, k: int = 1, axes: Any = (0, 1)) -> Any:
     """Return the tensor rotated k times by 90 degrees, from the first of two axes towards the second."""
     if len(axes) != 2:
-        raise ValueError(f"rot90 takes the plane of two axes, not of {axes}")
+        raise ValueError(f"rot90 takes two axes, not {axes}")
     first, second = all_axes(axes, x.ndim)
     quarters = operator.index(k) % 4
     x = flip(x, {0: (), 1: second, 2: (first, second), 3: first}[quarters])
@@ -126,7 +126,7 @@ def rot90(x: Tensor, k: int = 1, axes: Any = (0, 1)) -> Any:
 def _below(x: Tensor, k: int) -> Any:
     """Return a mask of the entries of the matrices on or below the k-th diagonal."""
     if x.ndim == 0:
-        raise ValueError("a triangle is of a matrix, got a tensor of shape (); pass t[None, None]")
+        raise ValueError("a triangle needs a matrix, got a tensor of shape (); pass t[None, None]")
     rows, columns = x.shape[-2:] if x.ndim > 1 else (x.size, x.size)
     return np.tri(rows, columns, k, dtype=bool)
 
@@ -177,13 +177,13 @@ def trace(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
 
 @composite(numpy=[np.linalg.diagonal], method=False, name="linalg_diagonal")
 def _diagonal_of_matrices(x: Tensor, /, *, offset: int = 0) -> Tensor:
-    """Return the diagonal of each matrix in the last two axes, `offset` above the main one. (..., m, n) -> (..., k)."""
+    """Return the diagonal `offset` above the main one, for matrices in the last two axes. (..., m, n) -> (..., k)."""
     return diagonal(x, offset, -2, -1)
 
 
 @composite(numpy=[np.linalg.trace], method=False, name="linalg_trace")
 def _trace_of_matrices(x: Tensor, /, *, offset: int = 0) -> Any:
-    """Return the sum of each matrix's diagonal, `offset` above the main one. Shapes: (..., m, n) -> (...)."""
+    """Return the sum of the diagonal `offset` above the main one, for the last two axes. (..., m, n) -> (...)."""
     return trace(x, offset, -2, -1)
 
 

@@ -91,7 +91,7 @@ def dsplit(x: Tensor, indices_or_sections: Any) -> list[Tensor]:
 
 @composite(numpy=[np.delete], method=False)
 def delete(x: Tensor, obj: Any, axis: int | None = None) -> Any:
-    """Return the tensor without the entries that `obj` names, an index along the axis."""
+    """Return the tensor without the entries that `obj`, an index along the axis, names."""
     x, axis = flat_or(x, axis if axis is None else one_axis(axis, x.ndim))
     kept = np.delete(np.arange(x.shape[axis]), raw(obj))
     return x[on_axis(axis, kept)]

@@ -84,13 +84,13 @@ def _nan_extreme(
 
 @composite(numpy=[np.nanmax, np.fmax.reduce])
 def nanmax(x: Tensor, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
-    """Return the largest entries over the axes that are not nan; tied entries share the gradient."""
+    """Return the largest entries that are not nan, over the axes; tied entries share the gradient."""
     return _nan_extreme(reduction.max, fmax, -np.inf, x, axis, keepdims, initial, where)
 
 
 @composite(numpy=[np.nanmin, np.fmin.reduce])
 def nanmin(x: Tensor, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
-    """Return the smallest entries over the axes that are not nan; tied entries share the gradient."""
+    """Return the smallest entries that are not nan, over the axes; tied entries share the gradient."""
     return _nan_extreme(reduction.min, fmin, np.inf, x, axis, keepdims, initial, where)
 
 
@@ -127,7 +127,7 @@ def average(x: Tensor, axis: Any = None, weights: Any = None, returned: bool = F
         w = w.reshape(tuple(x.shape[i] if i in chosen else 1 for i in range(x.ndim)))
     total = reduction.sum(w + x * 0 if w.shape != x.shape else w, axis, keepdims=keepdims)
     if (total.data == 0).any():
-        raise ZeroDivisionError("the weights add up to 0, but an average needs another sum")
+        raise ZeroDivisionError("the weights add up to 0, but an average needs a sum that is not 0")
     mean = reduction.sum(x * w, axis, keepdims=keepdims) / total
     return (mean, total) if returned else mean
 
@@ -157,7 +157,7 @@ def cov(
 def _variables(m: Tensor, rowvar: bool, dtype: Any) -> Tensor:
     x = m.astype(np.result_type(m.dtype, np.float64) if dtype is None else dtype)
     if x.ndim not in (1, 2):
-        raise ValueError(f"observations of a variable must be a row, of several a matrix, not of shape {x.shape}")
+        raise ValueError(f"observations must be a vector for one variable, a matrix for several, not shape {x.shape}")
     x = x.reshape(1, x.size) if x.ndim < 2 else x
     return x if rowvar or len(x) == 1 else x.T
 

@@ -49,7 +49,7 @@ def _accumulate(ufunc: Any, call: Any, inputs: Any, options: dict[str, Any]) -> 
     (x,), axis = inputs, options.pop("axis", 0)
     results = list(np.moveaxis(x, axis, 0))
     if not results:
-        raise ValueError(f"np.{ufunc.__name__} starts from an entry, and there is none: see that t.size > 0")
+        raise ValueError(f"np.{ufunc.__name__}.accumulate needs at least one entry: check that t.size > 0")
     return np.stack(list(itertools.accumulate(results, call)), axis)
 
 

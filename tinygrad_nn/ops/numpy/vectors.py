@@ -31,7 +31,7 @@ def _outer_of_vectors(a: Tensor, b: Tensor, /) -> Any:
 
 @composite(numpy=[np.cross], method=False)
 def cross(a: Tensor, b: Tensor, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
-    """Return the cross products of vectors with 3 components; for 2 components, only the third of the product.
+    """Return the cross products of vectors of 3 components; of vectors of 2, only the third component.
 
     Shapes: (..., 3), (..., 3) -> (..., 3); (..., 2), (..., 2) -> (...).
     """

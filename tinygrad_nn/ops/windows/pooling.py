@@ -28,7 +28,7 @@ def _combined(combine: Any, start: Any, x: Any, windows: Windows) -> Any:
 def _maximum(x: Any, /, windows: Windows) -> Any:
     """Return the largest entry of each window; k tied entries share the gradient, 1/k each."""
     if x.dtype.kind not in "fiub":
-        raise TypeError(f"numbers of dtype {x.dtype} have no largest; convert first, as in abs(t)")
+        raise TypeError(f"numbers of dtype {x.dtype} have no order; convert them first, as in abs(t)")
     lowest = -np.inf if x.dtype.kind == "f" else False if x.dtype == bool else np.iinfo(x.dtype).min
     return _combined(np.maximum, lowest, x, windows)
 
@@ -111,7 +111,7 @@ def _pooled(
     stride = kernel if stride is None else per_axis(stride, ndim, "stride", 1)
     pads = per_axis(padding, ndim, "padding", 0)
     if any(2 * p > (k - 1) * d + 1 for p, k, d in zip(pads, kernel, dilation, strict=True)):
-        raise ValueError(f"padding {padding} is more than half of what the kernel {kernel} spans; pad less, or first")
+        raise ValueError(f"padding {padding} is more than half the span of kernel {kernel}; pad less, or pad first")
     return x, windows_over(x.shape[2:], kernel, stride, [(p, p) for p in pads], dilation, ceil_mode)
 
 
