@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from references import function_of, of_symmetric_part, reads_a_triangle, reference_of
 
 from tinygrad_nn.testing import Case, signed
+from tinygrad_nn.testing.case import is_floating
 from tinygrad_nn.testing.numerical import slopes
 from tinygrad_nn.testing.samples import build
 
@@ -43,6 +44,8 @@ def cases(draw: Draw, /, name: str, dtype: str = "float64") -> Case:
     reference = reference_of(name)
     seed = draw(st.integers(0, 2**16))
     case = replace(build(name, function, inputs, parameters, f"seed {seed}", reference), drawn=True)
+    if name in recurrent.CALLS and name not in KINKED:  # fifth derivatives would be too large for differences
+        case = case.at(x / 2 if is_floating(x) else x for x in case.leaves)
     if reads_a_triangle(case):
         case = replace(case, call=of_symmetric_part(case.call))
     assume(name not in KINKED or not near_a_kink(case))

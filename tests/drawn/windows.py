@@ -202,7 +202,8 @@ def fitted_polynomial(draw: Draw) -> Any:
     deg = draw(st.integers(0, 2))
     n = deg + draw(st.integers(1, 3))
     y = (n,) if draw(st.booleans()) else (n, draw(st.integers(1, 2)))
-    return sample((n,), y, deg=deg, **draw(some(w=numbers((n,), 0.5, 2))))
+    x = np.linspace(-1.5, 1.5, n) + draw(numbers((n,), -0.2, 0.2))  # points that are near each other cost digits
+    return sample(x, y, deg=deg, **draw(some(w=numbers((n,), 0.5, 2))))
 
 
 @st.composite

@@ -202,7 +202,7 @@ def error_of(function: Callable[..., Any], *args: Any, **parameters: Any) -> Exc
 def close(found: Any, expected: Any, tolerance: float) -> bool:
     """Return whether all entries agree to the tolerance, relative to the largest of them, or to 1 if that is larger."""
     atol = tolerance * max(1.0, np.max(np.abs(expected), initial=0, where=np.isfinite(expected)))
-    return found.shape == expected.shape and np.allclose(found, expected, 0, atol)
+    return found.shape == expected.shape and np.allclose(found, expected, 0, atol, equal_nan=True)
 
 
 def close_values(found: Any, expected: Any, tolerance: float) -> bool:
