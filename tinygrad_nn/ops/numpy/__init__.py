@@ -1,1 +1,1 @@
-"""NumPy's breadth: operations, most of them compositions, under its names."""
+"""NumPy's further operations, under its names; most of them are compositions."""

@@ -26,7 +26,7 @@ def repeat(x: Tensor, repeats: Any, axis: int | None = None) -> Any:
     x, axis = flat_or(x, axis)
     counts = array_of(raw(repeats))
     if counts.size != 1:
-        positions = np.where(counts < 0, 0, np.arange(x.shape[axis]))  # a proxy if counts is one
+        positions = np.where(counts < 0, 0, np.arange(x.shape[axis]))  # a proxy if `counts` is one
         return x[on_axis(axis, np.repeat(positions, counts))]
     times = operator.index(counts.item())
     if times < 0:
