@@ -146,18 +146,79 @@ def test_a_state_of_another_schedule_changes_nothing() -> None:
         ("StepLR", {"step_size": 2, "gamma": -1}, "gamma must be a finite number, 0 or more, got -1"),
         ("MultiStepLR", {"milestones": [1, "2"]}, "each milestone must be a whole number, 0 or more, got '2'"),
         ("ExponentialLR", {"gamma": np.nan}, "gamma must be a finite number"),
-        ("LinearLR", {"start_factor": 0}, "start_factor must be above 0 and at most 1"),
-        ("LinearLR", {"end_factor": 2}, "end_factor at least 0 and at most 1"),
+        ("LinearLR", {"start_factor": 0}, "start_factor must be above 0, got 0"),
+        ("LinearLR", {"end_factor": 2}, "end_factor must be from 0 to 1, got 2"),
         ("CosineAnnealingLR", {"T_max": -3}, "T_max must be a whole number"),
         ("CosineAnnealingWarmRestarts", {"T_0": 3, "T_mult": 1.5}, "T_mult must be a whole number"),
         ("ReduceLROnPlateau", {"mode": "least"}, "mode must be 'min' or 'max'"),
-        ("ReduceLROnPlateau", {"threshold_mode": "relative"}, "threshold_mode 'rel' or 'abs'"),
-        ("ReduceLROnPlateau", {"factor": 1}, "factor must be below 1, got 1"),
+        ("ReduceLROnPlateau", {"threshold_mode": "relative"}, "threshold_mode must be 'rel' or 'abs', got 'relative'"),
+        ("ReduceLROnPlateau", {"factor": 1}, "factor must be at least 0 and below 1, got 1"),
     ],
 )
-def test_bad_settings_are_refused(name: str, options: dict[str, Any], words: str) -> None:
+def test_bad_settings_are_refused_when_made_assigned_and_loaded(name: str, options: dict[str, Any], words: str) -> None:
     with pytest.raises((TypeError, ValueError), match=words):
         getattr(SCHEDULES, name)(ours(), **options)
+    is_refused_later(getattr(SCHEDULES, name)(ours(), **GOOD.get(name, {})), *[*options.items()][-1], words)
+
+
+GOOD: dict[str, dict[str, Any]] = dict(reversed(CASES))
+
+
+def is_refused_later(schedule: Any, setting: str, bad: Any, words: str) -> None:
+    """Check that a setting is refused when it is assigned and when it is loaded, and that nothing changes then."""
+    before = schedule.state_dict()
+    if setting in vars(schedule):
+        with pytest.raises((TypeError, ValueError), match=words):
+            setattr(schedule, setting, bad)
+    with pytest.raises(StateError, match=r"the state of .* must be like"):
+        schedule.load_state_dict({**before, "last_epoch": 7, setting: bad})
+    assert schedule.state_dict() == before
+
+
+@pytest.mark.parametrize(
+    ("setting", "bad"),
+    [
+        *[("best", bad) for bad in (np.nan, "1", None)],
+        *[(name, bad) for name in ("num_bad_epochs", "cooldown_counter") for bad in (-1, 0.5, "0", None)],
+        *[(name, bad) for name in ("patience", "cooldown") for bad in (-1, 1.5, True)],
+        *[(name, bad) for name in ("min_lr", "eps", "threshold") for bad in (-0.1, np.nan, np.inf, "0")],
+    ],
+)
+def test_what_a_plateau_counts_is_checked_when_it_is_set(setting: str, bad: Any) -> None:
+    is_refused_later(SCHEDULES.ReduceLROnPlateau(ours()), setting, bad, setting)
+
+
+@pytest.mark.parametrize("bad", [-1, 2.5, np.inf, "3", None, True])
+def test_the_last_epoch_is_checked_when_it_is_set(bad: Any) -> None:
+    schedule = SCHEDULES.StepLR(ours(), 2)
+    is_refused_later(schedule, "last_epoch", bad, "last_epoch must be a whole number, 0 or more")
+    schedule.last_epoch = np.int64(3)
+    assert type(schedule.last_epoch) is int
+
+
+@pytest.mark.parametrize("bad", [[0.1, np.nan], [0.1, -0.5], [np.inf, 0.5], [0.1], [0.1, 0.5, 0.5], [0.1, "0.5"], 0.1])
+def test_initial_rates_are_checked_when_they_are_set(bad: Any) -> None:
+    schedule = SCHEDULES.StepLR(ours(), 2)
+    is_refused_later(schedule, "base_lrs", bad, "")
+    group = schedule.optimizer.param_groups[0]
+    with pytest.raises((TypeError, ValueError), match="initial_lr must be a finite number, 0 or more"):
+        group.initial_lr = np.nan
+    assert group.initial_lr == 0.1
+
+
+def test_an_optimiser_is_checked_when_it_is_set() -> None:
+    schedule = SCHEDULES.StepLR(ours(), 2)
+    with pytest.raises(TypeError, match="a schedule takes an optimiser, got None"):
+        schedule.optimizer = None
+
+
+def test_own_attributes_of_a_schedule_are_loaded_in_their_own_type() -> None:
+    schedule = SCHEDULES.StepLR(ours(), 2)
+    schedule.own = (1, 2)
+    saved = schedule.state_dict()
+    schedule.own = (0, 0)
+    schedule.load_state_dict(json.loads(json.dumps(saved)))
+    assert schedule.own == (1, 2)
 
 
 def test_a_schedule_takes_an_optimiser() -> None:

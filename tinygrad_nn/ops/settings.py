@@ -5,13 +5,16 @@ from __future__ import annotations
 import functools
 import math
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import numpy as np
 
 from ..errors import given
 from ..errors.unsupported import table
+
+Check = Callable[[str, Any], Any]  # (name, value) -> the value as it is to be kept, or an error
 
 # PyTorch's settings, and what to write instead.
 SETTINGS = table("""
@@ -43,12 +46,47 @@ def whole_number(name: str, x: Any, least: int = 1) -> int:
     return int(x)
 
 
-def number(name: str, x: Any, most: float = math.inf) -> float:
-    """Return a finite number as a float. Raises TypeError if it is not a number, ValueError outside 0 to `most`."""
-    if not is_number(x) or not 0 <= x <= most or x == math.inf:
-        bounds = "a finite number, 0 or more" if most == math.inf else f"from 0 to {most}"
+def number(name: str, x: Any, most: float = math.inf, least: float = 0, below: float = math.inf) -> float:
+    """Return a finite number as a float. Raises TypeError if it is not a number, ValueError if it is out of bounds."""
+    if not is_number(x) or not least <= x <= most or not abs(x) < below:
+        low = "" if least == -math.inf else f", {least} or more"
+        above = f"from {least} to {most}" if most < math.inf else f"at least {least} and below {below}"
+        bounds = f"a finite number{low}" if most == below == math.inf else above
         raise (ValueError if is_number(x) else TypeError)(f"{name} must be {bounds}, got {given(x)}")
     return float(x)
+
+
+count, share, finite = partial(whole_number, least=0), partial(number, most=1), partial(number, least=-math.inf)
+
+
+def positive(name: str, x: Any, most: float = math.inf) -> float:
+    """Return a finite number above 0, and up to `most`, as a float. Raises TypeError or ValueError for others."""
+    if number(name, x, most) == 0:
+        raise ValueError(f"{name} must be above 0, got {given(x)}")
+    return float(x)
+
+
+def one_of(*choices: str) -> Check:
+    """Return a check that accepts these strings. It raises ValueError for anything else."""
+
+    def check(name: str, x: Any) -> Any:
+        if not isinstance(x, str) or x not in choices:
+            raise ValueError(f"{name} must be {', '.join(map(repr, choices[:-1]))} or {choices[-1]!r}, got {given(x)}")
+        return x
+
+    return check
+
+
+def switch(name: str, x: Any) -> bool:
+    """Return True or False. Raises TypeError for anything else."""
+    if not isinstance(x, bool):
+        raise TypeError(f"{name} must be True or False, got {given(x)}")
+    return x
+
+
+def optional(check: Check) -> Check:
+    """Return a check that accepts None as well."""
+    return lambda name, x: None if x is None else check(name, x)
 
 
 def explained(function: Callable[..., Any]) -> Any:
@@ -69,16 +107,30 @@ def explained(function: Callable[..., Any]) -> Any:
 
 
 class Explained:
-    """A class that says why an attribute is missing, or a setting refused, and what to write."""
+    """A class that checks its settings, and says why an attribute is missing, or a setting refused, and what to write.
+
+    `settings` has a check for attributes of the class and its subclasses: it runs whenever one is set. The settings of
+    an optimiser are the entries of its state.
+    """
 
     _of_pytorch: ClassVar[dict[str, str]] = {}
+    _settings: ClassVar[Mapping[str, Check]] = {}
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, settings: Mapping[str, Check] = {}, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        cls._settings = {**cls._settings, **settings}
         if "__init__" in vars(cls):
             type.__setattr__(cls, "__init__", explained(vars(cls)["__init__"]))
 
+    def _kept(self, name: str, value: Any) -> Any:
+        """Return the value as it is to be kept. Raises TypeError or ValueError for a bad setting."""
+        check = self._settings.get(name)
+        return value if check is None else check(name, value)
+
     if not TYPE_CHECKING:  # so a type checker reports attributes that nothing sets
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            object.__setattr__(self, name, self._kept(name, value))
 
         def __getattr__(self, name: str) -> NoReturn:
             kind = type(self).__name__

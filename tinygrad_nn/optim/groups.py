@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ..engine.watching import watcher
 from ..errors import given
-from ..ops.settings import is_number
+from ..ops.settings import is_number, number, switch
 from ..tensor.handle import Tensor
 
 
@@ -70,9 +70,7 @@ class Switch(Hyperparameter):
 
     def checked(self, value: Any) -> bool:
         """Return the value. Raises TypeError for anything but True and False."""
-        if not isinstance(value, bool):
-            raise TypeError(f"{self.name} must be True or False, got {given(value)}")
-        return value
+        return switch(self.name, value)
 
 
 class ParameterGroup(Mapping[str, Any]):
@@ -109,13 +107,17 @@ class ParameterGroup(Mapping[str, Any]):
     def __setattr__(self, name: str, value: Any) -> None:
         if name in vars(self) and name != "initial_lr":
             raise AttributeError(f"group.{name} can't be set; write group['lr'] = 0.1, or make a new optimiser")
-        object.__setattr__(self, name, value)
+        object.__setattr__(self, name, number(name, value) if name == "initial_lr" else value)
 
     def __getitem__(self, name: str) -> Any:
         if name in self.kinds:
             value, watching = self.__dict__[name], watcher()
             return value if watching is None else watching.hyperparameter(self, name, value)
         return self.params if name == "params" else self._kind(name)
+
+    def reader(self) -> Callable[[str], Any]:
+        """Return what reads a hyperparameter by name, for several in a row: whether anybody watches is asked once."""
+        return self.__getitem__ if watcher() is not None else vars(self).__getitem__
 
     def __setitem__(self, name: str, value: Any) -> None:
         value = self._kind(name).checked(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
@@ -10,12 +11,41 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import StateError, given
 from ..nn.habits import unknown
-from ..ops.settings import Explained, is_number, number, whole_number
+from ..ops.settings import Check, Explained, count, is_number, number, one_of, positive, share, whole_number
 from .groups import first_lr
 from .optimizer import Optimizer
 
 
-class LRScheduler(Explained):
+def _optimizer(name: str, x: Any) -> Optimizer:
+    if not isinstance(x, Optimizer):
+        raise TypeError(f"a schedule takes an optimiser, got {given(x)}; make one by tg.optim.SGD(...)")
+    return x
+
+
+def _score(name: str, x: Any) -> float:
+    if not is_number(x) or x != x:
+        raise ValueError(f"{name} must be a number, perhaps inf, got {given(x)}")
+    return float(x)
+
+
+_OF_ALL: dict[str, Check] = {
+    "optimizer": _optimizer, "last_epoch": count, "eta_min": number,
+    "base_lrs": lambda _, rates: [number("each of base_lrs", rate) for rate in rates],
+}  # fmt: skip
+_OF_STEPS: dict[str, Check] = {
+    "milestones": lambda _, epochs: tuple(sorted(count("each milestone", epoch) for epoch in epochs)), "gamma": number,
+}  # fmt: skip
+_OF_LINEAR: dict[str, Check] = {
+    "start_factor": functools.partial(positive, most=1), "end_factor": share, "total_iters": whole_number,
+}  # fmt: skip
+_OF_PLATEAU: dict[str, Check] = {
+    "mode": one_of("min", "max"), "threshold_mode": one_of("rel", "abs"), "factor": functools.partial(number, below=1),
+    **dict.fromkeys(["threshold", "min_lr", "eps"], number), "best": _score,
+    **dict.fromkeys(["patience", "cooldown", "num_bad_epochs", "cooldown_counter"], count),
+}  # fmt: skip
+
+
+class LRScheduler(Explained, settings=_OF_ALL):
     """Sets the learning rates of an optimiser's groups once per epoch; a subclass defines `multiplier`.
 
     From epoch to epoch, the part of a rate above `eta_min` is multiplied by the quotient of the multipliers. So several
@@ -34,8 +64,6 @@ class LRScheduler(Explained):
     eta_min: float = 0.0
 
     def __init__(self, optimizer: Optimizer) -> None:
-        if not isinstance(optimizer, Optimizer):
-            raise TypeError(f"a schedule takes an optimiser, got {given(optimizer)}; make one by tg.optim.SGD(...)")
         self.optimizer: Optimizer = optimizer
         self.last_epoch: int = 0
         self._set(1.0, self.multiplier(0))
@@ -59,14 +87,24 @@ class LRScheduler(Explained):
         return own | {"base_lrs": [first_lr(group) for group in self.optimizer.param_groups]}
 
     def load_state_dict(self, state_dict: Any) -> None:
-        """Set the schedule from a `state_dict()`; the rates are in the optimiser's own state. Raises StateError."""
+        """Set the schedule from a `state_dict()`; the rates are in the optimiser's own state.
+
+        Raises StateError if anything does not fit; then nothing has changed.
+        """
         own, saved = self.state_dict(), state_dict
+        wanted = f"the state of {type(self).__name__} must be like {own}"
         if not isinstance(saved, Mapping) or {*saved} != {*own} or not all(_alike(saved[k], own[k]) for k in own):
-            raise StateError(f"the state of {type(self).__name__} must be like {own}, got {saved!r:.200}")
-        for group, lr in zip(self.optimizer.param_groups, saved["base_lrs"], strict=True):
-            group.initial_lr = float(lr)
-        for name in own.keys() - {"base_lrs"}:
-            setattr(self, name, type(own[name])(saved[name]))
+            raise StateError(f"{wanted}, got {saved!r:.200}")
+        try:
+            kept = {
+                name: self._settings[name](name, saved[name]) if name in self._settings else type(x)(saved[name])
+                for name, x in own.items()
+            }
+        except (TypeError, ValueError) as error:
+            raise StateError(f"{wanted}; {error}") from error
+        for group, lr in zip(self.optimizer.param_groups, kept.pop("base_lrs"), strict=True):
+            group.initial_lr = lr
+        vars(self).update(kept)
 
     def __repr__(self) -> str:
         own = vars(self)
@@ -86,7 +124,7 @@ class LRScheduler(Explained):
         return self.eta_min + (lr - self.eta_min) * (now / before)
 
 
-class StepLR(LRScheduler):
+class StepLR(LRScheduler, settings={"step_size": whole_number, "gamma": number}):
     """Multiplies the learning rate by gamma every `step_size` epochs.
 
     >>> import tinygrad_nn as tg
@@ -96,8 +134,8 @@ class StepLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
-        self.step_size: int = whole_number("step_size", step_size)
-        self.gamma: float = number("gamma", gamma)
+        self.step_size: int = step_size
+        self.gamma: float = gamma
         super().__init__(optimizer)
 
     def multiplier(self, epoch: int) -> float:
@@ -105,7 +143,7 @@ class StepLR(LRScheduler):
         return self.gamma ** (epoch // self.step_size)
 
 
-class MultiStepLR(LRScheduler):
+class MultiStepLR(LRScheduler, settings=_OF_STEPS):
     """Multiplies the learning rate by gamma at each of the epochs `milestones`.
 
     >>> import tinygrad_nn as tg
@@ -116,8 +154,8 @@ class MultiStepLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1) -> None:
-        self.milestones: tuple[int, ...] = tuple(sorted(whole_number("each milestone", x, 0) for x in milestones))
-        self.gamma: float = number("gamma", gamma)
+        self.milestones: tuple[int, ...] = tuple(milestones)
+        self.gamma: float = gamma
         super().__init__(optimizer)
 
     def multiplier(self, epoch: int) -> float:
@@ -125,7 +163,7 @@ class MultiStepLR(LRScheduler):
         return self.gamma ** bisect_right(self.milestones, epoch)
 
 
-class ExponentialLR(LRScheduler):
+class ExponentialLR(LRScheduler, settings={"gamma": number}):
     """Multiplies the learning rate by gamma every epoch.
 
     >>> import tinygrad_nn as tg
@@ -136,7 +174,7 @@ class ExponentialLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, gamma: float) -> None:
-        self.gamma: float = number("gamma", gamma)
+        self.gamma: float = gamma
         super().__init__(optimizer)
 
     def multiplier(self, epoch: int) -> float:
@@ -144,7 +182,7 @@ class ExponentialLR(LRScheduler):
         return self.gamma**epoch
 
 
-class LinearLR(LRScheduler):
+class LinearLR(LRScheduler, settings=_OF_LINEAR):
     """Multiplies the learning rate by a factor that goes linearly from start to end in `total_iters` epochs.
 
     Raises ValueError for a start factor outside (0, 1], or an end factor outside [0, 1].
@@ -159,11 +197,9 @@ class LinearLR(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, start_factor: float = 1 / 3, end_factor: float = 1.0, total_iters: int = 5
     ) -> None:
-        self.start_factor: float = number("start_factor", start_factor)
-        self.end_factor: float = number("end_factor", end_factor)
-        self.total_iters: int = whole_number("total_iters", total_iters)
-        if not 0 < self.start_factor <= 1 or self.end_factor > 1:
-            raise ValueError("start_factor must be above 0 and at most 1, end_factor at least 0 and at most 1")
+        self.start_factor: float = start_factor
+        self.end_factor: float = end_factor
+        self.total_iters: int = total_iters
         super().__init__(optimizer)
 
     def multiplier(self, epoch: int) -> float:
@@ -172,7 +208,7 @@ class LinearLR(LRScheduler):
         return self.start_factor + (self.end_factor - self.start_factor) * share
 
 
-class CosineAnnealingLR(LRScheduler):
+class CosineAnnealingLR(LRScheduler, settings={"T_max": whole_number}):
     """Lowers the learning rate to `eta_min` in `T_max` epochs, along half a cosine, and raises it again.
 
     Source: Loshchilov and Hutter, SGDR (2017), equation 5, without restarts.
@@ -185,8 +221,8 @@ class CosineAnnealingLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
-        self.T_max: int = whole_number("T_max", T_max)
-        self.eta_min: float = number("eta_min", eta_min)
+        self.T_max: int = T_max
+        self.eta_min: float = eta_min
         super().__init__(optimizer)
 
     def multiplier(self, epoch: int) -> float:
@@ -194,7 +230,7 @@ class CosineAnnealingLR(LRScheduler):
         return (1 + math.cos(math.pi * epoch / self.T_max)) / 2
 
 
-class CosineAnnealingWarmRestarts(LRScheduler):
+class CosineAnnealingWarmRestarts(LRScheduler, settings={"T_0": whole_number, "T_mult": whole_number}):
     """Lowers the learning rate to `eta_min` along half a cosine, again and again.
 
     The first cycle takes `T_0` epochs, each later one `T_mult` times as many as the one before. A rate that is set by
@@ -208,9 +244,9 @@ class CosineAnnealingWarmRestarts(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0) -> None:
-        self.T_0: int = whole_number("T_0", T_0)
-        self.T_mult: int = whole_number("T_mult", T_mult)
-        self.eta_min: float = number("eta_min", eta_min)
+        self.T_0: int = T_0
+        self.T_mult: int = T_mult
+        self.eta_min: float = eta_min
         super().__init__(optimizer)
 
     def multiplier(self, epoch: int) -> float:
@@ -226,7 +262,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         return self.eta_min + (initial - self.eta_min) * now
 
 
-class ReduceLROnPlateau(LRScheduler):
+class ReduceLROnPlateau(LRScheduler, settings=_OF_PLATEAU):
     """Multiplies the learning rate by `factor` when a metric has not improved for more than `patience` epochs.
 
     An improvement is a value below the best so far (with mode "max", above) by more than `threshold`: a fraction of the
@@ -244,18 +280,14 @@ class ReduceLROnPlateau(LRScheduler):
         self, optimizer: Optimizer, mode: str = "min", factor: float = 0.1, patience: int = 10,
         threshold: float = 1e-4, threshold_mode: str = "rel", cooldown: int = 0, min_lr: float = 0, eps: float = 1e-8,
     ) -> None:  # fmt: skip
-        if mode not in ("min", "max") or threshold_mode not in ("rel", "abs"):
-            raise ValueError("mode must be 'min' or 'max', threshold_mode 'rel' or 'abs'")
-        if number("factor", factor) >= 1:
-            raise ValueError(f"factor must be below 1, got {factor!r}")
         self.mode: str = mode
-        self.factor: float = float(factor)
+        self.factor: float = factor
         self.threshold_mode: str = threshold_mode
-        self.patience: int = whole_number("patience", patience, 0)
-        self.cooldown: int = whole_number("cooldown", cooldown, 0)
-        self.threshold: float = number("threshold", threshold)
-        self.min_lr: float = number("min_lr", min_lr)
-        self.eps: float = number("eps", eps)
+        self.patience: int = patience
+        self.cooldown: int = cooldown
+        self.threshold: float = threshold
+        self.min_lr: float = min_lr
+        self.eps: float = eps
         self.best: float = math.inf if mode == "min" else -math.inf
         self.num_bad_epochs: int = 0
         self.cooldown_counter: int = 0
