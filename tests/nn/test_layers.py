@@ -252,7 +252,7 @@ LOOSE: Any = nn  # without the types that forbid such calls
         (lambda: LOOSE.ReLU(inplace=True), TypeError, "ReLU has no inplace=.*; leave it out"),
         (lambda: LOOSE.ReLU(True), TypeError, r"ReLU: too many positional arguments; see help\(nn.ReLU\)"),
         (lambda: LOOSE.MaxPool2d(), TypeError, "MaxPool2d: missing a required argument: 'kernel_size'; see help"),
-        (lambda: nn.Conv1d(1, 1, 3, padding_mode="wrap"), ValueError, "padding_mode must be one of zeros, reflect, "),
+        (lambda: nn.Conv1d(1, 1, 3, padding_mode="wrap"), ValueError, "padding_mode must be 'zeros', 'reflect', "),
         (lambda: nn.Linear(2.0, 1), TypeError, r"each size of a layer must be a whole number, 0 or more, got 2\.0"),  # type: ignore[arg-type]
         (lambda: nn.LayerNorm(-1), ValueError, "each size of a layer must be a whole number, 0 or more, got -1"),
         (lambda: LOOSE.GroupNorm(1.5, 3), TypeError, "num_groups must be a whole number"),
@@ -263,7 +263,7 @@ LOOSE: Any = nn  # without the types that forbid such calls
             r"output_size is \(2, 2, 2\), and needs",
         ),
         (lambda: nn.AdaptiveAvgPool2d(0)(np.ones((1, 5, 5))), ValueError, "output_size must be a whole number, 1 or"),
-        (lambda: nn.GELU("erf"), ValueError, "GELU: approximate is 'erf'; write 'none' or 'tanh'"),
+        (lambda: nn.GELU("erf"), ValueError, "approximate must be 'none' or 'tanh', got 'erf'"),
     ],
 )
 def test_what_pytorchs_names_get(call: Any, error: type[Exception], words: str) -> None:

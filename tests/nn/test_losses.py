@@ -229,7 +229,7 @@ def test_losses_refuse_different_shapes_and_unknown_reductions(loss: Any) -> Non
     half = tg.full((3, 1), 0.5)
     with pytest.raises(ValueError, match=r"\(3, 1\) and \(3,\); write y.reshape\(\(3, 1\)\)"):
         loss(half, np.ones(3))
-    with pytest.raises(ValueError, match="reduction must be 'mean', 'sum' or 'none', not 'total'"):
+    with pytest.raises(ValueError, match="reduction must be 'mean', 'sum' or 'none', got 'total'"):
         loss(half, np.ones((3, 1)), reduction="total")
 
 
@@ -250,7 +250,7 @@ def test_weights_make_no_more_losses_than_there_are_entries(loss: Any, weights: 
 
 @pytest.mark.parametrize("kind", [name for name in nn.__all__ if name.endswith("Loss")])
 def test_a_loss_module_refuses_an_unknown_reduction(kind: str) -> None:
-    with pytest.raises(ValueError, match=r"reduction must be .* not 'avg'"):
+    with pytest.raises(ValueError, match=r"reduction must be .* got 'avg'"):
         getattr(nn, kind)(reduction="avg")
 
 
@@ -273,8 +273,8 @@ Z, Y = tg.zeros((2, 3)), np.array([0, 2])
         (lambda: tg.nll_loss(Z, Y, [1.0, 2.0]), ValueError, r"entry for each of the 3 classes, got shape \(2,\)"),
         (lambda: tg.cross_entropy(Z, Y, label_smoothing=1.5), ValueError, "label_smoothing must be from 0 to 1"),
         (lambda: tg.cross_entropy(Z, Z, ignore_index=1), ValueError, "ignore_index=1 names a class.* leave it out"),
-        (lambda: tg.huber_loss(Z, Z, delta=0.0), ValueError, "huber_loss: delta must be a positive number, got 0"),
-        (lambda: tg.smooth_l1_loss(Z, Z, beta=-1.0), ValueError, "smooth_l1_loss: beta must be a positive number"),
+        (lambda: tg.huber_loss(Z, Z, delta=0.0), ValueError, r"delta must be above 0, got 0\.0"),
+        (lambda: tg.smooth_l1_loss(Z, Z, beta=-1.0), ValueError, r"beta must be a finite number, 0 or more, got -1\.0"),
         (lambda: tg.gaussian_nll_loss(Z, Z, [1.0, 1.0, 1.0]), ValueError, r"shape \(2, 3\), or one for each row"),
         (lambda: tg.gaussian_nll_loss(Z, Z, -1.0), ValueError, "a variance must not be negative; compute it as tg.exp"),
         (lambda: tg.binary_cross_entropy(Z - 0.1, Z), ValueError, "takes probabilities, from 0 to 1; for logits"),

@@ -219,7 +219,7 @@ def test_the_explanation_has_a_line_for_each_pass() -> None:
         (lambda: nn.RNN(3, 4)(np.ones((0, 2, 3))), "at least 1 step; leave out"),
         (lambda: nn.GRU(3, 4)(np.ones((5, 2, 3)), np.ones((1, 4))), r"of shape \(1, 2, 4\).*leave it out"),
         (lambda: nn.LSTM(3, 4)(np.ones((5, 3)), [np.ones((1, 4))]), r"a pair of states of shape \(1, 4\)"),
-        (lambda: nn.RNN(3, 4, nonlinearity="sigmoid"), "write 'tanh' or 'relu'"),
+        (lambda: nn.RNN(3, 4, nonlinearity="sigmoid"), "nonlinearity must be 'tanh' or 'relu'"),
         (lambda: nn.GRU(3, 0), "hidden_size must be a whole number, 1 or more, got 0"),
     ],
 )

@@ -9,6 +9,7 @@ from ..ops.activation import elu, gelu, leaky_relu, relu, silu, softplus
 from ..ops.elementwise import maximum, minimum, sigmoid, tanh
 from ..ops.fused import log_softmax, softmax
 from ..ops.selection import where
+from ..ops.settings import finite, one_of, optional, positive
 from ..tensor.creation import as_tensor
 from .of_functions import OfFunction, module_of
 
@@ -16,7 +17,7 @@ ReLU = module_of(relu, "ReLU", __name__)
 Tanh = module_of(tanh, "Tanh", __name__)
 Sigmoid = module_of(sigmoid, "Sigmoid", __name__)
 SiLU = module_of(silu, "SiLU", __name__)
-ELU = module_of(elu, "ELU", __name__)
+ELU = module_of(elu, "ELU", __name__, alpha=finite)
 Softmax = module_of(softmax, "Softmax", __name__)
 LogSoftmax = module_of(log_softmax, "LogSoftmax", __name__)
 
@@ -38,7 +39,7 @@ def _gelu(x: Any, approximate: str = "none") -> Any:
     return x * sigmoid(math.sqrt(8 / math.pi) * (z + 0.044715 * z * z * z))
 
 
-class GELU(OfFunction, function=_gelu):
+class GELU(OfFunction, function=_gelu, settings={"approximate": one_of("none", "tanh")}):
     """Gaussian error linear unit: x times the standard normal's distribution function. Shapes: (...) -> (...).
 
     `approximate="tanh"`, PyTorch's name, gives the approximation x · sigmoid(√(8/π) (x + 0.044715 x³)). Source:
@@ -49,19 +50,13 @@ class GELU(OfFunction, function=_gelu):
     (0.8413, 0.8412)
     """
 
-    approximate: str
-
-    def _check(self) -> None:
-        if self.approximate not in ("none", "tanh"):
-            raise ValueError(f"GELU: approximate is {self.approximate!r}; write 'none' or 'tanh'")
-
 
 def _softplus(x: Any, beta: float = 1.0, threshold: float | None = None) -> Any:
     y = softplus(x) if beta == 1 else softplus(as_tensor(x) * beta) / beta
     return y if threshold is None else where(as_tensor(x) * beta > threshold, x, y)
 
 
-class Softplus(OfFunction, function=_softplus):
+class Softplus(OfFunction, function=_softplus, settings={"beta": positive, "threshold": optional(finite)}):
     """Smooth rectifier: log(1 + exp(beta x)) / beta. Shapes: (...) -> (...).
 
     With a `threshold` it returns x where beta x is larger. PyTorch's default of 20 loses digits.
@@ -73,7 +68,11 @@ class Softplus(OfFunction, function=_softplus):
     """
 
 
-class LeakyReLU(OfFunction, function=lambda x, negative_slope=0.01: leaky_relu(x, negative_slope)):
+def _leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
+    return leaky_relu(x, negative_slope)
+
+
+class LeakyReLU(OfFunction, function=_leaky_relu, settings={"negative_slope": finite}):
     """Leaky rectifier: x where x is positive, else negative_slope · x. Shapes: (...) -> (...).
 
     Source: Maas, Hannun and Ng, Rectifier nonlinearities improve neural network acoustic models (2013).

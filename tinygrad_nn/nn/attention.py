@@ -12,6 +12,7 @@ from ..ops.activation import gelu, relu
 from ..ops.fused import linear, softmax
 from ..ops.numpy.splitting import split
 from ..ops.selection import where
+from ..ops.settings import whole_number
 from ..tensor.creation import as_tensor
 from ..tensor.declaring import composite, sample
 from ..tensor.handle import Tensor
@@ -69,7 +70,7 @@ def _weights(query: Tensor, key: Tensor, masks: list[Tensor], is_causal: bool) -
     return softmax(scores)
 
 
-class MultiheadAttention(Module):
+class MultiheadAttention(Module, settings={"embed_dim": whole_number, "num_heads": whole_number}):
     """Attention in num_heads heads, each with its own projections; returns the outputs and the weights.
 
     Shapes: (L, N, E), (S, N, kdim), (S, N, vdim) -> (L, N, E), (N, L, S), E = embed_dim; with `batch_first` N comes
@@ -93,11 +94,11 @@ class MultiheadAttention(Module):
         self, embed_dim: int, num_heads: int, dropout: float = 0.0, bias: bool = True, *, kdim: int | None = None,
         vdim: int | None = None, batch_first: bool = False, dtype: Any = np.float64, seed: Any = None,
     ) -> None:  # fmt: skip
-        if num_heads < 1 or embed_dim % num_heads:
-            raise ValueError(f"num_heads={num_heads} must divide embed_dim={embed_dim}")
         generator = np.random.default_rng(seed)
         self.embed_dim: int = embed_dim
         self.num_heads: int = num_heads
+        if embed_dim % num_heads:
+            raise ValueError(f"num_heads={num_heads} must divide embed_dim={embed_dim}")
         self.batch_first: bool = batch_first
         kdim, vdim = (embed_dim if n is None else n for n in (kdim, vdim))
         if kdim == vdim == embed_dim:
@@ -181,7 +182,13 @@ class MultiheadAttention(Module):
 _ACTIVATIONS: dict[Any, Callable[..., Any]] = {"relu": relu, "gelu": gelu}
 
 
-class TransformerEncoderLayer(Module):
+def _activation(name: str, x: Any) -> Any:
+    if not callable(x) and x not in _ACTIVATIONS:
+        raise ValueError(f"{name} is {x!r}; write 'relu', 'gelu' or a function")
+    return x
+
+
+class TransformerEncoderLayer(Module, settings={"activation": _activation}):
     """Self-attention, then a network of two linear layers at each position, each with a residual connection.
 
     Shapes: (L, N, d_model) -> the same; with `batch_first` N comes first, and without a batch there is no N.
@@ -202,8 +209,6 @@ class TransformerEncoderLayer(Module):
         layer_norm_eps: float = 1e-5, batch_first: bool = False, norm_first: bool = False, bias: bool = True,
         *, dtype: Any = np.float64, seed: Any = None,
     ) -> None:  # fmt: skip
-        if not callable(activation) and activation not in _ACTIVATIONS:
-            raise ValueError(f"activation is {activation!r}; write 'relu', 'gelu' or a function")
         generator = np.random.default_rng(seed)
         own: dict[str, Any] = {"dtype": dtype, "seed": generator}
         self.norm_first: bool = norm_first

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..ops.numpy.padding import pad
+from ..ops.settings import one_of
 from ..ops.windows.convolution import conv1d, conv2d, conv_transpose2d, pads_of
 from ..ops.windows.sliding import per_axis
 from ..tensor.creation import as_tensor
@@ -16,7 +17,7 @@ from .layers import Affine, unset
 _PADDING_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
 
-class Conv1d(Affine):
+class Conv1d(Affine, settings={"padding_mode": one_of(*_PADDING_MODES)}):
     """Convolution, without flipping the kernel. Shapes: (N, in_channels, L) -> (N, out_channels, L').
 
     L' = (L + 2 padding - dilation (kernel_size - 1) - 1) // stride + 1; padding is a number, "valid" or "same". It pads
@@ -38,8 +39,6 @@ class Conv1d(Affine):
         dilation: Any = 1, groups: int = 1, bias: bool = True, padding_mode: str = "zeros", *, dtype: Any = np.float64,
         seed: Any = None,
     ) -> None:  # fmt: skip
-        if padding_mode not in _PADDING_MODES:
-            raise ValueError(f"padding_mode must be one of {', '.join(_PADDING_MODES)}, got {padding_mode!r}")
         if groups < 1 or in_channels % groups or out_channels % groups:
             raise ValueError(f"groups={groups} must divide {in_channels=} and {out_channels=}")
         self.in_channels: int = in_channels

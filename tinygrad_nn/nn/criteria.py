@@ -7,34 +7,33 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..ops.fused import reduction_of
+from ..ops.settings import number, one_of, positive, share
 from ..tensor.creation import as_tensor
 from . import losses
 from .label_losses import cross_entropy, nll_loss
 from .of_functions import OfFunction, module_of
 
 
-class Loss(OfFunction):
+def _weight(name: str, x: Any) -> Any:
+    return None if x is None else as_tensor(x)
+
+
+_WEIGHTS = {"weight": _weight, "pos_weight": _weight}
+
+
+class Loss(OfFunction, settings={"reduction": one_of("mean", "sum", "none"), **_WEIGHTS}):
     """A loss function with its settings; weights among them are buffers."""
-
-    reduction: str
-
-    def _check(self) -> None:
-        if (self.reduction, self._function) != ("batchmean", losses.kl_div):
-            reduction_of(self.reduction)
-        for name, value in [*vars(self).items()]:
-            if name.endswith("weight") and value is not None:
-                setattr(self, name, as_tensor(value))
 
 
 MSELoss = module_of(losses.mse_loss, "MSELoss", __name__, 2, Loss)
 L1Loss = module_of(losses.l1_loss, "L1Loss", __name__, 2, Loss)
-HuberLoss = module_of(losses.huber_loss, "HuberLoss", __name__, 2, Loss)
-SmoothL1Loss = module_of(losses.smooth_l1_loss, "SmoothL1Loss", __name__, 2, Loss)
+HuberLoss = module_of(losses.huber_loss, "HuberLoss", __name__, 2, Loss, delta=positive)
+SmoothL1Loss = module_of(losses.smooth_l1_loss, "SmoothL1Loss", __name__, 2, Loss, beta=number)
 BCELoss = module_of(losses.binary_cross_entropy, "BCELoss", __name__, 2, Loss)
 BCEWithLogitsLoss = module_of(losses.binary_cross_entropy_with_logits, "BCEWithLogitsLoss", __name__, 2, Loss)
-GaussianNLLLoss = module_of(losses.gaussian_nll_loss, "GaussianNLLLoss", __name__, 3, Loss)
-KLDivLoss = module_of(losses.kl_div, "KLDivLoss", __name__, 2, Loss)
+GaussianNLLLoss = module_of(losses.gaussian_nll_loss, "GaussianNLLLoss", __name__, 3, Loss, eps=positive)
+_OF_KL = one_of("mean", "sum", "none", "batchmean")
+KLDivLoss = module_of(losses.kl_div, "KLDivLoss", __name__, 2, Loss, reduction=_OF_KL)
 
 
 class NLLLoss(Loss, function=nll_loss, inputs=2, without="axis"):
@@ -53,7 +52,7 @@ class NLLLoss(Loss, function=nll_loss, inputs=2, without="axis"):
         return super().forward(input, target, axis=min(1, input.ndim - 1))
 
 
-class CrossEntropyLoss(NLLLoss, function=cross_entropy, inputs=2, without="axis"):
+class CrossEntropyLoss(NLLLoss, function=cross_entropy, inputs=2, without="axis", settings={"label_smoothing": share}):
     """The cross entropy of softmax(input), `tg.cross_entropy`; the classes, indices or probabilities, are on axis 1.
 
     Shapes: (N, k, ...), int (N, ...) or (N, k, ...) -> (), or (k,), int () or (k,) -> ().

@@ -53,7 +53,13 @@ def _checked_layer(number: int, layer: Any) -> dict[str, Any]:
     return {key: int(layer[key]) for key in _KEYS[:2]} | {"activation": layer["activation"]}
 
 
-class DenseNetwork(Module):
+def _initialiser(name: str, x: Any) -> str:
+    if x not in INITIALISERS:
+        raise ArchitectureError(f"{name}={x!r} names no initialiser; write one of {', '.join(INITIALISERS)}")
+    return str(x)
+
+
+class DenseNetwork(Module, settings={"architecture": lambda _, x: checked_architecture(x), "init": _initialiser}):
     """Layers a <- activation(a @ W.T + b), with the article's architecture and initial numbers.
 
     `architecture` lists a dictionary per layer: `input_dim`, `output_dim` and `activation`, one of
@@ -74,9 +80,7 @@ class DenseNetwork(Module):
     _unnamed = "values"
 
     def __init__(self, architecture: Any, seed: Any = 99, dtype: Any = np.float64, init: str = "article") -> None:
-        self.architecture: list[dict[str, Any]] = checked_architecture(architecture)
-        if init not in INITIALISERS:
-            raise ArchitectureError(f"init={init!r} names no initialiser; write one of {', '.join(INITIALISERS)}")
+        self.architecture: list[dict[str, Any]] = architecture
         self.init: str = init
         self.values: dict[str, Tensor] = {}
         for number, layer in enumerate(self.architecture, start=1):

@@ -100,7 +100,7 @@ class Embedding(Module):
         rows = take(self.weight, indices, axis=0)
         if self.padding_idx is None:
             return rows
-        at = self.padding_idx % self.num_embeddings
+        at = range(self.num_embeddings)[self.padding_idx]
         is_padding = (indices == at) | (indices == at - self.num_embeddings)
         return where(is_padding[..., None], rows.detach(), rows)
 
@@ -129,7 +129,7 @@ class Flatten(Module):
         return x.reshape(*x.shape[:start], merged, *x.shape[end + 1 :])
 
 
-class Dropout(Module):
+class Dropout(Module, settings={"p": lambda _, p: number("p, the probability of a zero,", p, 1)}):
     """In training, each entry becomes 0 with probability p, else x / (1 - p); in eval mode, x. Shapes: (...) -> (...).
 
     It draws from `generator`, which is its own unless the seed is a generator.
@@ -141,7 +141,7 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5, *, seed: Any = None) -> None:
-        self.p: float = number("p, the probability of a zero,", p, 1)
+        self.p: float = p
         self.generator: np.random.Generator = np.random.default_rng(seed)
 
     def forward(self, x: Any) -> Any:

@@ -12,6 +12,7 @@ from ..ops.elementwise import absolute as abs
 from ..ops.elementwise import exp, log, square
 from ..ops.fused import at_least, bernoulli_cross_entropy, huber, reduction_of, sigmoid_cross_entropy
 from ..ops.reduction import mean, sum
+from ..ops.settings import number, positive
 from ..ops.special import xlogy
 from ..tensor.creation import as_tensor
 from ..tensor.declaring import composite, sample
@@ -50,11 +51,6 @@ def _factors(input: Tensor, weights: Any) -> Any:
     return like(input, weights)
 
 
-def _positive(loss: str, name: str, value: float) -> None:
-    if not value > 0:
-        raise ValueError(f"{loss}: {name} must be a positive number, got {value!r}")
-
-
 @composite(method=False)
 def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Any:
     """Return the squared difference, averaged over all entries. Shapes: (...), (...) -> ().
@@ -89,7 +85,7 @@ def huber_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", delta:
     >>> tg.huber_loss([1.0, 3.0], [1.0, 1.0], reduction="none").tolist()
     [0.0, 1.5]
     """
-    _positive("huber_loss", "delta", delta)
+    positive("delta", delta)
     return reduced(huber(input - targets("huber_loss", input, target), delta=delta), reduction)
 
 
@@ -105,9 +101,8 @@ def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", be
     [0.0, 1.0]
     """
     d = input - targets("smooth_l1_loss", input, target)
-    if beta == 0:
+    if number("beta", beta) == 0:
         return reduced(abs(d), reduction)
-    _positive("smooth_l1_loss", "beta", beta)
     return reduced(huber(d, delta=beta) / beta, reduction)
 
 
@@ -166,7 +161,7 @@ def gaussian_nll_loss(
     1.0
     """
     y, v = targets("gaussian_nll_loss", input, target), like(input, var)
-    _positive("gaussian_nll_loss", "eps", eps)
+    positive("eps", eps)
     if input.ndim and v.shape == input.shape[:-1]:
         v = v[..., None]
     if v.shape not in ((), input.shape, (*input.shape[:-1], 1)):

@@ -11,7 +11,7 @@ import numpy as np
 from ..engine.arrays import as_array
 from ..engine.trees import mapped
 from ..errors import StateError, given
-from ..ops.settings import Explained
+from ..ops.settings import Explained, switch
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor, convert, replace_values
 from .failing import locate
@@ -115,13 +115,14 @@ def _replaced(value: Any, new: dict[int, Any]) -> Any:
     return mapped(lambda x: new.get(id(x), x), value, copied)
 
 
-class Module(Explained):
+class Module(Explained, settings={"training": switch}):
     """The base of all layers and networks: a subclass sets Tensors and modules as attributes and defines `forward`.
 
     A Tensor that requires grad when it is set is a parameter from then on, frozen or not; one that
     does not is a buffer, which is saved but not trained. `Parameter` and `Buffer` mark explicitly.
-    Lists, tuples and dictionaries are searched as well. An object with several names counts once, under the first, so
-    tied parameters stay tied. `super().__init__()` is needed only in subclasses of a layer.
+    Lists, tuples and dictionaries are searched as well; an entry that is set later is found, but not checked. An object
+    with several names counts once, under the first, so tied parameters stay tied. `super().__init__()` is needed only
+    in subclasses of a layer.
 
     >>> import tinygrad_nn as tg
     >>> class Scaled(tg.nn.Module):
@@ -157,7 +158,7 @@ class Module(Explained):
         raise NotImplementedError(f"{kind} computes nothing; write def forward(self, x) in class {kind}")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        old = vars(self).get(name)
+        old, value = vars(self).get(name), self._kept(name, value)
         if isinstance(old, Tensor) and not isinstance(value, Module | None):
             if not isinstance(value, Tensor):
                 raise TypeError(f"{name} is a Tensor here, got {given(value)}; write module.{name}.data = array")

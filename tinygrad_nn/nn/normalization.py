@@ -9,14 +9,18 @@ import numpy as np
 
 from ..ops.elementwise import sqrt, square
 from ..ops.reduction import mean
-from ..ops.settings import whole_number
+from ..ops.settings import number, optional, share, whole_number
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor
 from .layers import unset
 from .module import Buffer, Module
 
 
-class _Normalization(Module):
+def _lengths(_: str, shape: Any) -> tuple[int, ...]:
+    return tuple(whole_number("each size of a layer", n, 0) for n in np.atleast_1d(shape).tolist())
+
+
+class _Normalization(Module, settings={"eps": number, "normalized_shape": _lengths}):
     """The base of normalisations: a weight that starts at 1 and a bias that starts at 0; either may be None."""
 
     weight: Tensor | None
@@ -72,7 +76,7 @@ class LayerNorm(_Normalization):
         self, normalized_shape: Any, eps: float = 1e-5, elementwise_affine: bool = True, bias: bool = True, *,
         dtype: Any = np.float64,
     ) -> None:  # fmt: skip
-        self.normalized_shape: tuple[int, ...] = _lengths(normalized_shape)
+        self.normalized_shape: tuple[int, ...] = normalized_shape
         self.eps: float = eps
         self._own(self.normalized_shape, elementwise_affine, elementwise_affine and bias, dtype)
 
@@ -81,7 +85,7 @@ class LayerNorm(_Normalization):
         return self._affine(centred / sqrt(variance + self.eps), self.normalized_shape)
 
 
-class RMSNorm(_Normalization):
+class RMSNorm(_Normalization, settings={"eps": optional(number)}):
     """Root mean square normalisation: x / √(mean(x²) + eps) · weight, over the last axes.
 
     Shapes: (..., *normalized_shape) -> the same.
@@ -98,7 +102,7 @@ class RMSNorm(_Normalization):
         self, normalized_shape: Any, eps: float | None = None, elementwise_affine: bool = True, *,
         dtype: Any = np.float64,
     ) -> None:  # fmt: skip
-        self.normalized_shape: tuple[int, ...] = _lengths(normalized_shape)
+        self.normalized_shape: tuple[int, ...] = normalized_shape
         self.eps: float | None = eps
         self._own(self.normalized_shape, elementwise_affine, False, dtype)
 
@@ -106,10 +110,6 @@ class RMSNorm(_Normalization):
         axes = _checked(self, x)
         eps = float(np.finfo(x.dtype).eps) if self.eps is None else self.eps
         return self._affine(x / sqrt(mean(square(x), axis=axes, keepdims=True) + eps), self.normalized_shape)
-
-
-def _lengths(shape: Any) -> tuple[int, ...]:
-    return tuple(np.atleast_1d(shape).tolist())
 
 
 def _checked(layer: Any, x: Any) -> tuple[int, ...]:
@@ -120,7 +120,7 @@ def _checked(layer: Any, x: Any) -> tuple[int, ...]:
     return tuple(range(-len(shape), 0))
 
 
-class GroupNorm(_Normalization):
+class GroupNorm(_Normalization, settings={"num_groups": whole_number, "num_channels": whole_number}):
     """Layer norm over each of num_groups groups of neighbouring channels. Shapes: (N, C, ...) -> (N, C, ...).
 
     Weight and bias are (C,), C = num_channels. Source: Wu and He, Group normalization (2018).
@@ -134,10 +134,10 @@ class GroupNorm(_Normalization):
         self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, *, bias: bool = True,
         dtype: Any = np.float64,
     ) -> None:  # fmt: skip
-        if num_channels % whole_number("num_groups", num_groups):
-            raise ValueError(f"num_groups={num_groups} must divide num_channels={num_channels}")
         self.num_groups: int = num_groups
         self.num_channels: int = num_channels
+        if num_channels % num_groups:
+            raise ValueError(f"num_groups={num_groups} must divide num_channels={num_channels}")
         self.eps: float = eps
         self._own((num_channels,), affine, affine and bias, dtype)
 
@@ -150,7 +150,7 @@ class GroupNorm(_Normalization):
         return self._affine(y, (-1, *(1,) * (x.ndim - 2)))
 
 
-class BatchNorm1d(_Normalization):
+class BatchNorm1d(_Normalization, settings={"momentum": optional(share)}):
     """Batch normalisation: (x - mean) / √(var + eps) · weight + bias for each channel.
 
     Shapes: (N, C) or (N, C, L) -> the same. In training, mean and variance are those of the batch, and the buffers

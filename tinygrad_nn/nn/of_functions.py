@@ -5,7 +5,7 @@ from __future__ import annotations
 from inspect import Parameter, Signature, getdoc, signature
 from typing import Any, ClassVar
 
-from ..ops.settings import explained
+from ..ops.settings import Check, explained
 from .module import Module
 
 
@@ -36,14 +36,10 @@ class OfFunction(Module):
             bound.apply_defaults()
             for name, value in bound.arguments.items():
                 setattr(self, name, value)
-            self._check()
 
         own = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)
         __init__.__signature__ = takes.replace(parameters=[own, *takes.parameters.values()])  # type: ignore[attr-defined]
         type.__setattr__(cls, "__init__", explained(__init__))
-
-    def _check(self) -> None:
-        """Raise ValueError for impossible settings."""
 
     def forward(self, *inputs: Any, **settings: Any) -> Any:
         """Return the function's result for the inputs."""
@@ -51,7 +47,9 @@ class OfFunction(Module):
         return self._function(*inputs, **{name: own[name] for name in self._takes.parameters if name in own} | settings)
 
 
-def module_of(function: Any, name: str, home: str, inputs: int = 1, kind: type[OfFunction] = OfFunction) -> Any:
+def module_of(
+    function: Any, name: str, home: str, inputs: int = 1, kind: type[OfFunction] = OfFunction, **settings: Check
+) -> Any:
     """Return a class of modules that call a public function, with the function's description."""
     own = {"__module__": home, "__doc__": f"`tg.{function.__name__}` as a module.\n\n{getdoc(function)}"}
-    return type(name, (kind,), own, function=function, inputs=inputs)
+    return type(name, (kind,), own, function=function, inputs=inputs, settings=settings)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..ops.joining import concatenate, stack
 from ..ops.recurrent.cells import gru, lstm, rnn_relu, rnn_tanh
-from ..ops.settings import whole_number
+from ..ops.settings import one_of, share, whole_number
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor
 from . import init
@@ -18,8 +18,10 @@ from .layers import Dropout, unset
 from .losses import like
 from .module import Module
 
+_SIZES = dict.fromkeys(["hidden_size", "num_layers"], whole_number)
 
-class _Recurrent(Module):
+
+class _Recurrent(Module, settings={**_SIZES, "dropout": share}):
     """The base of RNN, GRU and LSTM: weights in blocks for `_gates` gates, and `_states` arrays as the state."""
 
     _gates: int
@@ -30,8 +32,6 @@ class _Recurrent(Module):
         self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True, batch_first: bool = False,
         dropout: float = 0.0, bidirectional: bool = False, *, dtype: Any = np.float64, seed: Any = None,
     ) -> None:  # fmt: skip
-        whole_number("hidden_size", hidden_size)
-        whole_number("num_layers", num_layers)
         self.input_size: int = input_size
         self.hidden_size: int = hidden_size
         self.num_layers: int = num_layers
@@ -50,6 +50,11 @@ class _Recurrent(Module):
         self.reset_parameters(generator)
         if dropout:
             self.between: Dropout = Dropout(dropout, seed=generator)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "dropout" and "between" in vars(self):
+            self.between.p = value
 
     def _suffixes(self) -> list[str]:
         """Return the suffixes of parameter names, by layer and direction."""
@@ -158,7 +163,7 @@ class LSTM(_Recurrent):
     _gates, _states, _operation = 4, 2, staticmethod(lstm)
 
 
-class RNN(_Recurrent):
+class RNN(_Recurrent, settings={"nonlinearity": one_of("tanh", "relu")}):
     """Plain recurrent units, in stacked layers; settings, shapes, names and initialisation are as in GRU.
 
     From the state h, each step computes the next one, tanh(W x + b + V h + c), or with relu as `nonlinearity`.
@@ -177,11 +182,9 @@ class RNN(_Recurrent):
         batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, *,
         dtype: Any = np.float64, seed: Any = None,
     ) -> None:  # fmt: skip
-        if nonlinearity not in ("tanh", "relu"):
-            raise ValueError(f"RNN: nonlinearity is {nonlinearity!r}; write 'tanh' or 'relu'")
         own = {"dtype": dtype, "seed": seed}
         super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, **own)
-        self.nonlinearity = nonlinearity
+        self.nonlinearity: str = nonlinearity
 
     def _operation(self, *inputs: Any, reverse: bool) -> Any:
         return (rnn_relu if self.nonlinearity == "relu" else rnn_tanh)(*inputs, reverse=reverse)

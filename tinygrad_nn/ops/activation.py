@@ -9,6 +9,7 @@ import numpy as np
 
 from ..tensor.declaring import elementwise, primitive, sample
 from .elementwise import sigmoid
+from .settings import finite
 from .slopes import gaussian
 from .special import erfc
 
@@ -77,11 +78,7 @@ def _gelu_slope(x: Any) -> Any:
     return 0.5 * erfc.kernel(-x * math.sqrt(0.5)) + x * (1 / math.sqrt(2 * math.pi)) * gaussian(x, scale=0.5)
 
 
-def _constant(value: Any, inputs: Any) -> Any:
-    return float(value)
-
-
-@primitive(pointwise=True, kinks={0: 0.01}, slope=_constant)
+@primitive(pointwise=True, kinks={0: 0.01}, slope=lambda value, inputs: finite("slope", value))
 def leaky_relu(x: Any, /, slope: float = 0.01) -> Any:
     """Return x where it is positive, elsewhere slope * x. Shapes: (...) -> (...).
 
@@ -101,7 +98,7 @@ def _slope(x: Any, left: Any, at_zero: float) -> Any:
 leaky_relu.vjp(lambda g, x, slope: g * _slope(x, slope, slope))
 
 
-@primitive(pointwise=True, alpha=_constant)
+@primitive(pointwise=True, alpha=lambda value, inputs: finite("alpha", value))
 def elu(x: Any, /, alpha: float = 1.0) -> Any:
     """Return x if x > 0, else alpha (exp(x) - 1). Shapes: (...) -> (...). Source: Clevert et al., ELUs (2015).
 

@@ -16,6 +16,7 @@ from .axes import input_axes
 from .elementwise import sigmoid
 from .reduction import with_kept_axes
 from .sample_arrays import TIES
+from .settings import one_of
 
 
 @primitive(method=False)
@@ -146,11 +147,9 @@ logsumexp.vjp(
 )
 
 
-def reduction_of(value: Any, inputs: Any = ()) -> str:
+def reduction_of(value: Any, inputs: Any = ()) -> Any:
     """Return the reduction's name. Raises ValueError if there is no such reduction."""
-    if value not in ("mean", "sum", "none"):
-        raise ValueError(f"reduction must be 'mean', 'sum' or 'none', not {value!r}")
-    return str(value)
+    return one_of("mean", "sum", "none")("reduction", value)
 
 
 def _reduced(losses: Any, reduction: str, counted: Any = None) -> Any:
