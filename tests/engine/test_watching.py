@@ -18,26 +18,46 @@ ROOT = pathlib.Path(tg.__file__).parent
 # Rooms that are about watching, and the file that defines it.
 OWN = ("compiler/", "inspection/", "engine/watching.py")
 # Besides these names, a watcher is met in what `recording` holds; whoever asks only whether it is true meets none.
-NAMES = {"watched", "Watcher", "watcher", "watching"}
+# The array proxy is what a watcher hands out.
+NAMES = {"watched", "Watcher", "watcher", "watching", "ArrayProxy"}
 MET = {
     "checking/blame.py": {"_Steps": "is a watcher: it keeps each step", "Inquiry._recorded": "runs the function"},
+    "engine/arrays.py": {
+        "as_array": "a proxy is an array, and one of a Python number becomes that",
+        "copied": "and has a copy of its own",
+        "zeros": "and zeros like it",
+    },
+    "engine/cotangents.py": {"project": "a proxy's sum is taken as an array's"},
     "engine/grad_mode.py": {
         "_Switch.__enter__": "no_grad() keeps the watcher, and tells it",
         "_Switch.__exit__": "restores what was there before",
     },
+    "ops/indexing.py": {"plain": "a proxy of a Python number is that number as an index"},
     "optim/groups.py": {
         "ParameterGroup.__getitem__": "a watcher may want a number anew at every step",
+        "ParameterGroup.reader": "and several of them",
         "tell": "a watcher may refuse that one of them, or the state, is set",
     },
-    "optim/optimizer.py": {"Optimizer.state": "a watcher may want the state anew at every step"},
+    "optim/optimizer.py": {
+        "Optimizer._checked": "a state may be of proxies",
+        "Optimizer.state": "a watcher may want the state anew at every step",
+    },
     "tensor/calls.py": {
         "call_any": "asks the watcher at every operation",
         "call_one": "hands a watched call on to that",
         "call_two": "hands a watched call on to that",
+        "constant": "a proxy is what NumPy should see",
+    },
+    "tensor/creation.py": {
+        "_holds_recorded": "what a proxy was computed from is recorded by the watcher",
+        "array_of": "a proxy of a Python number becomes that of an array",
     },
     "tensor/declaring.py": {"_finished": "asks the watcher at operations that rules call on arrays"},
     "tensor/handle.py": {
         "Tensor.__init__": "a watcher may want to know what is made of arrays",
+        "Tensor.data": "a proxy is the array itself",
+        "replace_values": "a watcher may have a shadow, which is rebound",
+        "with_gradients": "and which is read",
         "_own": "a watcher may have a shadow, in which all is read and written",
         "Tensor.grad": "and may want to know that the gradient is read",
         "_read": "Python reads a value, which a watcher may refuse",

@@ -56,6 +56,45 @@ def test_what_is_no_state_is_refused_when_it_is_loaded(state: Any, words: str) -
     assert adam.state == [{}]
 
 
+NAN, MINUS = np.array([1.0, np.nan]), np.array([1.0, -1e-9])
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "bad"),
+    [
+        *[(OPTIM.Adam, "step", x) for x in (-1, 2.5, np.inf, np.nan, np.ones(2))],
+        *[(kind, "step", -1) for kind in (OPTIM.AdamW, OPTIM.Adamax, OPTIM.NAdam, OPTIM.Adagrad)],
+        *[(kind, name, NAN) for kind in (OPTIM.Adam, OPTIM.AdamW, OPTIM.NAdam) for name in ("m", "v")],
+        *[(kind, "v", x) for kind in (OPTIM.Adam, OPTIM.NAdam, OPTIM.RMSprop) for x in (NAN, MINUS, -1.0)],
+        (lambda p: OPTIM.Adam(p, amsgrad=True), "v_max", MINUS),
+        (OPTIM.Adamax, "u", MINUS),
+        (OPTIM.Adagrad, "total", MINUS),
+        *[(OPTIM.NAdam, "mu_product", x) for x in (-0.5, 1.5, np.nan)],
+        (lambda p: OPTIM.RMSprop(p, momentum=0.5, centered=True), "velocity", NAN),
+        (lambda p: OPTIM.RMSprop(p, momentum=0.5, centered=True), "m", NAN),
+        (lambda p: OPTIM.SGD(p, momentum=0.5), "velocity", NAN),
+    ],
+)
+def test_a_state_that_no_step_leaves_is_refused(make: Any, name: str, bad: Any) -> None:
+    (w, b), optimizer = (parameters := [tg.ones(2, requires_grad=True) for _ in "wb"]), make(parameters)
+    (w * b).sum().backward()
+    optimizer.step()
+    before = optimizer.state_dict()
+    wrong = {0: before["state"][0], 1: before["state"][1] | {name: bad}}
+    with pytest.raises(StateError, match=f"no step results in this state: {name} .*; load one from"):
+        optimizer.load_state_dict(before | {"state": wrong})
+    with pytest.raises(StateError, match=f"no step results in this state: {name} "):
+        optimizer.state = [*wrong.values()]
+    np.testing.assert_equal(optimizer.state_dict(), before)
+    optimizer.load_state_dict(before)
+
+
+def test_a_state_that_overflowed_is_loaded() -> None:
+    optimizer = tg.optim.Adam([tg.ones(2, requires_grad=True)])
+    optimizer.state = [{"step": np.int64(3), "m": np.ones(2), "v": np.array([np.inf, 0.0])}]
+    assert type(optimizer.state[0]["step"]) is int
+
+
 def decaying(parameters: Any) -> tg.optim.Optimizer:
     """Return an optimiser of one's own with a hyperparameter of its own."""
 

@@ -132,6 +132,65 @@ def test_a_step_leaves_earlier_graphs_right() -> None:
     assert np.array_equal(gradient(w), 2 * before)
 
 
+def in_place(w: Any, g: Any, lr: float) -> Any:
+    w -= lr * g
+    return w, {}
+
+
+def in_gradient(w: Any, g: Any, lr: float) -> Any:
+    g *= lr
+    return w - g, {}
+
+
+class InPlace(tg.optim.Optimizer):
+    """An optimiser whose update writes into the parameter."""
+
+    def __init__(self, params: Any, lr: float) -> None:
+        super().__init__(params, lr)
+
+    def update(self, w: Any, g: Any, state: Any) -> Any:
+        np.subtract(w, self.lr * g, out=w)
+        return w, state
+
+
+@pytest.mark.parametrize(
+    "kind", [InPlace, *[type("Own", (tg.optim.Optimizer,), {"rule": staticmethod(f)}) for f in (in_place, in_gradient)]]
+)
+def test_a_step_that_writes_into_what_it_is_given_is_refused(kind: Any) -> None:
+    w = parameter()
+    w.grad = tg.ones(4)
+    before, loss = w.data.copy(), (w * w).sum()
+    with pytest.raises(ValueError, match="read-only") as caught:
+        kind([w], 0.5).step()
+    says = "a step must not modify the arrays that it gets, because graphs use them; write w = w - lr * g"
+    assert caught.value.__notes__ == [says]
+    assert np.array_equal(w.data, before)
+    assert (gradient(w) == 1).all()
+    loss.backward()
+    assert np.array_equal(gradient(w), 2 * before + 1)
+
+
+def test_what_a_step_returns_of_what_it_was_given_is_copied() -> None:
+    class Same(tg.optim.Optimizer):
+        state_names = ("last",)
+
+        def __init__(self, params: Any) -> None:
+            super().__init__(params, 0.5)
+
+        def update(self, w: Any, g: Any, state: Any) -> Any:
+            return w, {"last": g}
+
+    w = parameter()
+    w.grad = tg.ones(4)
+    before, optimizer = w.data, Same([w])
+    optimizer.step()
+    kept = optimizer.state[0]["last"]
+    for x, given in ((w.data, before), (kept, gradient(w))):
+        assert np.array_equal(x, given)
+        assert x.flags.writeable
+        assert not np.shares_memory(x, given)
+
+
 def test_a_rule_says_by_its_parameters_what_is_kept() -> None:
     def rule(w: Any, g: Any, total: Any, lr: float, last: Any = None) -> Any:
         return w - lr * total, {"total": total + g, "last": g}

@@ -318,6 +318,27 @@ def test_a_leaf_whose_gradient_is_recorded_is_copied_with_its_value() -> None:
         assert not twin.grad.requires_grad
 
 
+# Gradients that are set.
+
+
+def test_a_gradient_that_is_set_owns_its_memory() -> None:
+    a, b, g = leaf([1.0, 2.0]), leaf([1.0, 2.0]), tg.tensor([3.0, 4.0])
+    a.grad = g
+    b.grad = a.grad
+    held: list[Any] = [a, b, g, a.grad, b.grad]
+    assert not any(np.shares_memory(x.data, y.data) for i, x in enumerate(held) for y in held[:i])
+    a.grad *= 2
+    g.data[:] = 0
+    assert (a.grad.tolist(), b.grad.tolist()) == ([6.0, 8.0], [3.0, 4.0])
+
+
+def test_a_gradient_that_is_set_stays_recorded() -> None:
+    w = leaf([2.0])
+    (w.grad,) = tg.autograd.grad((w**3).sum(), [w], create_graph=True)
+    w.grad.sum().backward()
+    assert w.grad.tolist() == [24.0]
+
+
 # Operators.
 
 OPERANDS: dict[str, Any] = {

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ..ops.settings import count
 from .groups import Hyperparameter, Switch
-from .optimizer import Array, Optimizer, Step
+from .optimizer import Array, Optimizer, Step, no_nan, not_negative
 
 
 def adagrad_init(w: Array, initial_accumulator_value: float) -> dict[str, Any]:
@@ -23,7 +24,7 @@ def adagrad(w: Array, g: Array, step: int, total: Array, *, lr: float, lr_decay:
     return value, {"step": step + 1, "total": total}
 
 
-class Adagrad(Optimizer):
+class Adagrad(Optimizer, settings={"step": count, "total": not_negative}):
     """Adaptive gradient: w <- w - lr g / (sqrt(total) + eps), where total is the sum of all g squared so far.
 
     lr is divided by 1 + step lr_decay, where the first step is 0; before that, weight_decay w is added to g.
@@ -74,7 +75,7 @@ def rmsprop(
     return w - lr * step, state
 
 
-class RMSprop(Optimizer):
+class RMSprop(Optimizer, settings={"v": not_negative, "m": no_nan, "velocity": no_nan}):
     """Root mean square propagation: w <- w - lr g / (sqrt(v) + eps), where v is a running mean of g squared.
 
     If `centered`, v is replaced by the variance v - m squared, where m is a running mean of g. With momentum, lr

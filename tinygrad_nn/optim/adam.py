@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ..ops.settings import count, share
 from .groups import Hyperparameter, Switch
-from .optimizer import Array, Optimizer, Step, zeros
+from .optimizer import Array, Optimizer, Step, no_nan, not_negative, zeros
 
 
 def adam_init(w: Array, amsgrad: bool = False) -> dict[str, Any]:
@@ -40,7 +41,10 @@ def adam(
     return value, {"step": step, "m": m, "v": v} | largest
 
 
-class _Moments(Optimizer):
+_OF_STATE = {"step": count, "m": no_nan, **dict.fromkeys(["v", "v_max", "u"], not_negative), "mu_product": share}
+
+
+class _Moments(Optimizer, settings=_OF_STATE):
     """The base of optimisers with running means of the gradient and of its size."""
 
     betas: Any = Hyperparameter(below=1, count=2)

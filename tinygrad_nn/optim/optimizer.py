@@ -9,11 +9,12 @@ from typing import Any, Self
 import numpy as np
 
 from ..engine.arrays import ArrayProxy
+from ..engine.trees import map_leaves
 from ..engine.watching import watcher
-from ..errors import StateError, given
+from ..errors import DtypeError, StateError, given
 from ..nn.module import forget_gradients
 from ..ops.settings import Explained, is_number
-from ..tensor.handle import Tensor, replace_values
+from ..tensor.handle import Tensor, replace_values, with_gradients
 from .groups import Hyperparameter, ParameterGroup, listed, tell
 
 Array = np.ndarray
@@ -28,6 +29,20 @@ def zeros(*names: str, **numbers: float) -> Any:
         return numbers | {name: np.zeros_like(w) for name in names}
 
     return init
+
+
+def no_nan(name: str, x: Any) -> Any:
+    """Return an entry of a state. Raises ValueError if it has nan."""
+    if np.isnan(x).any():
+        raise ValueError(f"{name} has nan; load a state from before the run failed")
+    return x
+
+
+def not_negative(name: str, x: Any) -> Any:
+    """Return an entry of a state. Raises ValueError if it has nan or negative numbers."""
+    if np.less(no_nan(name, x), 0).any():
+        raise ValueError(f"{name} must be 0 or more everywhere")
+    return x
 
 
 class Optimizer(Explained):
@@ -63,6 +78,7 @@ class Optimizer(Explained):
     _reads: tuple[list[str], ...] = ([], [])
     _state: list[dict[str, Any]]
     _decays = False
+    _is_ours = True  # rules of this package keep shapes and dtypes, and modify nothing: no check is needed
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Find out which hyperparameters `init` and `rule` read, and which state `rule` keeps."""
@@ -72,6 +88,7 @@ class Optimizer(Explained):
             kept = [p for name, p in [*signature(cls.rule).parameters.items()][2:] if name not in own]
             cls.state_names = tuple([p.name for p in kept if p.default is p.empty])
             cls.optional_state_names = tuple([p.name for p in kept if p.default is not p.empty])
+        cls._is_ours = cls.__module__.startswith(__name__.partition(".")[0] + ".")
         functions = [f for f in (cls.init, cls.rule) if f is not None]
         cls._reads = tuple([[name for name in signature(f).parameters if name in own] for f in functions])
         cls._decays = "weight_decay" in own and "weight_decay" not in cls._reads[-1]
@@ -129,7 +146,10 @@ class Optimizer(Explained):
 
     @property
     def state(self) -> list[dict[str, Any]]:
-        """The state that each parameter keeps from step to step, by name; empty before its first step."""
+        """The state that each parameter keeps from step to step, by name; empty before its first step.
+
+        It is checked when it is set or loaded, but not when one of its entries is changed.
+        """
         watching = watcher()
         found: list[dict[str, Any]] = self._state if watching is None else watching.state(self, self._state)
         return found
@@ -139,7 +159,11 @@ class Optimizer(Explained):
         tell(self, "_state")
         if not isinstance(state, (list, tuple)) or len(state) != len(self.parameters):
             raise StateError(f"a state needs a list of a dict for each parameter, got {given(state)}")
-        self._state = [_copied(self._checked(i, p, state[i])) for i, p in enumerate(self.parameters)]
+        entries = [self._checked(i, p.data, state[i]) for i, p in enumerate(self.parameters)]
+        try:
+            self._state = [_copied({name: self._kept(name, x) for name, x in entry.items()}) for entry in entries]
+        except (TypeError, ValueError) as error:
+            raise StateError(f"no step results in this state: {error}; load one from optimizer.state_dict()") from error
 
     def initial_state(self, w: Array) -> dict[str, Any]:
         """Return the state that `update` gets at a parameter's first step."""
@@ -147,49 +171,71 @@ class Optimizer(Explained):
         return state
 
     def update(self, w: Array, g: Array, state: dict[str, Any]) -> Step:
-        """Return the new value and the new state of a parameter; no argument is modified.
+        """Return the new value and the new state of a parameter; to modify w or g is an error.
 
         The hyperparameters of `self` are those of the parameter's group.
         """
-        return self._by_rule()(w, g, state)
+        return self._by_rule(lambda name: getattr(self, name))(w, g, state)
 
-    def _by_rule(self) -> Callable[..., Step]:
+    def _by_rule(self, read: Callable[[str], Any]) -> Callable[..., Step]:
         """Return `update` for the parameters of a group, whose hyperparameters are read only once."""
-        if self.rule is None:
+        rule, init = self.rule, self.init
+        if rule is None:
             kind = type(self).__name__
             raise NotImplementedError(f"{kind} has no rule; write def update(self, w, g, state) in class {kind}")
-        initial, settings = [{name: getattr(self, name) for name in names} for names in self._reads]
-        decay = self._decays and self.weight_decay
-        return lambda w, g, state: self.rule(
-            w, g + decay * w if decay else g, **(state or self.init(w, **initial)), **settings
-        )
+        initial, settings = [{name: read(name) for name in names} for names in self._reads]
+        decay = self._decays and read("weight_decay")
+        return lambda w, g, state: rule(w, g + decay * w if decay else g, **(state or init(w, **initial)), **settings)
 
-    def by_parameter(self) -> list[tuple[Self, Tensor]]:
-        """Return each parameter with the optimiser of its group: this one, or a copy for that group alone."""
-        if len(self.param_groups) == 1:
-            return [(self, p) for p in self.param_groups[0].params]
-        found = []
-        for group in self.param_groups:
+    def by_group(self) -> list[Self]:
+        """Return the optimiser of each group: this one, or a copy for that group alone."""
+        found = [self] if len(self.param_groups) == 1 else []
+        for group in self.param_groups[len(found) :]:
             own = object.__new__(type(self))
             vars(own).update(vars(self), param_groups=[group])
-            found += [(own, p) for p in group.params]
+            found.append(own)
         return found
 
     def step(self) -> None:
         """Update every parameter that has a gradient, or none if one update has a wrong shape or dtype."""
-        pairs, states, updates = self.by_parameter(), self.state, []
-        plain = type(self).update is Optimizer.update
-        updating = {own: own._by_rule() if plain else own.update for own in dict(pairs)}
-        for i, (own, p) in enumerate(pairs):
-            if (grad := p.grad) is not None:
-                w = p.data
-                result: Any = updating[own](w, grad.data, states[i] if plain else states[i] or own.initial_state(w))
-                if not isinstance(result, tuple) or len(result) != 2:
-                    raise TypeError(f"update returned {given(result)}; return the new array and the new state")
-                updates.append((i, p, result[0], self._checked(i, p, result[1])))
-        replace_values([(p, value) for _, p, value, _ in updates])
-        for i, _, _, state in updates:
-            states[i] = state
+        i, values, states = 0, [], self.state
+        new = [*states]
+        for own in self.by_group():
+            update = own._updating()
+            for p, w, g in with_gradients(own.param_groups[0].params):
+                if g is not None:
+                    ours = self._is_ours
+                    value, new[i] = update(w, g, new[i]) if ours else self._checked_step(update, i, w, g, new[i])
+                    values.append((p, value))
+                i += 1
+        try:
+            replace_values(values)
+        except DtypeError:
+            for i, p in enumerate(self.parameters):  # a state of another dtype may be the cause
+                self._checked(i, p.data, new[i])
+            raise
+        states[:] = new
+
+    def _updating(self) -> Callable[..., Step]:
+        """Return `update` for the parameters of the only group; it also takes an empty state."""
+        if type(self).update is Optimizer.update:
+            return self._by_rule(self.param_groups[0].reader())
+        return lambda w, g, state: self.update(w, g, state or self.initial_state(w))
+
+    def _checked_step(self, update: Callable[..., Step], i: int, w: Array, g: Array, state: dict[str, Any]) -> Step:
+        """Return the result of an update that is not this package's. Raises TypeError, ValueError or StateError."""
+        try:
+            result: Any = update(_read_only(w), _read_only(g), state)
+        except ValueError as error:
+            if "read-only" in str(error):
+                error.add_note(
+                    "a step must not modify the arrays that it gets, because graphs use them; write w = w - lr * g"
+                )
+            raise
+        if not isinstance(result, tuple) or len(result) != 2:
+            raise TypeError(f"update returned {given(result)}; return the new array and the new state")
+        value, entry = map_leaves(_own, result)
+        return value, self._checked(i, w, entry)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Set the gradients to None, or set existing ones to zeros if `set_to_none` is False."""
@@ -237,7 +283,7 @@ class Optimizer(Explained):
         except (TypeError, ValueError) as error:
             raise StateError(str(error)) from error
 
-    def _checked(self, i: int, p: Tensor, entry: Any) -> dict[str, Any]:
+    def _checked(self, i: int, w: Array, entry: Any) -> dict[str, Any]:
         """Return the checked state of the parameter at a position. Raises StateError."""
         if type(entry) is dict and not entry:
             return entry
@@ -249,9 +295,9 @@ class Optimizer(Explained):
         for name, x in entry.items():
             if type(x) is int or (type(x) is not np.ndarray and is_number(x)):
                 continue
-            if not isinstance(x, (np.ndarray, ArrayProxy)) or x.shape != p.shape or x.dtype != p.dtype:
+            if not isinstance(x, (np.ndarray, ArrayProxy)) or x.shape != w.shape or x.dtype != w.dtype:
                 raise StateError(
-                    f"{name} of parameter {self._keys()[i]} must be a number or an array of {p.shape}, {p.dtype}; got "
+                    f"{name} of parameter {self._keys()[i]} must be a number or an array of {w.shape}, {w.dtype}; got "
                     f"{x!r:.60}; after module.astype make a new optimiser"
                 )
         return entry
@@ -265,6 +311,19 @@ class Optimizer(Explained):
     def __repr__(self) -> str:
         groups = [repr(group) for group in self.param_groups]
         return f"{type(self).__name__}({groups[0] if len(groups) == 1 else ', '.join(f'[{x}]' for x in groups)})"
+
+
+def _read_only(x: Any) -> Any:
+    """Return a read-only view of an array, or a proxy itself."""
+    if type(x) is np.ndarray:
+        x = x.view()
+        x.flags.writeable = False
+    return x
+
+
+def _own(x: Any) -> Any:
+    """Return a copy of such a view, or anything else itself."""
+    return x.copy() if type(x) is np.ndarray and not x.flags.writeable else x
 
 
 def _copied(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .groups import Hyperparameter, Switch
-from .optimizer import Array, Optimizer, Step
+from .optimizer import Array, Optimizer, Step, no_nan
 
 
 def sgd_init(w: Array, momentum: float, dampening: float) -> dict[str, Any]:
@@ -25,11 +25,11 @@ def sgd(
         velocity = +g if velocity is None else momentum * velocity + damped  # +g: a copy of the gradient
         g = g + momentum * velocity if nesterov else velocity
     step = lr * g
-    value = np.subtract(w, step, out=step if step.ndim else None)  # a 0-d step is a NumPy scalar
+    value = np.subtract(w, step, step if step.ndim else None)  # a 0-d step is a NumPy scalar
     return value, {} if velocity is None else {"velocity": velocity}
 
 
-class SGD(Optimizer):
+class SGD(Optimizer, settings={"velocity": no_nan}):
     """Gradient descent: w <- w - lr v, where v <- momentum v + (1 - dampening) g.
 
     First, weight_decay w is added to g. The first v is g. With `nesterov`, w <- w - lr (g + momentum v).

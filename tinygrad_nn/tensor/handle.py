@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from .. import errors
-from ..engine.arrays import ArrayProxy, as_array, raw
+from ..engine.arrays import ArrayProxy, as_array, copied, raw
 from ..engine.cotangents import fitting
 from ..engine.grad_mode import enable_grad, inside_rule, no_grad, recording
 from ..engine.node import Node, next_number, record
@@ -92,7 +92,7 @@ class Tensor:
 
     @property
     def grad(self) -> Tensor | None:
-        """The gradient that `backward` has accumulated, a Tensor of the same shape, or None."""
+        """The gradient that `backward` has accumulated, a Tensor of the same shape, or None; what is set is copied."""
         watching = recording.get()
         return self._grad if watching is True or watching is False else watching.gradient(self)
 
@@ -102,6 +102,7 @@ class Tensor:
             if not isinstance(gradient, Tensor):
                 raise TypeError(f"a gradient is a Tensor or None, got {errors.given(gradient)}; write tg.tensor(g)")
             _check_like("gradient", gradient, self)
+            gradient = make(copied((given := _own(gradient))._array), given._node)  # no gradient shares its memory
         _own(self)._grad = gradient
 
     def __dir__(self) -> list[str]:
@@ -325,17 +326,25 @@ def alias(t: Tensor) -> Tensor:
     return make((own := _own(t))._array, own._node)
 
 
+def with_gradients(leaves: Sequence[Tensor]) -> list[tuple[Tensor, Any, Any]]:
+    """Return leaves with their arrays and the arrays of their gradients, or None."""
+    if watcher() is None and all(t._array.ndim for t in leaves):  # what has no axes may be a NumPy scalar
+        return [(t, t._array, None if (g := t._grad) is None else g._array) for t in leaves]
+    return [(t, t.data, None if (g := t.grad) is None else g.data) for t in leaves]
+
+
 def replace_values(pairs: Sequence[tuple[Tensor, Any]]) -> None:
     """Rebind each leaf to another array of its shape and dtype, as an optimiser's step does.
 
     Raises ValueError for another shape, DtypeError for another dtype, TypeError for a non-array; then no leaf changes.
     """
     for t, array in pairs:
-        if isinstance(array, Tensor) or not hasattr(array, "dtype"):
+        if type(array) is not np.ndarray and (isinstance(array, Tensor) or not hasattr(array, "dtype")):
             raise TypeError(f"a tensor's new value is an array, got {errors.given(array)}; return one like t.data")
         _check_like("new value", array, t)
+    watching = watcher()
     for t, array in pairs:
-        _own(t)._array = array
+        (t if watching is None else watching.shadow(t))._array = array
 
 
 def convert(t: Tensor, dtype: Any) -> None:

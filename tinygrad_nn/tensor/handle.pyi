@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 import numpy as np
 from .. import errors
-from ..engine.arrays import ArrayProxy, as_array, raw
+from ..engine.arrays import ArrayProxy, as_array, copied, raw
 from ..engine.cotangents import fitting
 from ..engine.grad_mode import enable_grad, inside_rule, no_grad, recording
 from ..engine.node import Node, next_number, record
@@ -56,7 +56,7 @@ class Tensor:
     def data(self, array: Any) -> None: ...
     @property
     def grad(self) -> Tensor | None:
-        r"""The gradient that `backward` has accumulated, a Tensor of the same shape, or None."""
+        r"""The gradient that `backward` has accumulated, a Tensor of the same shape, or None; what is set is copied."""
     @grad.setter
     def grad(self, gradient: Tensor | None) -> None: ...
     def __dir__(self) -> list[str]: ...
@@ -1448,6 +1448,8 @@ def node_of(t: Tensor) -> Any:
     r"""Return the node that recorded a tensor, or None."""
 def alias(t: Tensor) -> Tensor:
     r"""Return another handle on the same value and node."""
+def with_gradients(leaves: Sequence[Tensor]) -> list[tuple[Tensor, Any, Any]]:
+    r"""Return leaves with their arrays and the arrays of their gradients, or None."""
 def replace_values(pairs: Sequence[tuple[Tensor, Any]]) -> None:
     r"""Rebind each leaf to another array of its shape and dtype, as an optimiser's step does.
 

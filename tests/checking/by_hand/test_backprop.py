@@ -244,8 +244,8 @@ def test_graph_gradients_and_hooks_stay_as_they_were() -> None:
     loss, tensors, grads = own()
     calls: list[Any] = []
     tensors["Z1"].register_hook(calls.append)
-    mark = tg.tensor(np.ones((4, 3)))
-    tensors["W1"].grad = mark
+    tensors["W1"].grad = tg.tensor(np.ones((4, 3)))
+    mark = tensors["W1"].grad
     tg.diff_backprop(loss, {**grads, "dP": -grads["dP"]}, tensors=tensors)
     assert tensors["W1"].grad is mark
     assert tensors["b1"].grad is None

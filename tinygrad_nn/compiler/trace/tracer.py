@@ -190,8 +190,8 @@ class Tracer(Recorder):
             return state
         self.snapshot.meet(owner)
         if id(owner) not in self.states:
-            entries = []
-            for i, ((own, p), entry) in enumerate(zip(owner.by_parameter(), state, strict=True)):
+            entries, pairs = [], [(own, p) for own in owner.by_group() for p in own.parameters]
+            for i, ((own, p), entry) in enumerate(zip(pairs, state, strict=True)):
                 parts = (entry or ({} if p.grad is None else own.initial_state(p._array))).items()
                 entries.append({name: self.input(x, f"{name}{i + 1}", "state", owner, (i, name)) for name, x in parts})
             self.states[id(owner)] = (owner, [dict(entry) for entry in entries], entries)
