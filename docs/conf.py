@@ -29,11 +29,12 @@ html_title = "tinygrad_nn"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_copy_source = html_show_sourcelink = False
-# The reference has a page for each name: a list of all of them beside each page would be most of the site.
-html_sidebars = {"generated/reference/**": [], "index": [], "errors": []}
+html_sidebars = {"index": []}
 html_theme_options = {
     "navbar_end": ["theme-switcher"],
     "show_prev_next": True,
+    "navigation_depth": 2,
+    "collapse_navigation": True,  # beside a page the names of its group: those of all groups would be most of the site
     "header_links_before_dropdown": 7,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],

@@ -8,6 +8,7 @@ import inspect
 import operator
 import re
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +18,7 @@ from public import SPACES, names_of
 
 import tinygrad_nn as tg
 
+IMPORTS = ">>> import numpy as np\n>>> import tinygrad_nn as tg\n"
 ROOT = Path(tg.__file__).parent
 # Page of the reference: its title, and what it holds: public modules, or files of the package by their beginnings.
 PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -68,13 +70,61 @@ class Name(NamedTuple):
             needed = [f">>> from {self.module} import {self.value.__name__}"]
             needed += [">>> import numpy as np"] * ("np." in text)
             text = text.replace(">>> ", "\n".join([*needed, ">>> "]), 1)
-        return text
+        return with_example(text, self.path.removeprefix("interop."))
 
     @property
     def sentence(self) -> str:
         """The first sentence of its description, without shapes and details."""
         first = " ".join(self.text.split("\n\n")[0].split())
         return re.split(r"(?<=\.) (?=[A-Z])", first)[0]
+
+
+class Method(NamedTuple):
+    """A method or a property: its name, the object, what is said of it, and the function that it is, if it is one."""
+
+    name: str
+    value: Any
+    text: str
+    function: Name | None
+
+
+def methods(name: Name) -> Iterator[Method]:
+    """Yield the methods and properties that a class has itself, and no class of modules or of optimisers before it."""
+    inherited = [kind for kind in (tg.nn.Module, tg.optim.Optimizer) if kind in name.value.__mro__[1:]]
+    for attribute, held in sorted(vars(name.value).items()):
+        value = getattr(held, "__func__", held)
+        if attribute.startswith("_") or any(hasattr(kind, attribute) for kind in inherited):
+            continue
+        text = inspect.getdoc(value) or ""
+        if text and (callable(value) or isinstance(value, property)):
+            function = by_path().get(getattr(value, "__name__", ""))
+            if function is not None and function.value is value:
+                yield Method(attribute, value, text.partition("\n\n>>>")[0], function)
+            else:
+                yield Method(attribute, value, with_example(text, f"{name.value.__name__}.{attribute}"), None)
+
+
+def with_example(text: str, name: str) -> str:
+    """Return a description with the example that a page has for the name, and what that imports."""
+    example = examples().get(name, "")
+    if ">>>" in text or not example:
+        return text
+    imports = [line for line in IMPORTS.splitlines(keepends=True) if f"{line.split()[-1]}." in example]
+    return f"{text}\n\n{''.join(imports)}{example}"
+
+
+@functools.cache
+def examples() -> dict[str, str]:
+    """Return the examples that stand on pages and not in the code: of methods, and of errors."""
+    pages = Path(__file__).parent
+    of_methods = re.findall(
+        r"^### ([\w.]+)\n+```python\n(.*?)\n+```", (pages / "methods.md").read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+    of_errors = re.findall(
+        r"^`(\w+)`: [^\n]+\n+```python\n(.*?)\n+```", (pages.parent / "errors.md").read_text("utf-8"),
+        re.MULTILINE | re.DOTALL,
+    )  # fmt: skip
+    return dict(of_methods) | {f"errors.{name}": example for name, example in of_errors}
 
 
 # Bridges, by the package that each needs: what is not installed has no page.
@@ -93,6 +143,12 @@ def public_names() -> list[Name]:
         paths += [f"{space}.{name}" for name in names_of(operator.attrgetter(space)(tg))]
     values = [(path, operator.attrgetter(path)(tg)) for path in paths]
     return [Name(path, value, *home(value)) for path, value in values if not inspect.ismodule(value)]
+
+
+@functools.cache
+def by_path() -> dict[str, Name]:
+    """Return the public names by how they are written behind `tg.`."""
+    return {name.path: name for name in public_names()}
 
 
 def home(value: Any) -> tuple[str, int]:
@@ -145,13 +201,17 @@ def signature(value: Any) -> str:
     """Return the parameters with their defaults, without types; "" for what cannot be called."""
     if not callable(value):
         return ""
-    op = getattr(value, "operation", None)
     try:
-        given = op.signature if op is not None else inspect.signature(value)
+        given = parameters(value)
     except (TypeError, ValueError):
         return "(...)"
-    plain = [p.replace(annotation=p.empty, default=_shown(p.default)) for p in given.parameters.values()]
-    return str(inspect.Signature(plain))
+    return str(inspect.Signature([p.replace(annotation=p.empty, default=_shown(p.default)) for p in given]))
+
+
+def parameters(value: Any) -> list[inspect.Parameter]:
+    """Return the parameters of a function, of an operation those that it was declared with."""
+    op = getattr(value, "operation", None)
+    return list((op.signature if op is not None else inspect.signature(value)).parameters.values())
 
 
 class _Source:

@@ -5,8 +5,6 @@ Written into docs/generated/reference when the site is built; nothing of it is k
 
 from __future__ import annotations
 
-import ast
-import doctest
 import inspect
 import re
 import shutil
@@ -18,8 +16,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import calls
 import names
-import numpy as np
 import rules
 from names import PAGES, Name
 from sphinx.ext.autodoc.mock import mock
@@ -60,7 +58,7 @@ def _code(text: str) -> str:
 
 
 def _linked() -> dict[str, Name]:
-    return {name.path: name for name in names.public_names()}
+    return names.by_path()
 
 
 def heading(text: str, sign: str = "=") -> str:
@@ -82,31 +80,31 @@ def page(name: Name) -> str:
     """Return the page of one name: signature, description with an example, rules, methods, and where it is written."""
     title = f"tg.{name.path}"
     kind = "class" if inspect.isclass(name.value) else "function" if callable(name.value) else "data"
-    body = [rst(name.text), *_shapes_of(name), *_rules_of(name), *(_members(name) if kind == "class" else [])]
+    body = [rst(name.text), *_of_the_call(name), *_rules_of(name), *(_members(name) if kind == "class" else [])]
     directive = f".. py:{kind}:: {name.path}{names.signature(name.value)}\n   :module: tinygrad_nn\n\n"
     file = Path(str(sys.modules[name.module].__file__)).relative_to(Path(tg.__file__).parents[1])
     where = f"Written in ``{file.as_posix()}``, line {name.line}."
-    return "\n".join([
-        ":orphan:\n", heading(title), directive + textwrap.indent("\n\n".join(body), "   "), "", where, "",
-    ])  # fmt: skip
+    return "\n".join([heading(title), directive + textwrap.indent("\n\n".join(body), "   "), "", where, ""])
 
 
-def _shapes_of(name: Name) -> Iterator[str]:
-    """Yield the shapes in the example of an operation whose description tells none."""
-    if "hape" in name.text or not name.module.startswith("tinygrad_nn.ops."):
+# What is told of the first call in the example of a function, by the file that it is written in.
+CALLED = ("tinygrad_nn.ops.", "tinygrad_nn.nn.losses", "tinygrad_nn.tensor.creation")
+
+
+def _of_the_call(name: Name) -> Iterator[str]:
+    """Yield the shapes in a function's example, where its description tells none, and what is refused."""
+    if not name.module.startswith(CALLED) or (call := calls.first_call(name.value, name.text)) is None:
         return
-    known: dict[str, Any] = {}
-    for example in doctest.DocTestParser().get_examples(name.text):
-        call = ast.parse(example.source).body[0]
-        if isinstance(call, ast.Expr) and "tg." in example.source:
-            results = eval(example.source, known)
-            read = [n.id for n in ast.walk(call) if isinstance(n, ast.Name) and hasattr(known.get(n.id), "shape")]
-            parts = results if isinstance(results, tuple) else (results,)
-            if read and all(isinstance(part, (int, float)) or hasattr(part, "shape") for part in parts):
-                inputs = ", ".join(f"{variable} {known[variable].shape}" for variable in dict.fromkeys(read))
-                yield f"Shapes in the example: {inputs} -> {', '.join(str(np.shape(part)) for part in parts)}."
-            return
-        exec(example.source, known)
+    if "hape" not in name.text and (shapes := calls.shapes(call)):
+        yield f"Shapes in the example: {shapes}."
+    if refusals := calls.refusals(call, [p.name for p in names.parameters(name.value)]):
+        yield "What is refused, or warned of, with the names of the example:\n\n" + "\n".join(map(_refused, refusals))
+
+
+def _refused(refusal: calls.Refusal) -> str:
+    gives = f"gives ``{refusal.gives}``, and " if refusal.gives else ""
+    verb = f"{gives}warns by" if refusal.error.endswith("Warning") else "raises"
+    return f"- ``{refusal.call}`` {verb} ``{refusal.error}``: {prose(refusal.message)}"
 
 
 def _rules_of(name: Name) -> Iterator[str]:
@@ -148,19 +146,13 @@ def _written(op: Any) -> list[tuple[str, rules.Written]]:
 
 def _members(name: Name) -> Iterator[str]:
     """Yield the methods and properties that a class of the package has itself, each with its description."""
-    inherited = (tg.nn.Module, tg.optim.Optimizer) if name.value not in (tg.nn.Module, tg.optim.Optimizer) else ()
-    for attribute, held in sorted(vars(name.value).items(), key=lambda item: item[0]):
-        value = getattr(held, "__func__", held)
-        if attribute.startswith("_") or any(hasattr(base, attribute) for base in inherited):
-            continue
-        text = inspect.getdoc(value) or ""
-        if not text or not (callable(value) or isinstance(value, property)):
-            continue
-        kind = "property" if isinstance(value, property) else "method"
-        head = f".. py:{kind}:: {attribute}{_bound(value)}\n\n"
-        function = _as_function(value)
-        said = text.partition("\n\n>>>")[0] if function else text  # the function's page has the example
-        yield head + textwrap.indent(rst(said) + function, "   ")
+    for method in names.methods(name):
+        kind = "property" if isinstance(method.value, property) else "method"
+        head = f".. py:{kind}:: {method.name}{_bound(method.value)}\n\n"
+        said = rst(method.text)
+        if method.function is not None:  # its page has the example
+            said += f"\n\nThe same as :doc:`tg.{method.function.path} <{method.function.document}>`."
+        yield head + textwrap.indent(said, "   ")
 
 
 def _bound(value: Any) -> str:
@@ -168,23 +160,22 @@ def _bound(value: Any) -> str:
     return re.sub(r"^\((self|cls|x|a)(, /)?(, )?", "(", text)
 
 
-def _as_function(value: Any) -> str:
-    path = getattr(value, "__name__", "")
-    found = _linked().get(path)
-    return f"\n\nThe same as :doc:`tg.{path} <{found.document}>`." if found and found.value is value else ""
-
-
 def listing(title: str, held: list[Name]) -> str:
     """Return a page with tables of names and their first sentences, under what their files say they are about."""
     sections: dict[str, list[Name]] = {}
     for name in held:
         sections.setdefault(_about(name), []).append(name)
-    parts = [":orphan:\n", heading(title)]
+    parts = [heading(title)]
     for about, members in sections.items():
         parts += [heading(about, "-")] if len(sections) > 1 else []
         rows = [(f":doc:`tg.{name.path} <{name.document}>`", prose(name.sentence)) for name in members]
         parts.append(table(["name", "what it is"], rows, "25 75"))
-    return "\n".join(parts)
+    return "\n".join([*parts, contents(name.document for members in sections.values() for name in members)])
+
+
+def contents(documents: Iterable[str]) -> str:
+    """Return what says that pages belong to a page: its sidebar and the way back to it follow from that."""
+    return "\n".join([".. toctree::", "   :hidden:", "", *[f"   {document}" for document in documents], ""])
 
 
 def _about(name: Name) -> str:
@@ -196,7 +187,8 @@ def _about(name: Name) -> str:
 def index() -> str:
     """Return the first page of the reference."""
     held = {key: [n for n in names.public_names() if n.page == key] for key in PAGES}
-    rows = [(f":doc:`{PAGES[key][0]} <{key}>`", str(len(found))) for key, found in held.items() if found]
+    held = {key: found for key, found in held.items() if found}
+    rows = [(f":doc:`{PAGES[key][0]} <{key}>`", str(len(found))) for key, found in held.items()]
     tables = {
         "operation_table": "The rules of all operations",
         "subgradients": "Subgradients: what the gradient is at kinks and ties",
@@ -212,6 +204,7 @@ def index() -> str:
         table(["names", "how many"], rows, "75 25"),
         "Tables, each made from the code:\n",
         *[f"- :doc:`{text} <{link}>`" for link, text in tables.items()], "",
+        contents([*held, *tables]),
     ])  # fmt: skip
 
 
@@ -239,7 +232,7 @@ def operation_table() -> str:
         "better read as code.\n"
     )
     header = ["operation", "rules as written", "as mathematics"]
-    return "\n".join([":orphan:\n", heading("The rules of all operations"), text, table(header, rows, "15 50 35")])
+    return "\n".join([heading("The rules of all operations"), text, table(header, rows, "15 50 35")])
 
 
 def subgradients() -> str:
@@ -252,12 +245,12 @@ def subgradients() -> str:
     )
     rows = [[f"``{cell}``" if cell else "" for cell in re.split(r"\s{2,}", line)] for line in lines]
     rows = [[*row, *[""] * (4 - len(row))] for row in rows]
-    return "\n".join([":orphan:\n", heading("Subgradients"), text, table(re.split(r"\s{2,}", header), rows)])
+    return "\n".join([heading("Subgradients"), text, table(re.split(r"\s{2,}", header), rows)])
 
 
 def numpy_coverage() -> str:
     """Return what of NumPy is recorded, name by name."""
-    parts = [":orphan:\n", heading("NumPy: what is recorded")]
+    parts = [heading("NumPy: what is recorded")]
     everything = coverage.rows()
     for kind in (coverage.DIFFERENTIABLE, coverage.CONSTANT, coverage.UNSUPPORTED):
         held = [row for row in everything if row.kind == kind]

@@ -52,3 +52,13 @@ def test_a_number_takes_the_axes_that_numpy_takes_and_no_others(name: str) -> No
         if found is not None and np.issubdtype(function(tg.Tensor(x), *more, axis=axis).dtype, np.floating):
             t = tg.tensor(2.0, requires_grad=True)
             assert np.sum(function(t, *more, axis=axis) * 1.0).requires_grad
+
+
+def test_an_axis_of_a_number_is_refused_with_what_to_look_at() -> None:
+    with pytest.raises(IndexError) as caught:
+        tg.cross(2.0, np.ones(3))
+    assert "t.ndim tells how many there are" in caught.value.__notes__[0]
+
+
+def test_a_number_has_the_rank_of_numpys() -> None:
+    assert tg.linalg.matrix_rank(2.0).item() == np.linalg.matrix_rank(2.0) == 1

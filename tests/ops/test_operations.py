@@ -68,6 +68,14 @@ def test_only_what_numpy_widens_is_widened() -> None:
     assert wider == widening | {"interp", "vander", "polyder", "polyint", "polyfit"}
 
 
+def test_nested_lists_are_arrays() -> None:
+    for name in {*NAMES} - {"block", "ravel", "flatten"}:  # lists say what stands beside what, and have no order
+        case = next(case for case in CASES[name] if all(map(np.size, case.leaves)))
+        given = [x.tolist() if isinstance(x, (np.ndarray, np.generic)) else x for x in case.leaves]
+        for found, expected in zip(case.results(given), case.results(case.leaves), strict=True):
+            np.testing.assert_allclose(raw(found), raw(expected), rtol=1e-4, err_msg=name)
+
+
 PRIVATE = {
     "reshape_to", "permute", "join", "matrix_product", "sinc_derivative", "bessel", "total", "largest", "smallest",
     "running_total",

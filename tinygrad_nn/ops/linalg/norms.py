@@ -126,8 +126,8 @@ def cond(x: Tensor, p: Any = None) -> Any:
 @primitive(numpy=[np.linalg.matrix_rank], method=False)
 def matrix_rank(A: Any, /, tol: Any = None, hermitian: bool = False, rtol: Any = None) -> Any:
     """Return how many singular values are above `tol`, by default above rounding: no gradient. (..., m, n) -> (...)."""
-    if 0 in A.shape[-2:]:  # NumPy before 2.3 refuses these
-        return np.zeros(A.shape[:-2], int)
+    if 0 in np.shape(A)[-2:]:  # NumPy before 2.3 refuses these
+        return np.zeros(np.shape(A)[:-2], int)
     return np.asarray(np.linalg.matrix_rank(A, tol, hermitian, rtol=rtol))
 
 
