@@ -229,7 +229,9 @@ def operation_table() -> str:
         "A rule gives the cotangent of an input. It names what it reads: ``g`` is the cotangent of the result "
         "(:math:`\\bar y`), ``y`` the result, the others are inputs and parameters. The engine sums over what was "
         "broadcast, so no rule does. Operations without a link are steps of others, and ``-`` stands where a rule is "
-        "better read as code.\n"
+        "better read as code. In the mathematics, :math:`\\bar \\ell` is the cotangent of each loss, "
+        ":math:`\\bar y / m` where the result is their mean, *k* how many entries are tied, :math:`\\Phi` and "
+        ":math:`\\varphi` are the normal distribution and its density, and *V*, *U* eigen- and singular vectors.\n"
     )
     header = ["operation", "rules as written", "as mathematics"]
     return "\n".join([heading("The rules of all operations"), text, table(header, rows, "15 50 35")])

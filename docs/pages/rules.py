@@ -76,7 +76,7 @@ def _rules(arguments: list[ast.expr], names: tuple[str, ...]) -> list[Written]:
 def _rule(name: str, node: ast.expr) -> Written:
     if not isinstance(node, ast.Lambda):
         text = ast.unparse(node)
-        return Written(name, text, "0" if text == "None" else "")
+        return Written(name, text, _RULES.get(text, ""))
     try:
         formula = _latex(node.body)
     except (KeyError, TypeError):
@@ -85,7 +85,10 @@ def _rule(name: str, node: ast.expr) -> Written:
 
 
 # A formula, by the kind of the expression; KeyError for what is none, TypeError for a call with other arguments.
-_NAMES = {"g": r"\bar y", "_ROOT_PI": r"\sqrt{\pi}", "condition": r"\text{condition}"}
+_NAMES = {
+    "g": r"\bar y", "_ROOT_PI": r"\sqrt{\pi}", "condition": r"\text{condition}", "logits": "z", "weight": "W",
+    "index_of_input": "i", "slope": r"\alpha", "alpha": r"\alpha", "delta": r"\delta", "exponent": "n",
+}  # fmt: skip
 _FUNCTIONS: dict[str, Callable[..., str]] = {
     "sqrt": lambda x: rf"\sqrt{{{x}}}",
     "exp": lambda x: rf"e^{{{x}}}",
@@ -97,7 +100,7 @@ _FUNCTIONS: dict[str, Callable[..., str]] = {
     "rint": lambda x: rf"\operatorname{{round}}({x})",
     "gaussian": lambda x, scale="1": rf"e^{{-{x}^2{' / 2' if scale == '0.5' else ''}}}",
     "quotient": lambda a, b: rf"\frac{{{a}}}{{{b}}}",
-    "log1p": lambda x: rf"\log(1 + {x})",
+    "log1p": lambda x: rf"\log(1 {x[0]} {x[1:]})" if x[0] == "-" else rf"\log(1 + {x})",
     "tanh_slope": lambda x, t, logistic="": rf"{t}\,(1 - {t})" if logistic else rf"(1 - {t}^2)",
     "edge_product": lambda x, low="-1", high="1": rf"{x}\,(1 - {x})" if low == "0" else rf"1 - {x}^2",
     "over_square": lambda a, b: rf"\frac{{{a}}}{{{_squares(a, b)}}}",
@@ -112,11 +115,47 @@ _FUNCTIONS: dict[str, Callable[..., str]] = {
         rf"\begin{{cases}} 1 & {wins} \\ \frac{{1}}{{2}} & {tie} \\ 0 & \text{{otherwise}} \end{{cases}}"
     ),
     "copysign": lambda a, b: rf"|{a}|\,\operatorname{{sgn}}({b})",
+    "isnan": lambda x: rf"{x} \text{{ is nan}}",
+    "clip": lambda x, *bounds: rf"\min(\max({x}, {bounds[0]}), {bounds[1]})" if bounds else x,
+    "maximum": lambda a, b: rf"\max({a}, {b})",
+    "minimum": lambda a, b: rf"\min({a}, {b})",
+    "ldexp": lambda a, n: rf"{a}\,2^{{{n}}}",
+    **dict.fromkeys(["solve", "solved"], lambda a, b, of="": rf"({a})^{{-1}}\,{b}"),
+    # What helpers of the rules compute.
+    "_quotient": lambda a, b, *size, of="": rf"\frac{{{a}}}{{{b}}}",
+    "_silu_slope": lambda x: rf"\sigma({x})\,(1 + {x}\,\sigma(-{x}))",
+    "_gelu_slope": lambda x: rf"(\Phi({x}) + {x}\,\varphi({x}))",
+    "_slope": lambda x, left, at_zero: rf"\begin{{cases}} 1 & {x} > 0 \\ {left} & \text{{otherwise}} \end{{cases}}",
+    "_slope_of_inverse": lambda x, complement="": r"\frac{\sqrt{\pi}}{2}\,e^{y^2}",
+    "_rgamma_slope": lambda x: rf"(-\frac{{\psi({x})}}{{\Gamma({x})}})",
+    "_divisor": lambda q: q,
+    "_symmetric": lambda x: rf"\frac{{1}}{{2}}\,({x} + {{{x}}}^\top)",
+    "_cofactors": lambda a: rf"\operatorname{{cof}}({a})",
     **{
         name: functools.partial(lambda name, x: rf"\{name}({x})", name)
         for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh", "log")
     },
 }
+# Functions of whose arguments a formula tells the first: the others are axes and shapes.
+_OF_THE_FIRST: dict[str, str] = {
+    **dict.fromkeys(["with_kept_axes", "broadcast_to", "reshape", "_rows", "_to_value"], "{}"),
+    **dict.fromkeys(["sum", "reduce", "total"], r"\sum ({})"), "softmax": r"\operatorname{{softmax}}({})",
+    **{name: rf"\text{{{{{name}}}}}({{}})" for name in ("flip", "stack", "transpose")},
+    "_spread": r"\bar \ell",
+}  # fmt: skip
+_OF_FUNCTIONS = {"_share", "_spread"}  # no operations, which have these names elsewhere
+# Rules that are functions of several lines, by what they compute.
+_RULES = {
+    "None": "0",
+    "_slope_of_left": r"\bar y\,b^\top", "_slope_of_right": r"a^\top\,\bar y",
+    "_to_extremes": r"\begin{cases} \bar y / k & x = y \\ 0 & \text{otherwise} \end{cases}",
+    "_probabilities_minus_labels": r"\bar \ell\,(\operatorname{softmax}(z) - \text{labels})",
+    "_at_class": r"\begin{cases} \bar y & \text{at the class} \\ 0 & \text{otherwise} \end{cases}",
+    "_to_attained": r"\bar y \text{ where it was attained}",
+    "_from_eigenvalues": r"V\,\operatorname{diag}(\bar y)\,V^\top",
+    "_from_singular_values": r"U\,\operatorname{diag}(\bar y)\,V^\top",
+    "_from_logarithm": r"\bar y_1\,{a^\top}^{-1}",
+}  # fmt: skip
 _PRECEDENCE = {ast.Add: 1, ast.Sub: 1, ast.Mult: 2, ast.Div: 2, ast.Pow: 4}
 _COMPARISONS = {ast.Gt: ">", ast.Lt: "<", ast.Eq: "=", ast.GtE: r"\ge", ast.LtE: r"\le"}
 
@@ -139,6 +178,8 @@ def _latex(node: ast.expr, above: int = 0) -> str:
             return f"{{{_latex(a, 5)}}}^{{{_latex(b)}}}"
         case ast.BinOp(left=a, op=ast.MatMult(), right=b):
             return _bracketed(rf"{_latex(a, 2)}\,{_latex(b, 2)}", 2, above)
+        case ast.BinOp(left=a, op=ast.BitOr(), right=b):
+            return rf"{_latex(a)} \text{{ or }} {_latex(b)}"
         case ast.BinOp(left=a, op=op, right=b):
             sign = {ast.Add: "+", ast.Sub: "-", ast.Mult: r"\,"}[type(op)]
             own = _PRECEDENCE[type(op)]
@@ -146,8 +187,17 @@ def _latex(node: ast.expr, above: int = 0) -> str:
             return _bracketed(text, own, above)
         case ast.Compare(left=a, ops=[op], comparators=[b]):
             return _bracketed(f"{_latex(a)} {_COMPARISONS[type(op)]} {_latex(b)}", 0, above)
+        case ast.IfExp(test=ast.BoolOp(values=[ast.Compare(left=ast.Call(func=ast.Name(id="type"))), _]), orelse=b):
+            return _latex(b, above)  # what is before it is faster for some arrays, and the same
+        case ast.Subscript(value=value, slice=ast.Constant(value=int() as n)):
+            return f"{_latex(value)}_{{{n}}}"
+        case ast.Subscript(value=value, slice=ast.Name(id=index)):
+            return rf"{_latex(value)}_{{\text{{{index}}}}}"
+        case ast.Subscript(value=value, slice=ast.Tuple()):  # which inserts axes
+            return _latex(value, above)
         case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="kernel")):
-            return _called(name, node)
+            known = {*_FUNCTIONS, *_OF_THE_FIRST} - _OF_FUNCTIONS
+            return _called(name, node) if name in known else _another(name, node)
         case ast.Call(func=ast.Attribute(attr=name) | ast.Name(id=name)):
             return _called(name, node)
         case ast.Attribute(value=value, attr="mT" | "T"):
@@ -156,7 +206,15 @@ def _latex(node: ast.expr, above: int = 0) -> str:
 
 
 def _called(name: str, node: ast.Call) -> str:
-    return _FUNCTIONS[name](*map(_latex, node.args), **{str(k.arg): _latex(k.value) for k in node.keywords})
+    if name in _OF_THE_FIRST:
+        return _OF_THE_FIRST[name].format(_latex(node.args[0]))
+    arguments = [_latex(argument) for argument in node.args if not isinstance(argument, ast.Starred)]
+    return _FUNCTIONS[name](*arguments, **{str(k.arg): _latex(k.value) for k in node.keywords})
+
+
+def _another(name: str, node: ast.Call) -> str:
+    """Return a call of another operation, by its name in words, with its operands."""
+    return rf"\text{{{name.strip('_').replace('_', ' ')}}}({', '.join(map(_latex, node.args))})"
 
 
 def _squares(a: str, b: str) -> str:

@@ -11,20 +11,28 @@ import tomllib
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
-PAGE = (ROOT / "docs/interop.md").read_text(encoding="utf-8")
+PAGES = {name: (ROOT / f"docs/{name}.md").read_text(encoding="utf-8") for name in ("interop", "leaving")}
 BRIDGES = {path.stem for path in (ROOT / "tinygrad_nn/interop").glob("[!_]*.py")}
 NEEDS = {"ONNX": "onnx", "PyTorch": "torch"}  # not among the tests' own packages
 SLOW = {"scikit-learn", *NEEDS}
-SECTIONS = dict(re.findall(r"^## (.+?)$(.*?)(?=^## |\Z)", PAGE, flags=re.MULTILINE | re.DOTALL))
+# Each section of a page, after what stands above all of them.
+SECTIONS = {
+    (page, name): text[: text.index("\n## ")] + section
+    for page, text in PAGES.items()
+    for name, section in re.findall(r"^## (.+?)$(.*?)(?=^## |\Z)", text, flags=re.MULTILINE | re.DOTALL)
+}
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in SECTIONS]
+    ("page", "name"), [pytest.param(*key, marks=pytest.mark.slow if key[1] in SLOW else ()) for key in SECTIONS]
 )
-def test_the_examples_of_a_section_run(name: str) -> None:
+def test_the_examples_of_a_section_run(
+    page: str, name: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if name in NEEDS and importlib.util.find_spec(NEEDS[name]) is None:
         pytest.skip(f"needs {name}: python -m pip install {NEEDS[name]}")
-    found = doctest.DocTestParser().get_doctest(SECTIONS[name], {}, name, "docs/interop.md", 0)
+    monkeypatch.chdir(tmp_path)
+    found = doctest.DocTestParser().get_doctest(SECTIONS[page, name], {}, name, f"docs/{page}.md", 0)
     assert found.examples
     report: list[str] = []
     doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(found, out=report.append)
@@ -32,7 +40,7 @@ def test_the_examples_of_a_section_run(name: str) -> None:
 
 
 def test_every_bridge_and_its_extra_are_in_the_table() -> None:
-    rows = re.findall(r"^\| `tinygrad_nn\.interop\.(\w+)` \| `(\w+)` \|", PAGE, flags=re.MULTILINE)
+    rows = re.findall(r"^\| `tinygrad_nn\.interop\.(\w+)` \| `(\w+)` \|", PAGES["interop"], flags=re.MULTILINE)
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     assert {bridge for bridge, _ in rows} == BRIDGES
     assert {extra for _, extra in rows} <= extras.keys()

@@ -94,6 +94,11 @@ def test_a_setting_is_pytorchs_or_is_said_not_to_be_here() -> None:
         (lambda: LOADER([1], num_workers=2), "DataLoader has no num_workers=.*; leave it out"),
         (lambda: tg.data.random_split([1], [1], generator=None), "random_split has no generator=.*; write seed="),
         (lambda: nn.Linear(2, 2, units=3), r"unexpected keyword argument 'units'"),
+        (lambda: optim.SGD(PARAMETERS, 0.1).step(lambda: 1), "step has no closure=.*; call it before the step"),
+        (lambda: optim.SGD(PARAMETERS, 0.1).step(closure=None), "step has no closure="),
+        (lambda: nn.Linear(2, 2).named_parameters(prefix="a"), "named_parameters has no prefix=.*; put it before"),
+        (lambda: nn.Linear(2, 2).parameters(recurse=False), "parameters has no recurse=.*; take those"),
+        (lambda: nn.Linear(2, 2).parameters(1), "takes 1 positional argument"),
     ],
 )
 def test_a_setting_of_pytorchs_says_what_to_write(call: Any, words: str) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-import math
 import numbers
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
@@ -27,8 +27,10 @@ SETTINGS = table("""
     decoupled_weight_decay: use AdamW | last_epoch: use load_state_dict of the schedule | verbose: print
     schedule.get_last_lr() | sampler batch_sampler: pass a tg.data.Subset in its order | generator: write seed=, which
     takes a generator | num_workers pin_memory timeout worker_init_fn multiprocessing_context prefetch_factor
-    persistent_workers: leave it out: batches are made where they are used
+    persistent_workers: leave it out: batches are made where they are used | closure: call it before the step |
+    prefix: put it before each name | recurse: take those whose name has no dot
 """)
+_CALLED = "__init__", "step", "named_parameters", "named_buffers", "named_modules", "parameters", "buffers"
 
 
 def is_number(x: Any) -> bool:
@@ -38,28 +40,26 @@ def is_number(x: Any) -> bool:
 
 def whole_number(name: str, x: Any, least: int = 1) -> int:
     """Return a whole number as an int. Raises TypeError if it is not one, ValueError if it is below `least`."""
-    wording = f"{name} must be a whole number, {least} or more, got {given(x)}"
-    if isinstance(x, bool) or not isinstance(x, (int, np.integer)):
-        raise TypeError(wording)
-    if x < least:
-        raise ValueError(wording)
+    is_whole = isinstance(x, (int, np.integer)) and not isinstance(x, bool)
+    if not is_whole or x < least:
+        raise (ValueError if is_whole else TypeError)(f"{name} must be a whole number, {least} or more, got {given(x)}")
     return int(x)
 
 
-def number(name: str, x: Any, most: float = math.inf, least: float = 0, below: float = math.inf) -> float:
+def number(name: str, x: Any, most: float = np.inf, least: float = 0, below: float = np.inf) -> float:
     """Return a finite number as a float. Raises TypeError if it is not a number, ValueError if it is out of bounds."""
     if not is_number(x) or not least <= x <= most or not abs(x) < below:
-        low = "" if least == -math.inf else f", {least} or more"
-        above = f"from {least} to {most}" if most < math.inf else f"at least {least} and below {below}"
-        bounds = f"a finite number{low}" if most == below == math.inf else above
+        low = "" if least == -np.inf else f", {least} or more"
+        above = f"from {least} to {most}" if most < np.inf else f"at least {least} and below {below}"
+        bounds = f"a finite number{low}" if most == below == np.inf else above
         raise (ValueError if is_number(x) else TypeError)(f"{name} must be {bounds}, got {given(x)}")
     return float(x)
 
 
-count, share, finite = partial(whole_number, least=0), partial(number, most=1), partial(number, least=-math.inf)
+count, share, finite = partial(whole_number, least=0), partial(number, most=1), partial(number, least=-np.inf)
 
 
-def positive(name: str, x: Any, most: float = math.inf) -> float:
+def positive(name: str, x: Any, most: float = np.inf) -> float:
     """Return a finite number above 0, and up to `most`, as a float. Raises TypeError or ValueError for others."""
     if number(name, x, most) == 0:
         raise ValueError(f"{name} must be above 0, got {given(x)}")
@@ -97,10 +97,10 @@ def explained(function: Callable[..., Any]) -> Any:
         try:
             return function(*args, **settings)
         except TypeError as error:
-            for name in settings.keys() & SETTINGS.keys():
-                if f"unexpected keyword argument '{name}'" in str(error):
-                    what = type(args[0]).__name__ if function.__name__ == "__init__" else function.__name__
-                    raise TypeError(f"{what} has no {name}=, which is PyTorch's; {SETTINGS[name]}") from None
+            found = re.search(r"unexpected keyword argument '(\w+)'|Optimizer\.step\(\) takes 1 positional", str(error))
+            if found and (name := found[1] or "closure") in SETTINGS:
+                what = type(args[0]).__name__ if function.__name__ == "__init__" else function.__name__
+                raise TypeError(f"{what} has no {name}=, which is PyTorch's; {SETTINGS[name]}") from None
             raise
 
     return call
@@ -119,8 +119,8 @@ class Explained:
     def __init_subclass__(cls, settings: Mapping[str, Check] = {}, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls._settings = {**cls._settings, **settings}
-        if "__init__" in vars(cls):
-            type.__setattr__(cls, "__init__", explained(vars(cls)["__init__"]))
+        for name in [name for name in _CALLED if callable(vars(cls).get(name))]:
+            type.__setattr__(cls, name, explained(vars(cls)[name]))
 
     def _kept(self, name: str, value: Any) -> Any:
         """Return the value as it is to be kept. Raises TypeError or ValueError for a bad setting."""

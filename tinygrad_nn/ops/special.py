@@ -12,7 +12,6 @@ import numpy as np
 from ..errors import missing
 from ..tensor.creation import array_of, as_tensor
 from ..tensor.declaring import PUBLIC, composite, elementwise, primitive, sample
-from ..tensor.handle import Tensor
 from ..tensor.numpy_protocols import SCIPY_FUNCTIONS
 from .elementwise import sigmoid
 from .slopes import edge_product, gaussian
@@ -363,9 +362,9 @@ _sinc_derivative.vjp(lambda g, x, n: g * _sinc_derivative.kernel(x, n=n + 1))
 
 
 @composite(numpy=[np.sinc], method=False)
-def sinc(x: Tensor) -> Any:
+def sinc(x: Any) -> Any:
     """Return sin(pi x) / (pi x), and 1 at 0, where the derivative is 0. Shapes: (...) -> (...)."""
-    return as_tensor(np.sinc(x.data)) if x.dtype.kind == "c" else _sinc_derivative(x, 0)
+    return as_tensor(np.sinc(as_tensor(x).data)) if np.iscomplexobj(x) else _sinc_derivative(x, 0)
 
 
 # Samples for tests: a tuple stands for random values of that shape.
