@@ -28,6 +28,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "tinygrad_nn"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+html_js_files = [("site.js", {"defer": "defer"})]
 html_copy_source = html_show_sourcelink = False
 html_sidebars = {"index": []}
 html_theme_options = {
