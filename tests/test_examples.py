@@ -323,7 +323,7 @@ def test_the_tables_of_the_pages_are_those_that_a_program_prints(tmp_path: pathl
     printed_rows = [line for line in printed.splitlines() if line.startswith("| ")]
     pages = (EXAMPLES.parent / "docs" / name for name in ("measurements.md", "performance.md"))
     held = [line for page in pages for line in page.read_text(encoding="utf-8").splitlines()]
-    assert len(printed_rows) == 6 + 7
+    assert len(printed_rows) == 6 + 8
     for row in printed_rows:
         name = row[: row.index(" |") + 2]
         assert any(line.startswith(name) for line in held), row

@@ -43,14 +43,20 @@ MINIBATCHES = {
     "conv": "28 × 28, conv 16, pool, conv 32, pool, linear, batches of 128",
     "transformer": "an encoder layer, 64 × 128, 4 heads, 256, dropout, batches of 32",
 }
+MEMORY = {
+    "tinygrad_nn": "tinygrad_nn", "tinygrad_nn-compiled": "tinygrad_nn, compiled", "torch": "PyTorch",
+    "mygrad": "MyGrad", "jax": "JAX, by `jax.jit`",
+}  # fmt: skip
 # What is imported -> the name of its row, and what its size does not contain.
 STARTUP = {
     "": ("Python alone", ""),
     "numpy": ("NumPy", ""),
     "tinygrad_nn": ("tinygrad_nn", "NumPy"),
     "sklearn.neural_network": ("scikit-learn's `neural_network`", "SciPy and NumPy"),
+    "jax": ("JAX, with jaxlib", "SciPy and NumPy"),
     "torch": ("PyTorch, for the CPU", ""),
 }
+PARTS = {"jax": ("jax", "jaxlib")}  # packages that are of several folders
 
 
 def markdown(*cells: str) -> str:
@@ -90,6 +96,16 @@ def compiled(options: Any) -> Iterator[str]:
     for work, title in COMPILED.items():
         ratios = [shown(results.ratio(work, ours, other)) for other in others]
         yield markdown(title, micros(results, work, ours), *ratios)
+
+
+def memory(options: Any) -> Iterator[str]:
+    """Yield the table of peak memory of a training step, in MB above what each library takes without it."""
+    works = {"a64": EAGER["a64"], "c": EAGER["c"]}
+    results = timed(works, list(MEMORY), options)
+    yield markdown("peak MB of a training step", *works.values())
+    yield markdown(*["---"] * 3)
+    for name, title in MEMORY.items():
+        yield markdown(title, *(shown(results.peak(work, name), 1) for work in works))
 
 
 def in_minibatches(options: Any) -> Iterator[str]:
@@ -136,13 +152,15 @@ def startup(options: Any) -> Iterator[str]:
 
 def size(package: str) -> float:
     """Return the MB of a package's files, with its libraries, without bytecode."""
-    spec = importlib.util.find_spec(package)
-    folder = Path(str(spec and spec.origin)).parent
-    files = [*folder.rglob("*"), *folder.with_name(f"{folder.name}.libs").rglob("*")]
+    specs = [importlib.util.find_spec(part) for part in PARTS.get(package, (package,))]
+    folders = [Path(str(spec and spec.origin)).parent for spec in specs]
+    files = [file for folder in folders for name in ("", ".libs") for file in Path(f"{folder}{name}").rglob("*")]
     return sum(file.stat().st_size for file in files if file.is_file() and file.suffix != ".pyc") / 1e6
 
 
-TABLES = {"eager": eager, "compiled": compiled, "minibatches": in_minibatches, "startup": startup}
+TABLES = {
+    "eager": eager, "compiled": compiled, "memory": memory, "minibatches": in_minibatches, "startup": startup,
+}  # fmt: skip
 
 
 def main() -> None:
