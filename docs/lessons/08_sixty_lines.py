@@ -8,6 +8,7 @@ judges it. The library's other lines are for what is missing in yours.
 
 import itertools
 
+import matplotlib.pyplot as plt
 import numpy as np
 
 import tinygrad_nn as tg
@@ -48,12 +49,6 @@ class Value:
     def __matmul__(self, other):
         a, b = self, wrapped(other)
         return Value(a.data @ b.data, (a, b), lambda g: (g @ b.data.T, a.data.T @ g))
-
-    def __neg__(self):
-        return self * -1.0
-
-    def __sub__(self, other):
-        return self + -wrapped(other)
 
     __radd__, __rmul__ = __add__, __mul__
 
@@ -96,7 +91,7 @@ arrays = {name: rng.normal(size=shape) for name, shape in {"X": (4, 3), "W": (3,
 
 def network(X, W, b):
     hidden = (X @ W + b).relu()
-    return (hidden * hidden * 0.5 - hidden.exp()).sum()
+    return (hidden * hidden * 0.5 + hidden.exp()).sum()
 
 
 ours = {name: Value(x) for name, x in arrays.items()}
@@ -109,10 +104,16 @@ for name in arrays:
 
 # %%
 # A value that is used twice gets the sum, which is the chain rule for several ways: ``cotangents[parent] + c``.
+# So the slope of x² + x is 2x + 1, here at 13 points in one walk: each entry of x is in one entry of the sum.
 
-x = Value(3.0)
-(x * x + x).backward()
-print("derivative of x² + x at 3:", x.grad)
+x = Value(np.linspace(-3.0, 3.0, 13))
+(x * x + x).sum().backward()
+figure, ax = plt.subplots(figsize=(6, 3), layout="constrained")
+ax.plot(x.data, (x * x + x).data, label="x² + x")
+ax.plot(x.data, 2 * x.data + 1, label="2x + 1")
+ax.plot(x.data, x.grad, "o", label="slope by the sixty lines")
+ax.legend()
+plt.show()
 
 # %%
 # What is missing
@@ -123,7 +124,7 @@ print("derivative of x² + x at 3:", x.grad)
 # - **Memory**: each value holds its parents, and so all arrays of a computation, whether a rule reads them or not. A
 #   node of the library keeps only what its rules read, and frees it on the way back.
 # - **Zero times infinity**: relu multiplies by a *mask* of zeros and ones, and 0 * inf is nan. The library says 0.
-# - **Completeness**: another walk overwrites ``grad``; ``@`` is for matrices only; no division, dtypes, or assignment.
+# - **Completeness**: another walk overwrites ``grad``; ``@`` is for matrices only; no minus, division or dtypes.
 # - **Speed**: we search all waiting values for the newest, and here many wait: time this with 1,024, then with 4,096.
 
 row = inputs = [Value(1.0) for _ in range(256)]
