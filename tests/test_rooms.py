@@ -66,11 +66,11 @@ INSIDE = {
 # Room: lines it may have, lines it is meant to have, tokens it may have (so that nothing is gained by long lines).
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
-    "errors": (312, 312, 1_219),
+    "errors": (312, 312, 1_226),
     "engine": (1_250, 1_250, 8_985),
     "tensor": (1_150, 1_150, 9_019),
-    "ops": (3_075, 2_895, 31_361),
-    "ops.linalg": (860, 859, 8_978),
+    "ops": (3_075, 2_895, 31_401),
+    "ops.linalg": (860, 859, 8_984),
     "ops.numpy": (2_448, 2_448, 27_225),
     "ops.windows": (804, 804, 8_515),
     "ops.recurrent": (440, 400, 4_851),
@@ -90,7 +90,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (216, 216, 1_678),
     "the top": (257, 250, 1_453),
 }
-WHOLE = (33_361, 28_181, 289_540)
+WHOLE = (33_361, 28_181, 289_593)
 
 
 def name_of(path: pathlib.Path) -> str:
@@ -100,6 +100,7 @@ def name_of(path: pathlib.Path) -> str:
 
 
 NAMES = {name_of(path) for path in FILES}
+parsed = functools.cache(ast.parse)  # several tests walk each file
 
 
 def imported(name: str, tree: ast.AST, is_package: bool) -> Iterator[str]:
@@ -134,7 +135,7 @@ def within(name: str, place: str) -> bool:
 def violations(name: str, source: str, is_package: bool = False) -> list[str]:
     """Return the imports of a file that do not lead down: from floor to floor, and inside rooms with floors."""
     found = []
-    for other in {*imported(name, ast.parse(source), is_package)} - {name}:
+    for other in {*imported(name, parsed(source), is_package)} - {name}:
         room, their_room = name.split(".")[0], other.split(".")[0]
         if room != their_room:
             if level(FLOORS, other) >= level(FLOORS, name) or other.endswith(".refusals"):  # a room's own words
@@ -193,7 +194,7 @@ def test_an_upward_import_is_found(name: str, source: str, found: list[str]) -> 
 
 def test_no_imports_go_round_in_a_circle() -> None:
     edges = {
-        name_of(path): {*imported(name_of(path), ast.parse(path.read_text()), path.name == "__init__.py")}
+        name_of(path): {*imported(name_of(path), parsed(path.read_text()), path.name == "__init__.py")}
         for path in FILES
     }
     assert circle(edges) == []
@@ -203,7 +204,7 @@ def test_no_imports_go_round_in_a_circle() -> None:
 
 def underscored(source: str) -> set[str]:
     """Return the names with an underscore in front that a file imports from another one of the package."""
-    nodes = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.ImportFrom)]
+    nodes = [n for n in ast.walk(parsed(source)) if isinstance(n, ast.ImportFrom)]
     ours = [n for n in nodes if n.level or str(n.module).partition(".")[0] == "tinygrad_nn"]
     return {alias.name for n in ours for alias in n.names if alias.name.startswith("_") and alias.name[:2] != "__"}
 
@@ -238,7 +239,7 @@ def touched(source: str) -> set[str]:
 
     A living Tensor made anew has all of them written.
     """
-    nodes = list(ast.walk(ast.parse(source)))
+    nodes = list(ast.walk(parsed(source)))
     found = [n for n in nodes if isinstance(n, ast.Attribute)]
     in_texts = {x for n in nodes if isinstance(n, ast.Constant) for x in SLOT.findall(str(n.value))}
     made_anew = {x for x in map(ast.unparse, found) if x == "Tensor.__init__"}
@@ -279,7 +280,7 @@ def test_nothing_else_stands_at_the_top() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_functions_import_optional_packages_only(path: pathlib.Path) -> None:
-    functions = (n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef))
+    functions = (n for n in ast.walk(parsed(path.read_text())) if isinstance(n, ast.FunctionDef))
     inner = [n for f in functions for n in ast.walk(f) if isinstance(n, (ast.Import, ast.ImportFrom))]
     names = {n.names[0].name if isinstance(n, ast.Import) else str(n.module) for n in inner}
     optional = {"matplotlib", "mpi4py", "onnx", "scipy", "torch", "threadpoolctl"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import functools
 import sys
 from pathlib import Path
@@ -34,7 +33,7 @@ def edges() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {room: set() for floor in house.FLOORS for room in floor}
     for path in house.FILES:
         name = house.name_of(path)
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = house.parsed(path.read_text(encoding="utf-8"))
         for other in house.imported(name, tree, path.name == "__init__.py"):
             room, their_room = name.split(".")[0], other.split(".")[0]
             if room != their_room:
