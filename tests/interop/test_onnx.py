@@ -47,6 +47,14 @@ class OfItself(nn.Module):
         return self.attention(x, x, x)
 
 
+class OfLikeliest(nn.Module):
+    """The losses of the likeliest classes, which have weights."""
+
+    def forward(self, x: Any) -> Any:
+        settings: dict[str, Any] = {"weight": [1.0, 2.0, 0.5, 3.0], "label_smoothing": 0.1, "reduction": "none"}
+        return tg.cross_entropy(x, tg.argmax(x, axis=1), **settings)
+
+
 class Twice(nn.Module):
     """A convolution and its transpose."""
 
@@ -177,6 +185,10 @@ def test_every_layer_is_among_those_that_are_judged() -> None:
 def test_a_layer_computes_the_same_for_any_rows(name: str, dtype: Any, tmp_path: pathlib.Path) -> None:
     make, shape = LAYERS[name]
     of_module(make(), shape, dtype, tmp_path)
+
+
+def test_losses_of_labels_with_weights_are_a_model_too(tmp_path: pathlib.Path) -> None:
+    of_module(OfLikeliest(), (4,), np.float32, tmp_path)
 
 
 @pytest.mark.slow

@@ -23,6 +23,8 @@ LAYERS: list[tuple[str, tuple[Any, ...], dict[str, Any], Any]] = [
     ("Conv1d", (4, 6, 3), {"padding": 1, "stride": 2}, (2, 4, 9)),
     ("Conv2d", (4, 6, (3, 2)), {"padding": 1, "groups": 2, "dilation": 2}, IMAGES),
     ("Conv2d", (4, 6, 3), {"bias": False, "padding": "same"}, IMAGES),
+    ("Conv2d", (4, 6, 3), {"padding": 2, "padding_mode": "reflect"}, IMAGES),
+    ("Conv1d", (4, 6, 2), {"padding": "same", "padding_mode": "circular"}, (2, 4, 9)),
     ("ConvTranspose2d", (4, 6, 3), {"stride": 2, "padding": 1, "output_padding": 1}, IMAGES),
     ("BatchNorm1d", (6,), {"momentum": None}, ROWS), ("BatchNorm1d", (6,), {"affine": False, "eps": 1e-3}, ROWS),
     ("BatchNorm2d", (4,), {"momentum": 0.3}, IMAGES), ("BatchNorm1d", (6,), {"track_running_stats": False}, ROWS),
@@ -101,6 +103,11 @@ def test_a_layer_computes_the_same_on_both_sides(name: str, args: Any, settings:
     assert_alike(by_torch(back, arrays), expected, tolerance)
 
 
+def test_a_softplus_without_a_threshold_keeps_its_digits_there() -> None:
+    ours, x = tg.nn.Softplus(2.0), np.linspace(-5, 25, 301)
+    np.testing.assert_allclose(to_torch(ours)(torch.from_numpy(x)).numpy(), ours(x).data, rtol=1e-14)
+
+
 def test_every_layer_has_a_case() -> None:
     assert {name for name, *_ in LAYERS} == _LAYERS.keys() - {"Embedding"}
 
@@ -155,14 +162,16 @@ def test_what_has_no_counterpart_is_refused() -> None:
         from_torch(torch.nn.Sequential(Own()))
     with pytest.raises(TypeError, match="DenseNetwork can't be converted"):
         to_torch(tg.nn.DenseNetwork([{"input_dim": 2, "output_dim": 1, "activation": "tanh"}]))
-    with pytest.raises(ValueError, match="Conv2d with padding_mode='reflect' has no counterpart here"):
-        from_torch(torch.nn.Conv2d(1, 1, 3, padding=1, padding_mode="reflect"))
+    with pytest.raises(ValueError, match=r"Embedding with max_norm=1\.0 has no counterpart here"):
+        from_torch(torch.nn.Embedding(3, 2, max_norm=1.0))
     hooked = torch.nn.Sequential(torch.nn.Tanh())
     hooked[0].register_forward_hook(lambda module, inputs, output: 2 * output)
     with pytest.raises(ValueError, match=r"Tanh with _forward_hooks=.* has no counterpart here"):
         from_torch(hooked)
-    for made, softmax in ((from_torch, torch.nn.Softmax()), (to_torch, tg.nn.Softmax(None))):
-        with pytest.raises(ValueError, match="Softmax for no axis has no counterpart there; pass one"):
+    for made, softmax in ((from_torch, torch.nn.Softmax()), *((to_torch, tg.nn.Softmax(x)) for x in (None, (0, 1)))):
+        with pytest.raises(
+            ValueError, match=r"Softmax with dim=(None|\(0, 1\)) has no counterpart there; pass one axis"
+        ):
             made(softmax)
     for made in (from_torch, to_torch):
         with pytest.raises(TypeError, match="a module, tensor or function is needed, got 3 of type int"):

@@ -21,12 +21,11 @@ from ..errors import CompileError
 
 _OPSET, _VERSION = 18, 8
 _ALL = np.iinfo(np.int64).max
-_UFUNCS = {
-    "add": "Add", "subtract": "Sub", "multiply": "Mul", "divide": "Div", "power": "Pow", "maximum": "Max",
-    "minimum": "Min", "matmul": "MatMul", "exp": "Exp", "log": "Log", "sqrt": "Sqrt", "tanh": "Tanh", "sin": "Sin",
-    "cos": "Cos", "tan": "Tan", "arcsin": "Asin", "arccos": "Acos", "arctan": "Atan", "sinh": "Sinh", "cosh": "Cosh",
-    "arcsinh": "Asinh", "arccosh": "Acosh", "arctanh": "Atanh", "negative": "Neg", "absolute": "Abs", "floor": "Floor",
-    "ceil": "Ceil", "rint": "Round", "sign": "Sign", "reciprocal": "Reciprocal", "positive": "Identity",
+_CAPITALS = "add exp log sqrt tanh sin cos tan sinh cosh floor ceil sign reciprocal"
+_UFUNCS = {name: name.title() for name in _CAPITALS.split()} | {
+    "subtract": "Sub", "multiply": "Mul", "divide": "Div", "power": "Pow", "maximum": "Max", "minimum": "Min",
+    "matmul": "MatMul", "arcsin": "Asin", "arccos": "Acos", "arctan": "Atan", "arcsinh": "Asinh", "arccosh": "Acosh",
+    "arctanh": "Atanh", "negative": "Neg", "absolute": "Abs", "rint": "Round", "positive": "Identity",
 }  # fmt: skip
 _COMPARISONS = {
     "less": "Less", "less_equal": "LessOrEqual", "greater": "Greater", "greater_equal": "GreaterOrEqual",
@@ -84,12 +83,12 @@ class _Graph:
         """Return the model."""
         self.names = {s.value: self.free.new(s.value.name or "x#") for s in self.portable.arguments}
         inputs = [self.described(v, name) for v, name in self.names.items()]
-        results = {number: name or self.program.outputs[number].name for number, name in keys(self.portable.result)}
         if numbers := [x for x in entries(self.portable.result) if isinstance(x, (int, float, str))]:
             raise CompileError(
                 f"an ONNX model returns arrays, and not {numbers[0]!r}; leave it out, or return an array"
             )
-        results = {number: self.free.new(name or "y#") for number, name in results.items()}
+        given = keys(self.portable.result)
+        results = {number: self.free.new(name or self.program.outputs[number].name or "y#") for number, name in given}
         for s in [s for s in self.portable.sources if s not in self.portable.arguments]:
             self.names[s.value] = self.portable.labels[s.value]
             self.initializers.append(self.tensor(np.asarray(present(s)), self.names[s.value]))
@@ -159,7 +158,7 @@ class _Graph:
             self.initializers.append(self.tensor(x, self.shared[key]))
         return self.shared[key]
 
-    def ints(self, numbers: Sequence[int]) -> str:
+    def ints(self, numbers: Any) -> str:
         """Return the name of a vector of lengths, some of which may depend on the number of rows."""
         if not any(isinstance(n, Rows) for n in numbers):
             return self.constant(np.array(numbers, np.int64))
@@ -236,7 +235,7 @@ class _Graph:
         """Return a sum, or another reduction, over axes."""
         if initial not in (None, np.inf, -np.inf):
             raise NotImplementedError
-        axes = [*range(len(x.shape))] if axis is None else [axis] if isinstance(axis, int) else [*axis]
+        axes = range(len(x.shape)) if axis is None else np.ravel(axis)
         return self.add(op, *self.alike(line, [x]), self.ints(axes), keepdims=int(keepdims))
 
     def indexed(self, line: Line, x: Value, index: Any) -> str:
@@ -363,6 +362,8 @@ _OTHERS: dict[str, Callable[..., Any]] = {
     "einsum": lambda g, line, text, *parts, optimize=False: g.add("Einsum", *g.alike(line, parts), equation=text),
     "cumsum": lambda g, line, x, axis, dtype=None: g.add("CumSum", *g.alike(line, [x]), g.of(axis, np.int64)),
     "isnan": lambda g, line, x: g.add("IsNaN", g.of(x)),
+    "take_along_axis": lambda g, line, x, at, axis: g.add(
+        "GatherElements", g.of(x), g.of(at, np.int64), axis=axis % len(x.shape)),
     "convolution": _Graph.convolution, "transposed_convolution": _Graph.transposed,
     "window_maximum": _Graph.window_maximum, "window_sum": _Graph.window_sum,
     "rnn_tanh": lambda g, line, *given, **options: g.recurrent("RNN", [0], *given, **options),

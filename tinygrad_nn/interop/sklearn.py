@@ -103,9 +103,7 @@ class _Network(_Estimator):
     def _begin(self, X: np.ndarray) -> None:
         self._generator = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
         self.module_: Any = self._make(X.shape[1], self._outputs, self._generator).astype(X.dtype)
-        settings: dict[str, Any] = {"lr": self.learning_rate}
-        if self.weight_decay:
-            settings["weight_decay"] = self.weight_decay
+        settings = {"lr": self.learning_rate} | ({"weight_decay": self.weight_decay} if self.weight_decay else {})
         made = _named(OPTIMIZERS, "optimizer", self.optimizer)
         self.optimizer_: optim.Optimizer = made(self.module_.parameters(), **settings)
         self.scheduler_: Any = None if self.schedule is None else self.schedule(self.optimizer_)

@@ -31,9 +31,9 @@ _KINDS = (
 _LAYERS = {name: getattr(nn, name) for name in _KINDS.split()}
 # PyTorch's settings that no layer here has, with the only value that can be converted.
 _LACKING: dict[str, Any] = {
-    "padding_mode": "zeros", "return_indices": False, "max_norm": None, "proj_size": 0, "bias_k": None,
-    "add_zero_attn": False, "scale_grad_by_freq": False, "sparse": False, "_forward_hooks": {},
-    "_forward_pre_hooks": {}, "_backward_hooks": {}, "_backward_pre_hooks": {},
+    "return_indices": False, "max_norm": None, "proj_size": 0, "bias_k": None, "add_zero_attn": False,
+    "scale_grad_by_freq": False, "sparse": False, "_forward_hooks": {}, "_forward_pre_hooks": {}, "_backward_hooks": {},
+    "_backward_pre_hooks": {},
 }  # fmt: skip
 # Settings that a layer has under another name, or in an inner layer.
 _ELSEWHERE: dict[str, Callable[[Any], Any]] = {
@@ -43,6 +43,7 @@ _ELSEWHERE: dict[str, Callable[[Any], Any]] = {
     "kdim": lambda m: m.k_proj_weight.shape[1], "vdim": lambda m: m.v_proj_weight.shape[1],
     "batch_first": lambda m: getattr(m, "self_attn", m).batch_first,
     "activation": lambda m: getattr(m.activation, "__name__", m.activation),
+    "threshold": lambda m: 40.0 if m.threshold is None else m.threshold,  # from which on log(1 + exp(x)) is x
 }  # fmt: skip
 
 
@@ -137,8 +138,8 @@ def _settings(name: str, module: Any, to_ours: bool) -> dict[str, Any]:
     for key in signature(_LAYERS[name]).parameters.keys() - {"dtype", "seed"}:
         torchs = key.replace("axis", "dim")
         value = _setting(module, torchs if to_ours else key)
-        if value is None and key == "axis":  # PyTorch chooses one by the input's shape, we take all
-            raise ValueError(f"{name} for no axis has no counterpart there; pass one, as dim= in PyTorch")
+        if key == "axis" and not isinstance(value, int):  # without one, PyTorch goes by the input's shape, we take all
+            raise ValueError(f"{name} with {torchs}={value} has no counterpart there; pass one axis")
         if value is not None or key == "momentum":
             found[key if to_ours else torchs] = value
     return found
