@@ -312,7 +312,7 @@ def test_several_inputs_and_labels_are_batched_together(by_name: bool) -> None:
         tg.train(module, inputs, target[:49], 1, loss=loss, progress=False)
 
 
-@pytest.mark.parametrize("returned", [False, np.False_])
+@pytest.mark.parametrize("returned", [False, np.False_, np.array(False), tg.tensor(False)])
 def test_false_ends_the_training(returned: Any) -> None:
     network, X, y = problem()
     assert len(tg.train(network, X, y, 9, progress=False, on_epoch=lambda epoch, _: returned)) == 1

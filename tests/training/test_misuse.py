@@ -151,6 +151,12 @@ PAIRS = tg.data.TensorDataset(np.ones((30, 2)), np.zeros(30))
         ({"sample_weight": [0] * 30}, DataError, "all samples are 0; give at least one"),
         ({"class_weight": {0: 1}}, DataError, r"a weight of 0 or more for \[0\.0, 1\.0\], got \{0: 1\}"),
         *[({"class_weight": {0: 1, 1: x}}, DataError, "a weight of 0 or more for") for x in (-1, "2", math.nan)],
+        ({"class_weight": np.ones(2)}, DataError, r'must be "balanced", or .* for \[0\.0, 1\.0\], got \[1\. 1\.\]'),
+        (
+            {"module": Own(), "loss": tg.mse_loss, "y": np.linspace(0, 1, 30), "class_weight": "balanced"},
+            DataError,
+            "class_weight needs a class per sample as y",
+        ),
         ({"on_epoch": 3}, TypeError, r"on_epoch must be a function \(epoch, history\), got 3 of type int"),
         ({"class_weight": "balanced", "y": np.ones((30, 2))}, DataError, "the network has 1 outputs"),
         (

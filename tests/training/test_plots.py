@@ -186,6 +186,7 @@ def test_weights_lie_side_by_side_in_one_scale() -> None:
             np.testing.assert_array_equal(shown[32 * i + 1 : 32 * i + 31, 22 * j + 1 : 22 * j + 21], weights[i, j])
     assert np.isnan(shown).sum() == shown.size - weights.size
     assert ax.images[0].get_clim() == (-np.abs(weights).max(), np.abs(weights).max())
+    assert plots.plot_weights(np.array([[[-128, 3]]], np.int8)).images[0].get_clim() == (-128, 128)
     flat = plots.plot_weights(np.arange(24.0).reshape(4, 6), shape=(2, 3))
     assert flat.images[0].get_array().shape == (2 * 16, 2 * 23)  # numbers as squares of 7
     assert flat.images[0].get_clim() == (0, 23)

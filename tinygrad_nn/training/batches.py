@@ -92,12 +92,12 @@ def weights_of(y: Any, sample_weight: Any, class_weight: Any, dtype: Any, gather
     refuse_rows("sample_weight", weights, ~(np.isfinite(weights) & (weights >= 0)), "not a weight of 0 or more")
     if class_weight is not None:
         labels = np.asarray(y)
-        if labels.size != count:
+        if labels.size != count or (labels % 1 != 0).any():
             raise DataError(f"class_weight needs a class per sample as y, got shape {labels.shape}; pass sample_weight")
         classes, of_labels, counts = np.unique(labels.reshape(-1), return_inverse=True, return_counts=True)
         known = dict(zip(classes.tolist(), counts.tolist(), strict=True))
         of_all = sum([Counter(dict(each)) for each in gathered([*known.items()])], Counter())
-        own = {label: 1 / of_all[label] for label in known} if class_weight == "balanced" else class_weight
+        own = {label: 1 / of_all[label] for label in known} if str(class_weight) == "balanced" else class_weight
         right = isinstance(own, dict) and known.keys() <= own.keys()
         if not (right and all(is_number(own[label]) and 0 <= own[label] < np.inf for label in known)):
             raise DataError(f'class_weight must be "balanced", or a weight of 0 or more for {[*known]}, got {own}')

@@ -147,8 +147,7 @@ def restore(training: Training, state: dict[str, Any]) -> None:
     )  # with several ranks, arrays have become lists
     replace_values([(t, values[name]) for name, t in steps.tensors.items()])
     for name, t in steps.tensors.items():
-        if t.requires_grad != state["trained"][name]:
-            t.requires_grad = state["trained"][name]
+        t.requires_grad = state["trained"][name]
     for name, generator in steps.generators.items():
         generator.bit_generator.state = own["generators"][name]
     for name in (*_OF_ALL, *_OF_EACH):

@@ -153,9 +153,7 @@ class Cost:
     def figures(self, scores: Any, y: Any, metrics: Mapping[str, Metric]) -> dict[str, float]:
         """Return the metrics by name, with the accuracy if the module is a DenseNetwork."""
         own = {} if self._network is None else {"accuracy": self.accuracy(scores, y)}
-        if not metrics:
-            return own
-        if self._last == "softmax":
+        if metrics and self._last == "softmax":
             scores = softmax(scores)
         for name, metric in metrics.items():
             found = metric(scores, y)

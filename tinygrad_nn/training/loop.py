@@ -201,8 +201,8 @@ def _run(training: Training, epochs: int, checkpoints: Checkpoints | None, on_ep
             history.seconds = time.perf_counter() - started
             if checkpoints is not None:
                 checkpoints.after_epoch(training)
-            ends = isinstance(returned, (bool, np.bool_)) and not returned
-            if on_epoch is not None and any(training.gathered(bool(ends))):
+            ends = returned is False or getattr(returned, "tolist", list)() is False  # NumPy's too, and a Tensor's
+            if on_epoch is not None and any(training.gathered(ends)):
                 break
     except KeyboardInterrupt:
         if training.steps.together:  # it is not known where the other ranks are

@@ -258,7 +258,7 @@ def plot_weights(weights: Any, shape: tuple[int, int] | None = None, columns: in
     >>> tg.plots.plot_weights(np.eye(9)).get_title(loc="left")
     '9 images of 3 × 3'
     """
-    images = as_array(raw(weights))
+    images = as_array(raw(weights)).astype(float)  # whole numbers have sizes that they can't hold
     if images.ndim == 2:
         side = math.isqrt(images.shape[1])
         height, width = shape or (side, side)
@@ -282,7 +282,7 @@ def plot_weights(weights: Any, shape: tuple[int, int] | None = None, columns: in
 def _mosaic(images: np.ndarray, columns: int) -> np.ndarray:
     """Return images (n, h, w) as one image, in rows of `columns`, with thin lines of nan between them."""
     times = -(-20 // max(images.shape[1:]))
-    framed = np.pad(images.repeat(times, axis=1).repeat(times, axis=2).astype(float), 1, constant_values=np.nan)
+    framed = np.pad(images.repeat(times, axis=1).repeat(times, axis=2), 1, constant_values=np.nan)
     n, h, w = len(images), *framed.shape[1:]
     rows = -(-n // columns)
     tiles = np.full((rows * columns, h, w), np.nan)
