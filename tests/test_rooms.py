@@ -66,7 +66,7 @@ INSIDE = {
 # Room: lines it may have, lines it is meant to have, tokens it may have (so that nothing is gained by long lines).
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
-    "errors": (312, 312, 1_226),
+    "errors": (312, 312, 1_230),
     "engine": (1_250, 1_250, 8_985),
     "tensor": (1_150, 1_150, 9_019),
     "ops": (3_075, 2_895, 31_401),
@@ -90,7 +90,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (216, 216, 1_678),
     "the top": (257, 250, 1_453),
 }
-WHOLE = (33_358, 28_181, 289_588)
+WHOLE = (33_358, 28_181, 289_592)
 
 
 def name_of(path: pathlib.Path) -> str:

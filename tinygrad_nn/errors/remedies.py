@@ -47,7 +47,7 @@ _REMEDIES = {
 
 def remedy(error: Exception, name: str) -> str:
     """Return what to do about an error that NumPy raised in the operation of this name."""
-    if type(error).__name__ == "AxisError" or str(error) == "tuple index out of range":
+    if type(error).__name__ == "AxisError" or str(error) in ("tuple index out of range", "len() of unsized object"):
         return "axes are numbered from 0, or from -1 backwards; t.ndim tells how many there are"
     for pattern, advice in _REMEDIES.items():
         if re.search(pattern, str(error)):
