@@ -67,9 +67,9 @@ INSIDE = {
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (312, 312, 1_230),
-    "engine": (1_250, 1_250, 8_985),
-    "tensor": (1_150, 1_150, 9_019),
-    "ops": (3_075, 2_895, 31_401),
+    "engine": (1_249, 1_249, 8_993),
+    "tensor": (1_150, 1_150, 9_024),
+    "ops": (3_071, 2_895, 31_361),
     "ops.linalg": (860, 859, 8_984),
     "ops.numpy": (2_448, 2_448, 27_225),
     "ops.windows": (804, 804, 8_515),
@@ -90,7 +90,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (216, 216, 1_678),
     "the top": (257, 250, 1_453),
 }
-WHOLE = (33_358, 28_181, 289_592)
+WHOLE = (33_353, 28_181, 289_565)
 
 
 def name_of(path: pathlib.Path) -> str:

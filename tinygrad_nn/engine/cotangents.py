@@ -46,8 +46,7 @@ class Cotangents(dict[Node, Any]):
             fits = False
         if not fits:
             c = project(c, parent, node, rule)
-        if parent in self:
-            held = self.pop(parent)
+        if (held := self.pop(parent, None)) is not None:
             c = np.add(held, c, out=held) if c.size > SMALL and owned(held) else held + c
         self[parent] = c
 

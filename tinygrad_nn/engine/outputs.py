@@ -46,8 +46,8 @@ class _ItemRule:
     argument, into, zero_safe = "outputs", None, None
 
     def pull(self, g: Any, saved: Any) -> Parts:
-        parts = Parts({saved[0]: g})
-        _, parts.shape, parts.dtype = saved
+        parts = Parts()
+        parts[saved[0]], (_, parts.shape, parts.dtype) = g, saved
         return parts
 
 

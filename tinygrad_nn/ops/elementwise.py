@@ -79,7 +79,7 @@ arctan2: Final     = elementwise(np.arctan2,     lambda g, a, b: g * over_square
                                                  lambda g, a, b: g * -over_square(a, b),                    method=False, domain=(0.5, 2))
 sinh: Final        = elementwise(np.sinh,        lambda g, x: g * np.cosh(x))
 cosh: Final        = elementwise(np.cosh,        lambda g, x: g * np.sinh(x))
-tanh: Final        = elementwise(np.tanh,        lambda g, x, y: g * tanh_slope(x, t=y))
+tanh: Final        = elementwise(np.tanh,        lambda g, x, y: g * tanh_slope(x, y))
 arcsinh: Final     = elementwise(np.arcsinh,     lambda g, x: g / np.hypot(1, x))
 arccosh: Final     = elementwise(np.arccosh,     lambda g, x: g / (np.sqrt(x - 1) * np.sqrt(x + 1)),        domain=(1.5, 3))
 arctanh: Final     = elementwise(np.arctanh,     lambda g, x: g / edge_product(x),                          domain=(-0.9, 0.9))
@@ -131,14 +131,12 @@ def _sigmoid(x: Any) -> Any:
     >>> tg.sigmoid([-1000.0, 0.0, 1000.0])
     tg.tensor([0. , 0.5, 1. ], dtype='float64')
     """
-    if np.iscomplexobj(x):
-        return 1 / (1 + np.exp(-x))
-    e = np.exp(-np.abs(x))
-    return np.where(np.less(x, 0), e, 1) / (1 + e)
+    e = np.exp(np.minimum(x, 0))  # by the real part, so complex numbers are right as well
+    return e / (e + np.exp(np.minimum(-x, 0)))
 
 
 logaddexp: Final   = elementwise(_logaddexp,     lambda g, a, b: g * exponential_share(a, b),
                                                  lambda g, a, b: g * exponential_share(b, a),               name="logaddexp", numpy=[np.logaddexp], method=False)
 logaddexp2: Final  = elementwise(_logaddexp2,    lambda g, a, b: g * exponential_share(a, b, binary=True),
                                                  lambda g, a, b: g * exponential_share(b, a, binary=True),  name="logaddexp2", numpy=[np.logaddexp2], method=False)
-sigmoid: Final     = elementwise(_sigmoid,       lambda g, x, y: g * tanh_slope(x, t=y, logistic=True),     name="sigmoid")
+sigmoid: Final     = elementwise(_sigmoid,       lambda g, x, y: g * tanh_slope(x, y, logistic=True),       name="sigmoid")

@@ -56,7 +56,9 @@ def number(name: str, x: Any, most: float = np.inf, least: float = 0, below: flo
     return float(x)
 
 
-count, share, finite = partial(whole_number, least=0), partial(number, most=1), partial(number, least=-np.inf)
+count: Check = partial(whole_number, least=0)
+share: Check = partial(number, most=1)
+finite: Check = partial(number, least=-np.inf)
 
 
 def positive(name: str, x: Any, most: float = np.inf) -> float:

@@ -22,7 +22,7 @@ def _tanh_slope(x: Any, /, t: Any = None, logistic: bool = False) -> Any:
     If `logistic`, return the slope of the sigmoid instead: t - t^2 with t = sigmoid(x), except next to t = 1.
     """
     if t is None or t.size < _FEW:
-        return _by_cosh(x, logistic)
+        return (0.5 / np.cosh(0.5 * x) if logistic else np.reciprocal(np.cosh(x))) ** 2
     order: Any = "K" if x.strides == t.strides else "C"
     y = np.multiply(t, t, order=order)
     flat, t = y.ravel(order), t.ravel(order)
@@ -30,15 +30,11 @@ def _tanh_slope(x: Any, /, t: Any = None, logistic: bool = False) -> Any:
     np.subtract(t if logistic else 1, flat, out=flat)
     tails = np.flatnonzero(t > 0.853 if logistic else flat < 0.125)
     if tails.size:
-        flat[tails] = _by_cosh(x.ravel(order)[tails], logistic)
+        flat[tails] = _tanh_slope.operation.forward(x.ravel(order)[tails], logistic=logistic)
     return y
 
 
 _FEW = 500  # below, computing every hyperbolic cosine is faster than finding the tails
-
-
-def _by_cosh(x: Any, logistic: bool) -> Any:
-    return (0.5 / np.cosh(0.5 * x)) ** 2 if logistic else (1 / np.cosh(x)) ** 2
 
 
 _tanh_slope.vjp(lambda g, x, y, logistic: g * (-np.tanh(0.5 * x) * y if logistic else -2 * np.tanh(x) * y))

@@ -12,9 +12,9 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from .. import errors
+from ..engine.grad_mode import recording
 from ..engine.operation import Operation
 from ..engine.rules import parameter_names
-from ..engine.watching import watcher
 from ..engine.zero_safe import zero_safe_where
 from .calls import call_any, call_one, call_two
 from .creation import as_tensor
@@ -93,12 +93,12 @@ def _finished(call: Any, op: Operation) -> Differentiable:
 
     def kernel(*args: Any, **parameters: Any) -> Any:
         for x in args:
-            if isinstance(x, Tensor):
+            if type(x) is Tensor:
                 return call(*args, **parameters)
-        if (watching := watcher()) is not None:
-            inputs, values = op.bind(args, parameters)
-            return watching.forward(op, list(inputs), values)
-        return op.forward(*args, **parameters)
+        if (watching := recording.get()) is True or watching is False:
+            return op.forward(*args, **parameters)
+        inputs, values = op.bind(args, parameters)
+        return watching.forward(op, list(inputs), values)
 
     call.operation, call.inputs, call.__signature__ = op, len(op.arguments), op.signature
     call.kernel = op.kernel = kernel

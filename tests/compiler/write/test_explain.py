@@ -59,7 +59,7 @@ def test_a_classifiers_text_says_what_one_says() -> None:
     text = cross_entropy_step(lambda parameters: tg.optim.Adam(parameters, lr=0.1))[0].explain()
     assert "    loss = softmax_cross_entropy(Z2, y) " in text
     assert "    dZ2 = (softmax(Z2) - (y[..., None] == np.arange(3))) / 6 " in text
-    assert "    # dL/dZ1 = dL/dA1 ∘ tanh'(Z1)\n    dZ1 = dA1 * (1 / np.cosh(Z1)) ** 2 " in text
+    assert "    # dL/dZ1 = dL/dA1 ∘ tanh'(Z1)\n    dZ1 = dA1 * np.reciprocal(np.cosh(Z1)) ** 2 " in text
     assert "    accuracy = np.mean(Z2.argmax(axis=1) == y) " in text
     assert "    m1 = beta1 * m1 + (1 - beta1) * dW1 " in text
     assert "    W1 = W1 - multiply1 / (np.sqrt(v1) + eps * number1) " in text
