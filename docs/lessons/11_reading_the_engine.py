@@ -117,7 +117,7 @@ assert np.allclose(tangent.data, tg.grad(lambda z: tg.tanh(z).sum())(z).data)
 #
 # One row is an operation. **Where is the sum over what was broadcast?** In no row: ``arrive`` does it, see lesson 3.
 # **Why does tanh read x, when 1 - y * y needs only y?** At 20, y is 1 to the last digit, and 1 - y * y is 0. The slope
-# is 1.7e-17, which ``tanh_slope`` gets right. In the figure the one ends where its digits do:
+# is 1.7e-17, which ``tanh_slope`` gets right. In the figure, 1 - y * y ends where its digits end:
 
 print("1 - y*y:", 1 - np.tanh(20.0) ** 2, "  the rule:", tg.grad(tg.tanh)(20.0).item())
 grid = np.linspace(0.0, 30.0, 200)
