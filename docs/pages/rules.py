@@ -163,7 +163,7 @@ _COMPARISONS = {ast.Gt: ">", ast.Lt: "<", ast.Eq: "=", ast.GtE: r"\ge", ast.LtE:
 def _latex(node: ast.expr, above: int = 0) -> str:
     match node:
         case ast.Name(id=name):
-            return _NAMES.get(name, name)
+            return _NAMES.get(name, name if len(name) == 1 else rf"\text{{{name.replace('_', ' ')}}}")
         case ast.Constant(value=bool() as value):
             return "yes" if value else ""
         case ast.Constant(value=int() | float() as value):
