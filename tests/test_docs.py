@@ -23,7 +23,7 @@ import rooms  # noqa: E402
 import rules  # noqa: E402
 
 import tinygrad_nn as tg  # noqa: E402
-from tinygrad_nn.checking.verdicts import Verdict  # noqa: E402
+from tinygrad_nn.checking.report import Verdict  # noqa: E402
 
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)

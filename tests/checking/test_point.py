@@ -12,10 +12,10 @@ from numpy import inf as INF
 
 import tinygrad_nn as tg
 from tinygrad_nn.checking.judgement import judge
-from tinygrad_nn.checking.point import Point
-from tinygrad_nn.checking.rounding import NUDGE, WIDE
+from tinygrad_nn.checking.numerical import NUDGE, WIDE
+from tinygrad_nn.checking.point import Point, halves, signed, signed_like, unit
+from tinygrad_nn.checking.report import Finding, Verdict
 from tinygrad_nn.checking.subject import HandWritten, Subject, quiet
-from tinygrad_nn.checking.verdicts import Finding, Verdict
 
 
 def point(function: Callable[..., Any], *inputs: Any) -> Point:
@@ -30,9 +30,7 @@ def by_hand(function: Callable[..., Any], gradient: Callable[..., Any], *inputs:
 
 def along_first(judged: Point) -> Finding:
     """Return what is said of the derivative by the first input's first entry."""
-    v = np.zeros(judged.arrays[0].shape)
-    v.flat[0] = 1.0
-    return judge(judged, {0: v})
+    return judge(judged, unit(judged.x.size, 0))
 
 
 # The verdicts.
@@ -48,7 +46,7 @@ def test_a_right_derivative_is_ok_to_all_of_its_digits() -> None:
 
 def test_a_derivative_along_a_direction_is_judged_as_a_whole() -> None:
     judged = point(lambda x, y: (x * y).sum(), [1.0, 2.0], [3.0, 5.0])
-    found = judge(judged, {0: np.array([1.0, -1.0]), 1: np.array([0.0, 10.0])})
+    found = judge(judged, np.array([1.0, -1.0, 0.0, 10.0]))
     assert found.verdict is Verdict.OK
     assert found.analytic == 3.0 - 5.0 + 10.0 * 2.0
     np.testing.assert_allclose(found.numeric, 18.0, rtol=1e-13)
@@ -145,12 +143,46 @@ def test_a_convention_is_asked_for_only_where_differences_do_not_settle_it() -> 
     assert (found.verdict, found.note) == (Verdict.CONVENTION, "sqrt at 0")
 
 
+# Directions: of both signs, without tiny entries, exact in float16, 0 where there is no number to move.
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (7,), (40, 30)])
+def test_signed_numbers_have_a_size_near_1_and_are_exact_in_float16(shape: tuple[int, ...]) -> None:
+    v = signed(np.random.default_rng(0), shape)
+    assert v.shape == shape
+    assert (np.abs(v) >= 0.5).all()
+    assert (np.abs(v) <= 1.5).all()
+    np.testing.assert_array_equal(v.astype(np.float16), v)
+    assert v.size < 100 or {*np.sign(v).flat} == {-1.0, 1.0}
+
+
+def test_what_is_not_finite_is_not_moved() -> None:
+    x = np.array([1.0, INF, np.nan, -2.0])
+    assert (signed_like(np.random.default_rng(0), x) == 0).tolist() == [False, True, True, False]
+    assert signed_like(np.random.default_rng(0), np.array(INF)) == 0.0
+
+
+def test_the_inputs_are_a_row_and_the_row_is_parted_into_inputs() -> None:
+    subject = Subject(lambda x, y: x.sum() * y.sum(), [np.arange(2.0), np.arange(6, dtype=np.float32).reshape(2, 3)])
+    row = subject.row(subject.arrays)
+    assert (row.dtype, row.tolist()) == (WIDE, [0, 1, 0, 1, 2, 3, 4, 5])
+    assert [x.tolist() for x in subject.parted(unit(8, 6))] == [[0, 0], [[0, 0, 0], [0, 1, 0]]]
+    assert subject.only(0, np.array([3.0, 4.0])).tolist() == [3, 4, 0, 0, 0, 0, 0, 0]
+    assert subject.row([None, subject.arrays[1]]).tolist() == [0, 0, 0, 1, 2, 3, 4, 5]
+
+
+def test_halves_add_up_to_the_direction() -> None:
+    first, second = halves(np.array([0.0, 1.0, 2.0, 0.0, 3.0]))
+    assert (first.tolist(), second.tolist()) == ([0, 1, 0, 0, 0], [0, 0, 2, 0, 3])
+    assert len(halves(np.array([0.0, 1.0]))) == 1
+
+
 # What they are made of.
 
 
 def test_the_line_through_a_point_is_the_function_of_the_step() -> None:
     judged = point(lambda x, y: (x * x * y).sum(), [1.0, 2.0], [10.0, 100.0])
-    line = judged.line({0: np.array([1.0, 0.0]), 1: np.array([0.0, -1.0])})
+    line = judged.line(np.array([1.0, 0.0, 0.0, -1.0]))
     assert line(0.0) == 10.0 + 400.0
     assert line(2.0) == 9.0 * 10.0 + 4.0 * 98.0
     np.testing.assert_array_equal(judged.arrays[0], [1.0, 2.0])
@@ -166,7 +198,7 @@ def test_several_results_are_weighed_by_numbers_of_both_signs_and_similar_size()
     assert np.abs(weights).min() >= 0.5
     assert np.abs(weights).max() <= 1.5
     np.testing.assert_array_equal(weights.astype(np.float16), weights)
-    assert judged.line({})(0.0) == sum(2 * w * k for k, w in enumerate(weights.tolist(), start=1))
+    assert judged.line(np.zeros(64))(0.0) == sum(2 * w * k for k, w in enumerate(weights.tolist(), start=1))
     np.testing.assert_array_equal(judged.gradients[0], 2 * weights)
 
 
@@ -176,7 +208,7 @@ def test_one_number_is_weighed_by_one_and_what_is_not_finite_is_left_out() -> No
     assert (judged.left_out, judged.results) == (1, 2)
     assert judged.weights[0][0] == 0.0
     with quiet():
-        assert judged.line({})(0.0) == judged.weights[0][1]
+        assert judged.line(np.zeros(2))(0.0) == judged.weights[0][1]
         assert judged.size_of_values == abs(judged.weights[0][1])
 
 
@@ -188,13 +220,12 @@ def test_noise_is_that_of_the_largest_numbers_on_the_way() -> None:
 
 
 def test_the_functions_own_derivative_along_a_direction_is_a_sum_of_products() -> None:
-    judged = point(lambda x, y: x * y, 1.0, 1.0)
+    judged = point(lambda x, y, z: x.sum() * y * z.sum(), np.ones(3), 1.0, np.ones((1, 1)))
     gradients = [np.array([2.0, INF, 5.0]), None, np.array([[7.0]], np.float32)]
-    direction = {0: np.array([10.0, 0.0, -1.0]), 1: np.array([1.0]), 2: np.array([[100.0]])}
     with quiet():
-        assert judged.analytic(gradients, direction) == 20.0 - 5.0 + 700.0
-    assert judged.analytic(gradients, {1: np.array([1.0])}) == 0.0
-    assert judged.analytic([np.float32(0.1)], {0: np.array(1.0)}) == float(np.float32(0.1))
+        assert judged.analytic(gradients, np.array([10.0, 0.0, -1.0, 1.0, 100.0])) == 20.0 - 5.0 + 700.0
+        assert judged.analytic(gradients, np.array([0.0, 0.0, 0.0, 1.0, 0.0])) == 0.0
+    assert point(tg.exp, 1.0).analytic([np.float32(0.1)], np.array([1.0])) == float(np.float32(0.1))
 
 
 def test_derivatives_in_more_digits_are_those_of_the_same_numbers() -> None:
@@ -215,7 +246,7 @@ def test_what_lies_beside_a_point_is_next_to_it_on_the_side_that_is_asked_for() 
     judged = point(lambda x: x.sum(), np.array([4.0, -2.0], np.float16))
     v = np.array([1.0, 0.0])
     for sign in (1, -1):
-        (beside,) = judged.beside(np.random.default_rng(0), {0: v}, sign * NUDGE)
+        (beside,) = judged.beside(np.random.default_rng(0), v, sign * NUDGE)
         assert beside.dtype == WIDE
         assert 0 < sign * (beside[0] - 4.0) < 0.02
         assert 0 < abs(beside[1] + 2.0) < 0.02

@@ -17,13 +17,12 @@ from ..engine.operation import Operation
 from ..engine.trees import leaves
 from ..engine.watching import Watcher, watched
 from ..tensor.handle import Tensor, node_of
-from .directions import signed_like
 from .judgement import judge
 from .likely import likely_mistake
-from .point import Point, coarsest_of, modes_compared
-from .rounding import NUDGE, largest
+from .numerical import NUDGE, largest
+from .point import Point, coarsest_of, modes_compared, signed_like
+from .report import Finding, Verdict
 from .subject import Arrays, Subject, derivative_of, quiet
-from .verdicts import Finding, Verdict
 
 PACKAGES = (os.path.dirname(os.path.dirname(__file__)), os.path.dirname(np.__file__))
 TRIALS = 3
@@ -99,14 +98,14 @@ class Culprit:
 class Inquiry:
     """All steps that a function records between its arrays and its results, and what is wrong with them.
 
-    When first asked, it runs the function once more, with a watcher that is told every step and keeps its values.
+    When first asked, it runs the function once more, with a watcher that is told every step and keeps its values. Of a
+    function with a gradient by hand there are none.
     """
 
     def __init__(self, subject: Subject, arrays: Arrays, seed: int = 0, order: int = 1) -> None:
         self.subject = subject
         self._arrays, self._seed = arrays, seed
         self.order = order
-        self.judged: list[tuple[Step, Finding]] = []
 
     @cached_property
     def steps(self) -> list[Step]:
@@ -115,6 +114,8 @@ class Inquiry:
 
     def _recorded(self, arrays: Arrays) -> tuple[list[Step], list[Any]]:
         """Return the steps from arrays to results, and the constants beside them but whole numbers and what is flat."""
+        if self.subject.by_hand:
+            return [], []
         steps, variables = _Steps(), [Tensor(x, requires_grad=True) for x in arrays]
         with quiet(), watched(steps):
             results = [(y.data, node_of(y)) for y in leaves(self.subject.called(variables)) if isinstance(y, Tensor)]
@@ -143,7 +144,7 @@ class Inquiry:
     @cached_property
     def coarsest(self) -> float:
         """The eps of the narrowest dtype that a step computes in where the arrays are float64, 0 if that is all."""
-        steps = [] if self.subject.by_hand else self._recorded([x.astype(float) for x in self._arrays])[0]
+        steps, _ = self._recorded([x.astype(float) for x in self._arrays])
         return coarsest_of([step.arrays[i] for step in steps for i in step.active])
 
     @cached_property
@@ -153,25 +154,25 @@ class Inquiry:
         return max((largest(x) for x in arrays if x.dtype.kind == "f"), default=0.0)
 
     @cached_property
+    def judged(self) -> list[tuple[Step, int, Finding]]:
+        """The worst finding on each input of every step, by its position; those on the last step first."""
+        return [(step, *finding) for step in reversed(self.steps) for finding in enumerate(self._findings(step))]
+
+    @cached_property
     def culprit(self) -> Culprit | None:
-        """The last step, in the order of computing, whose rule is wrong; None if all are right, or by hand."""
-        if self.subject.by_hand:
-            return None
-        for step in reversed(self.steps):
-            for position, finding in enumerate(self._findings(step)):
-                if finding.verdict is Verdict.BUG:
-                    what = "second derivative" if self.order == 2 else "rule"
-                    mistake = likely_mistake(step.subject(self.order), position, step.constants)
-                    return Culprit(step, finding, what, mistake)
+        """The last step, in the order of computing, whose rule is wrong; None if all are right."""
+        for step, position, finding in self.judged:
+            if finding.verdict is Verdict.BUG:
+                what = "second derivative" if self.order == 2 else "rule"
+                mistake = likely_mistake(step.subject(self.order), position, step.constants)
+                return Culprit(step, finding, what, mistake)
         return None
 
     @cached_property
     def pusher(self) -> Culprit | None:
         """The last step whose forward mode is not what its rules say; None if there is none."""
         for step in reversed(self.steps):
-            subject = step.subject(self.order)
-            point = Point(subject, subject.arrays, self._seed)
-            finding = modes_compared(point, np.random.default_rng(self._seed))
+            finding = modes_compared(self._point(step), np.random.default_rng(self._seed))
             if finding.verdict is Verdict.BUG:
                 return Culprit(step, finding, "forward mode")
         return None
@@ -179,10 +180,8 @@ class Inquiry:
     @cached_property
     def conventions(self) -> str:
         """What the steps on a kink or a singularity do there, as declared; nothing unless all rules are right."""
-        if self.culprit is not None or self.subject.by_hand:
-            return ""
         found = []
-        for step, finding in self.judged:
+        for step, _, finding in [] if self.culprit else self.judged:
             name = step.operation.name
             at = [f"{name} at {key}: {value}" for key, value in step.operation.kinks.items()]
             if finding.verdict in (Verdict.KINK, Verdict.DISCONTINUITY):  # of a rule that jumps, at second order
@@ -191,20 +190,22 @@ class Inquiry:
                 found.append(f"{name} where its derivative is singular: a zero cotangent stays zero")
         return ", ".join(dict.fromkeys(found))
 
+    def _point(self, step: Step) -> Point:
+        subject = step.subject(self.order)
+        return Point(subject, subject.arrays, self._seed)
+
     def _findings(self, step: Step) -> Iterator[Finding]:
         """Yield the worst finding for each input of a step, along a few random directions."""
         try:
-            subject = step.subject(self.order)
-            point = Point(subject, subject.arrays, self._seed)
+            point = self._point(step)
         except (TypeError, ValueError):  # no floating result, or nothing to differentiate
             return
-        for position, (name, x) in enumerate(zip(subject.names, subject.arrays, strict=True)):
+        for position, (name, x) in enumerate(zip(point.subject.names, point.arrays, strict=True)):
             rng = np.random.default_rng(self._seed)
-            trials = [judge(point, {position: signed_like(rng, x)}) for _ in range(TRIALS)]
+            trials = [judge(point, point.subject.only(position, signed_like(rng, x))) for _ in range(TRIALS)]
             worst = max(trials, key=lambda finding: finding.verdict.rank)
             if worst.verdict.accepted and point.left_out:
                 worst = replace(worst, verdict=Verdict.NONFINITE)
-            self.judged.append((step, worst))
             yield replace(worst, input=name)
 
 

@@ -12,16 +12,13 @@ import numpy as np
 
 from ..engine.trees import filled
 from .blame import Inquiry
-from .directions import Direction, everywhere, unit
 from .judgement import judge
 from .likely import likely_mistake
-from .numerical import difference_quotient
-from .point import Point, modes_compared
-from .report import ErrorCurve, GradientReport, curve_along
-from .rounding import within
+from .numerical import difference_quotient, within
+from .point import Point, modes_compared, signed_like, unit
+from .report import STEPS, ErrorCurve, Finding, GradientReport, Verdict
 from .search import wrong_entries
 from .subject import HandWritten, Measured, Subject, derivative_of
-from .verdicts import Finding, Verdict
 
 SAMPLE = 128
 DIRECTIONS = 3
@@ -110,7 +107,7 @@ def numerical_gradient(
             "or use tg.jacobian"
         )
 
-    def slope(direction: Direction) -> float:
+    def slope(direction: Any) -> float:
         if method in ("central", "forward"):
             return float(difference_quotient(point.line(direction), method, step))
         found = point.complex_slope(direction) if method == "complex" else point.ladder(direction).value
@@ -118,11 +115,8 @@ def numerical_gradient(
             raise TypeError("the function refuses complex numbers, or drops the imaginary part; use method='ridders'")
         return float(found.value)
 
-    arrays = [
-        np.array([slope(unit(subject.arrays, position, index)) for index in range(x.size)]).reshape(x.shape)
-        for position, x in enumerate(subject.arrays)
-    ]
-    nested = filled(subject.inputs, iter(arrays))
+    slopes = np.array([slope(unit(point.x.size, entry)) for entry in range(point.x.size)])
+    nested = filled(subject.inputs, iter(subject.parted(slopes)))
     return nested[0] if len(inputs) == 1 else tuple(nested)
 
 
@@ -137,8 +131,17 @@ def error_curve(function: Callable[..., Any], *inputs: Any, entry: int = 0) -> E
     """
     subject = Subject(function, inputs)
     point = Point(subject, subject.arrays)
-    position, index = _listed([np.arange(x.size) for x in subject.arrays])[entry]
-    return curve_along(point, unit(subject.arrays, position, index))
+    return _curve(point, unit(point.x.size, entry))
+
+
+def _curve(point: Point, direction: Any) -> ErrorCurve:
+    """Return how far quotients along a direction, and the function's own derivative, are from the right one."""
+    finding, line = judge(point, direction), point.line(direction)
+    trusted = finding.verdict is Verdict.OK or not np.isfinite(finding.numeric)
+    derivative = float(finding.analytic if trusted else finding.numeric)
+    slopes = [[difference_quotient(line, method, step) for step in STEPS] for method in ("central", "forward")]
+    central, forward = np.abs(np.array(slopes, float) - derivative)
+    return ErrorCurve(STEPS, central, forward, derivative, abs(float(finding.analytic) - derivative))
 
 
 class _Check:
@@ -149,11 +152,12 @@ class _Check:
         self.of = "" if first is None else "second derivative, "
         self.point = Point(subject, subject.arrays, seed, lambda: self.inquiry)
         self.inquiry = Inquiry(first or subject, subject.arrays, seed, order=2 if first else 1)
-        finite = [np.flatnonzero(np.isfinite(x)) for x in subject.arrays]
+        numbers = subject.parted(np.arange(self.point.x.size))
+        finite = [n[np.isfinite(x)] for n, x in zip(numbers, subject.arrays, strict=True)]
         self.size = sum(map(len, finite))
-        self.skipped = sum(x.size for x in subject.arrays) - self.size
+        self.skipped = self.point.x.size - self.size
         self.sampled, self.few, self.directions = self.size > SAMPLE and not full, False, DIRECTIONS
-        self.entries = _sample(finite, seed) if self.sampled else _listed(finite)
+        self.entries = _sample(finite, seed) if self.sampled else np.concatenate(finite).tolist()
 
     @np.errstate(all="ignore")
     def report(self) -> GradientReport:
@@ -193,7 +197,7 @@ class _Check:
         if self.point.left_out:
             notes.append(f"{self.point.left_out} of {self.point.results} results are not finite and were left out")
         entry = next((e for e, row in zip(self.entries, rows, strict=False) if row is worst), self.entries[0])
-        curve = partial(curve_along, self.point, unit(self.subject.arrays, *entry))
+        curve = partial(_curve, self.point, unit(self.point.x.size, entry))
         coverage = sum(isinstance(row.index, tuple) for row in rows) / self.size
         return GradientReport(tuple(rows), self._covered(), blame, tuple(notes), curve, coverage)
 
@@ -221,7 +225,7 @@ class _Check:
         """Return findings on entries, and along directions through all entries where not every one is checked."""
         through: list[Finding] = []
         for number in range(DIRECTIONS if self.sampled else 0):
-            direction = everywhere(np.random.default_rng((self.seed, number)), self.subject.arrays)
+            direction = signed_like(np.random.default_rng((self.seed, number)), self.point.x)
             through.append(judge(self.point, direction))
             if through[-1].verdict is Verdict.BUG:  # a few wrong entries are found by bisection; of many, a few tell
                 few = wrong_entries(self.point, direction, through[-1])
@@ -232,19 +236,20 @@ class _Check:
     def _along(self, findings: list[Finding], what: str) -> list[Finding]:
         return [replace(f, input=self.of + what, index=f"direction {n}") for n, f in enumerate(findings)]
 
-    def _entry(self, entry: tuple[int, int]) -> Finding:
-        position, i = entry
-        index = tuple(int(k) for k in np.unravel_index(i, self.subject.arrays[position].shape))
-        found = judge(self.point, unit(self.subject.arrays, *entry))
-        return replace(found, input=self.of + self.subject.names[position], index=index)
+    def _entry(self, entry: int) -> Finding:
+        direction = unit(self.point.x.size, entry)
+        each = zip(self.subject.names, self.subject.parted(direction), strict=True)
+        ((name, v),) = [(name, v) for name, v in each if v.any()]
+        return replace(judge(self.point, direction), input=self.of + name, index=tuple(np.argwhere(v)[0].tolist()))
 
     def _beside(self) -> list[Finding]:
         """Return a row if the derivative is wrong next to the point: what was kept of an earlier run is used."""
         rng = np.random.default_rng(self.seed)
-        arrays = self.point.beside(rng, {})
+        arrays = self.point.beside(rng)
         inquiry = Inquiry(self.inquiry.subject, arrays, self.seed, self.inquiry.order)
         try:
-            finding = judge(Point(self.subject, arrays, self.seed, lambda: inquiry), everywhere(rng, arrays))
+            there = Point(self.subject, arrays, self.seed, lambda: inquiry)
+            finding = judge(there, signed_like(rng, there.x))
         except ValueError:  # other shapes, or a singular matrix
             return []
         if finding.verdict is not Verdict.BUG:
@@ -254,14 +259,9 @@ class _Check:
         return [replace(finding, note=note, input=self.of + "all", index="beside the point")]
 
 
-def _listed(parts: list[Any]) -> list[tuple[int, int]]:
-    """Return entries as pairs, the input's position and an index in it, of an array of indices per input."""
-    return [(position, index) for position, part in enumerate(parts) for index in part.tolist()]
-
-
-def _sample(finite: list[Any], seed: int) -> list[tuple[int, int]]:
+def _sample(finite: list[Any], seed: int) -> list[int]:
     """Return some entries of every input, and the rest of them at random."""
     rng, share = np.random.default_rng(seed), SAMPLE // len(finite) or 1
     shuffled = [rng.permutation(part)[:SAMPLE] for part in finite]
-    few, rest = _listed([part[:share] for part in shuffled]), _listed([part[share:] for part in shuffled])
-    return sorted(few + [rest[k] for k in rng.permutation(len(rest))[: max(0, SAMPLE - len(few))]])
+    few, rest = (np.concatenate([part[which] for part in shuffled]) for which in (slice(share), slice(share, None)))
+    return sorted([*few.tolist(), *rng.permutation(rest)[: max(0, SAMPLE - few.size)].tolist()])

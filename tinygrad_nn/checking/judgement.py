@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from .directions import Direction, halves
-from .numerical import Slope
-from .point import Point, coarsest_of
-from .rounding import COARSE, EPS, LAST, NUDGE, largest
-from .verdicts import Finding, Verdict
+from .numerical import COARSE, EPS, LAST, NUDGE, Slope, largest
+from .point import Point, coarsest_of, halves
+from .report import Finding, Verdict
+from .subject import Arrays
 
 
-def judge(point: Point, direction: Direction, *, nudging: bool = True) -> Finding:
+def judge(point: Point, direction: Any, *, nudging: bool = True) -> Finding:
     """Return the verdict on the derivative along a direction. With `nudging` it may look at points next to it."""
     return _Judgement(point, direction, nudging).finding()
 
@@ -23,16 +23,18 @@ class _Judgement:
     """What is known of one derivative.
 
     `given` is the function's own, `right` the same in float64 at least, `found` what differences of values say,
-    `numeric` the best numerical derivative so far, and `size` that of the largest number that is moved.
+    `numeric` the best numerical derivative so far, and `size` that of the largest number that is moved. `moved` are the
+    gradient, the numbers and the direction of each input that is.
     """
 
-    def __init__(self, point: Point, direction: Direction, nudging: bool) -> None:
+    def __init__(self, point: Point, direction: Any, nudging: bool) -> None:
         self.point, self.direction, self.nudging = point, direction, nudging
         self.given = self.right = point.analytic(point.gradients, direction)
         self.numeric = self.exact = Slope()
-        own = [point.gradients[position] for position in direction]
-        self.size = largest(point.moved(point.arrays, direction))
-        self.eps = max(EPS, point.eps, 0.0 if point.narrow else coarsest_of(own) / 16)
+        parts = zip(point.gradients, point.arrays, point.subject.parted(direction), strict=True)
+        self.moved = [(g, x, v) for g, x, v in parts if v.any()]
+        self.size = largest(point.x[direction != 0])
+        self.eps = max(EPS, point.eps, 0.0 if point.narrow else coarsest_of([g for g, _, _ in self.moved]) / 16)
 
     def finding(self) -> Finding:
         """Return the verdict."""
@@ -103,10 +105,9 @@ class _Judgement:
         Where numbers of many sizes stand in one array, what the largest derivative makes of its own number counts.
         """
         sizes = []
-        for position, v in self.direction.items():
-            g, x = self.point.gradients[position], np.abs(self.point.arrays[position])
-            if g is not None and g.size:
-                g, moved = np.where(np.isfinite(g), np.abs(g), 0), largest(x[v != 0])
+        for g, x, v in self.moved:
+            if g is not None:
+                g, x, moved = np.where(np.isfinite(g), np.abs(g), 0), np.abs(x), largest(x[v != 0])
                 sizes.append(min(g.max(), (g * np.where((x == 0) | ~np.isfinite(x), moved, x)).max() / moved))
         return float(max(sizes, default=0.0))
 
@@ -115,7 +116,7 @@ class _Judgement:
         return bool(abs(own - numeric.value) <= self._room(own, numeric))
 
     def _room(self, own: Any, numeric: Slope) -> float:
-        entries = sum(map(np.count_nonzero, self.direction.values()))
+        entries = np.count_nonzero(self.direction)
         return float(10 * numeric.error + 256 * self.eps * (abs(own) + self._scale() * math.sqrt(entries)))
 
     def _is_sharp(self, own: Any, numeric: Slope) -> bool:
@@ -193,7 +194,7 @@ class _Judgement:
         return self._mismatch()
 
     def _mismatch(self) -> Finding:
-        if all(self.point.gradients[position] is None for position in self.direction):
+        if all(g is None for g, _, _ in self.moved):
             return self._found(Verdict.DISCONNECTED, "no recorded step leads here, but values depend on it")
         if self._is_symmetrised():
             return self._found(Verdict.CONVENTION, "one triangle is read: both get half of its derivative")
@@ -223,8 +224,9 @@ class _Judgement:
         if point.subject.by_hand:
             return agrees and self._departs()
         if point.subject.alone:
-            there = Point(point.subject, [x / (3 * largest(x)) for x in point.arrays], point.seed)
-            return self._departs() and (agrees or judge(there, self.direction, nudging=False).verdict.accepted)
+            return self._departs() and (
+                agrees or self._elsewhere([x / (3 * largest(x)) for x in point.arrays]).accepted
+            )
         inquiry = point.inquiry()
         rounds = point.eps or not self.found.moves or EPS * inquiry.largest > NUDGE * self.size
         return bool(agrees or rounds or self._departs()) and inquiry.trusted
@@ -251,14 +253,17 @@ class _Judgement:
     def _is_symmetrised(self) -> bool:
         """Return whether one triangle of square matrices is read, as by eigvalsh, and the gradient is symmetric."""
         point = self.point
-        if any(v.ndim < 2 or v.shape[-1] != v.shape[-2] for v in self.direction.values()):
+        if any(v.ndim < 2 or v.shape[-1] != v.shape[-2] for _, _, v in self.moved):
             return False
-        along = {position: (v + v.swapaxes(-1, -2)) / 2 for position, v in self.direction.items()}
+
+        def each(change: Callable[[Any], Any]) -> Any:
+            return point.subject.row([change(v) if v.any() else v for v in point.subject.parted(self.direction)])
+
+        along = each(lambda v: (v + v.swapaxes(-1, -2)) / 2)
         if not self._agrees(self.right, Slope(point.analytic(point.wide, along), 0.0)):
             return False
-        others = [{i: side(v * 0 + 1 - np.eye(len(v.T))) for i, v in along.items()} for side in (np.triu, np.tril)]
-        sides = [point.line(other) for other in others]
-        unread = any(line(NUDGE) == line(-NUDGE) for line in sides)
+        sides = [each(lambda v: np.triu(np.ones_like(v), 1)), each(lambda v: np.tril(np.ones_like(v), -1))]
+        unread = any(line(NUDGE) == line(-NUDGE) for line in map(point.line, sides))
         return unread and self._agrees(self.right, point.ladder(along).value)
 
     def _convention(self) -> Finding | None:
@@ -277,7 +282,7 @@ class _Judgement:
         if len(parts) == 2 and all(judge(point, part).verdict.accepted for part in parts):
             return True
         rng = np.random.default_rng(point.seed)
-        others = [point.subject.pull(point.beside(rng, {}, COARSE), point.weights) for _ in range(32)]
+        others = [point.subject.pull(point.beside(rng, nudge=COARSE), point.weights) for _ in range(32)]
         slopes = [point.analytic(gradients, self.direction) for gradients in others]
         low, high = min(slopes), max(slopes)
         room = 1e-3 * (high - low)
@@ -285,16 +290,15 @@ class _Judgement:
 
     def _is_right_beside(self) -> bool:
         """Return whether the derivative is right on both sides of the point, a little off in all coordinates."""
-        point, passed = self.point, False
-        rng = np.random.default_rng(point.seed + 1)  # another seed: the weights' numbers were drawn by the point's own
-        for nudge in (NUDGE, -NUDGE):
-            try:
-                there = Point(point.subject, point.beside(rng, self.direction, nudge), point.seed)
-                finding = judge(there, self.direction, nudging=False)
-            except (ArithmeticError, ValueError):  # a singular matrix, or numbers that the function refuses
-                continue
-            if finding.verdict in (Verdict.OK, Verdict.PRECISION):
-                passed = True
-            elif finding.verdict is not Verdict.NONFINITE:
-                return False
-        return passed
+        rng = np.random.default_rng(self.point.seed + 1)  # another seed: the weights were drawn by the point's own
+        sides = [self.point.beside(rng, self.direction, nudge) for nudge in (NUDGE, -NUDGE)]
+        found = {*map(self._elsewhere, sides)} - {Verdict.NONFINITE}
+        return bool(found) and found <= {Verdict.OK, Verdict.PRECISION}
+
+    def _elsewhere(self, arrays: Arrays) -> Verdict:
+        """Return the verdict at other arrays, NONFINITE if the function refuses these, as it may a singular matrix."""
+        try:
+            there = Point(self.point.subject, arrays, self.point.seed)
+            return judge(there, self.direction, nudging=False).verdict
+        except (ArithmeticError, ValueError):
+            return Verdict.NONFINITE

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from .directions import unit
-from .mistakes import WrongGradient, any_factor, changed, formula, known_factor, reordered, unchanged, zero
-from .point import Point
-from .rounding import WIDE
+from .mistakes import WrongGradient, any_factor, changed, formula, known, known_factor, reordered, unchanged, zero
+from .numerical import WIDE
+from .point import Point, unit
 from .subject import Subject
 
 ENTRIES = 512
@@ -40,11 +39,11 @@ def likely_mistake(subject: Subject, position: int, constants: dict[str, Any] | 
     c = case.factor(wrong, right)
     if case.same(wrong, right) or not (wrong.any() or np.nan_to_num(right).any()):  # it may be wrong elsewhere only
         return f"it is {c:.9g} times what is right" if abs(c - 1) >= 1e-9 else ""
-    case = replace(case, sizes=_sizes(case, g, subject.by_hand))
+    case = replace(case, sizes=_sizes(case, g, subject.by_hand), known=_products(case, g))
     looks = itertools.chain(
         *[look(case) for look in (zero, known_factor, any_factor, unchanged, changed, reordered)],
         _sums(point, position, case),
-        _products(case, g),
+        known(case),
         formula(case),
         _stale(point, position, case, entries),
     )
@@ -61,9 +60,10 @@ def _entries(wrong: Any, seed: int) -> Any:
 
 def _measured(point: Point, position: int, entries: Any) -> Any:
     """Return the right derivatives by some entries of an input, by extrapolated differences; nan at the others."""
-    found = np.full(point.arrays[position].shape, math.nan)
-    for index in entries[np.isfinite(point.arrays[position].flat[entries])]:
-        found.flat[index] = point.ladder(unit(point.arrays, position, index)).value.value
+    x = point.arrays[position]
+    found = np.full(x.shape, math.nan)
+    for index in entries[np.isfinite(x.flat[entries])]:
+        found.flat[index] = point.ladder(point.subject.only(position, unit(x.size, index))).value.value
     return found
 
 
@@ -85,21 +85,17 @@ def _sums(point: Point, position: int, case: WrongGradient) -> Iterator[str]:
             continue
         line = np.zeros(shape)
         line[(*index[:axis], slice(None), *index[axis + 1 :])] = 1.0
-        total = np.asarray(point.ladder({position: line}).value.value)
+        total = np.asarray(point.ladder(point.subject.only(position, line)).value.value)
         if any(case.same(case.wrong[index] * n, total) for n in (1, length)):
             yield f"it is summed over axis {axis}, where every entry has its own"
 
 
-def _products(case: WrongGradient, g: Any) -> Iterator[str]:
-    """A factor is missing or too many: one of the inputs, the output, or the cotangent."""
+def _products(case: WrongGradient, g: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what it would be with a factor missing or too many: one of the inputs, the output, or the cotangent."""
     for name, value in {**case.values, "the cotangent": g}.items():
-        if not _fits(value, case.wrong.shape):
-            continue
-        for sign, minus in ((1, ""), (-1, "minus ")):
-            if case.same(case.wrong * value, sign * case.right):
-                yield f"a factor is missing: {minus}{name}"
-            if case.same(case.wrong, sign * case.right * value):
-                yield f"{minus}{name} is one factor too many"
+        if _fits(value, case.wrong.shape):
+            yield f"what is right, but a factor is missing: {name}", case.right / value
+            yield f"what is right, with {name} as one factor too many", case.right * value
 
 
 def _stale(point: Point, position: int, case: WrongGradient, entries: Any) -> Iterator[str]:

@@ -197,10 +197,10 @@ def reordered(case: WrongGradient) -> Iterator[str]:
 
 
 def known(case: WrongGradient) -> Iterator[str]:
-    """It is one of the arrays that it may be by mistake."""
+    """It is one of the arrays that it may be by mistake, perhaps of the wrong sign."""
     for what, array in case.known:
-        if case.same(case.wrong, array):
-            yield f"{case.subject} is {what}{case.remedy()}"
+        if case.is_one(abs(c := case.factor(case.wrong, array))):
+            yield f"{case.subject} is {case.times(c)}{what}{case.remedy()}"
 
 
 def formula(case: WrongGradient) -> Iterator[str]:

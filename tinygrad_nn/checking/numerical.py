@@ -1,4 +1,4 @@
-"""Derivatives along a line by differences of values, each with how far it may be off."""
+"""Derivatives along a line by differences of values, each with how far it may be off, by rounding, too."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from .rounding import EPS
-
+WIDE = np.dtype(np.float64)
+EPS = float(np.finfo(WIDE).eps)
+NUDGE = 2.0**-9
+COARSE = 2.0**-20
+LAST = 64  # times eps: moves the last two digits
 SHRINK = 4
 COLUMNS = 6
 COMPLEX_STEP = 1e-40
@@ -43,7 +46,7 @@ class Extrapolation:
     def __init__(self, order: int) -> None:
         self._ratio = SHRINK**order
         self.row: list[Any] = []
-        self._best = self._last = Slope()
+        self.best = self._last = Slope()
 
     def add(self, quotient: Any, step: float, noise: Any) -> None:
         """Take in the quotient at the next smaller step."""
@@ -57,8 +60,8 @@ class Extrapolation:
             better = row[-1] + (row[-1] - above) / (self._ratio**power - 1)
             error = max(abs(better - row[-1]), abs(better - above)) + noise
             row.append(better)
-            if error <= self._best.error:
-                self._best = Slope(better, error, step)
+            if error <= self.best.error:
+                self.best = Slope(better, error, step)
         self.row = row
 
     @property
@@ -67,19 +70,40 @@ class Extrapolation:
 
         Between many kinks two entries may agree by chance.
         """
-        against = self._last.known and abs(self._best.value - self._last.value) > self._last.error + self._best.error
-        return self._last if against else self._best
+        against = self._last.known and abs(self.best.value - self._last.value) > self._last.error + self.best.error
+        return self._last if against else self.best
 
 
-@dataclass
 class Ladder:
-    """What central and one-sided quotients at shrinking steps say about a line at 0; whether values moved at all."""
+    """What central and one-sided quotients at shrinking steps say about a line at 0; whether values moved at all.
 
-    central: Slope
-    left: Slope
-    right: Slope
-    jumps: bool
-    moves: bool
+    Steps larger and smaller than half of `size` are extrapolated apart. It ends early where an error is small `enough`.
+    """
+
+    def __init__(self, line: Line, middle: Any, steps: Iterator[float], size: float, noise: Any, enough: float) -> None:
+        wide, near = ([Extrapolation(2), Extrapolation(1), Extrapolation(1)] for _ in range(2))
+        heights: list[Any] = []
+        gaps: list[Any] = []
+        for step in steps:
+            up, down, rounding = line(step), line(-step), noise / step
+            tables = near if step < size / 2 or not size else wide
+            central, below, above = tables
+            central.add((up - down) / (2 * step), step, rounding)
+            below.add((middle - down) / step, step, 2 * rounding)
+            above.add((up - middle) / step, step, 2 * rounding)
+            heights.append((up - middle, down - middle))
+            gaps.append(abs(up - 2 * middle + down) / step)
+            # Settled: at smaller steps rounding alone is more. Vanishing: the slopes of the two sides get closer.
+            settled = max(central.best.error, below.best.error / 2, above.best.error / 2) <= SHRINK * rounding
+            known = central.best.error <= enough * abs(central.best.value) or settled
+            vanishes = len(central.row) > 3 and (gaps[-1] <= 0.6 * gaps[-2] or gaps[-1] <= 100 * rounding)
+            if enough and tables is near and known and vanishes and not _differ(below.best, above.best):
+                break
+        sides = [_nearer(n.best if enough else n.value, w.best) for n, w in zip(near[1:], wide[1:], strict=True)]
+        self.left, self.right = sides
+        self.central = _nearer(near[0].value, wide[0].value)
+        self.jumps: bool = _stays(heights, noise)
+        self.moves: bool = bool(np.any(heights))
 
     @property
     def value(self) -> Slope:
@@ -105,41 +129,18 @@ def descend(
     slope is like its own), the ladder goes on down to rounding: a function may vary on any scale, and have a kink or an
     edge next to the point. What is found there counts if the kink is gone, or if a witness says the same.
     """
-    found = _descended(line, middle, _steps(size), size, noise, enough)
+    found = Ladder(line, middle, _steps(size), size, noise, enough)
     rough = found.kinked or found.jumps
     if not rough and found.value.known and all(agree(found.value)[-1:]):
         return found
     slope = abs(found.value.value) if found.value.known else 0.0
-    closer = _descended(line, middle, _tiny_steps(size), 0, fine + 4 * EPS * size * slope, 0.0)
+    closer = Ladder(line, middle, _tiny_steps(size), 0, fine + 4 * EPS * size * slope, 0.0)
     smooth = closer.value.known and not (closer.kinked or closer.jumps) and (closer.moves or noise <= 8 * fine)
     if smooth and found.kinked:
         smooth = abs(closer.right.value - closer.left.value) < 0.1 * abs(found.right.value - found.left.value)
     contradicts = abs(closer.value.value - found.value.value) > 10 * closer.value.error
     better = rough or (contradicts and any(agree(closer.value)))
     return closer if (smooth and better) or (closer.jumps and not found.jumps) else found
-
-
-def _descended(line: Line, middle: Any, ladder: Iterator[float], size: float, noise: Any, enough: float) -> Ladder:
-    wide, near = ([Extrapolation(2), Extrapolation(1), Extrapolation(1)] for _ in range(2))
-    heights: list[Any] = []
-    gaps: list[Any] = []
-    for step in ladder:
-        up, down, rounding = line(step), line(-step), noise / step
-        tables = near if step < size / 2 or not size else wide
-        central, below, above = tables
-        central.add((up - down) / (2 * step), step, rounding)
-        below.add((middle - down) / step, step, 2 * rounding)
-        above.add((up - middle) / step, step, 2 * rounding)
-        heights.append((up - middle, down - middle))
-        gaps.append(abs(up - 2 * middle + down) / step)
-        # Settled: at smaller steps rounding alone is more. Vanishing: the slopes of the two sides get closer.
-        settled = max(central._best.error, below._best.error / 2, above._best.error / 2) <= SHRINK * rounding
-        known = central._best.error <= enough * abs(central._best.value) or settled
-        vanishes = len(central.row) > 3 and (gaps[-1] <= 0.6 * gaps[-2] or gaps[-1] <= 100 * rounding)
-        if enough and tables is near and known and vanishes and not _differ(below._best, above._best):
-            break
-    left, right = (_nearer(n._best if enough else n.value, w._best) for n, w in zip(near[1:], wide[1:], strict=True))
-    return Ladder(_nearer(near[0].value, wide[0].value), left, right, _stays(heights, noise), bool(np.any(heights)))
 
 
 def _nearer(near: Slope, wide: Slope) -> Slope:
@@ -210,3 +211,39 @@ def difference_quotient(line: Line, method: str, step: float | None) -> Any:
     usual, back = (1 / 3, -1) if method == "central" else (1 / 2, 0)
     h = EPS**usual if step is None else step
     return (line(h) - line(back * h)) / (h - back * h)
+
+
+def largest(x: Any) -> float:
+    """Return the size of the largest finite number, 1 if there is none but 0: moves are to suit what is there."""
+    return float(np.abs(x).max(initial=0, where=np.isfinite(x))) or 1.0
+
+
+def noise_of_values(line: Line, size: float, eps: float) -> tuple[Any, float, float]:
+    """Return the value, how far rounding may move it, and what tiny steps show of that.
+
+    `line` is the value as a function of a step through all entries, relative to their sizes; `size` is its size at
+    the point, and `eps` that of the narrowest dtype on the way. It may be rounding of intermediate numbers, which are
+    larger than the results. Second differences at steps of a few last digits are rounding alone, and where these change
+    nothing, so is what the first larger step changes: of 1 + x**2 at a tiny x. Fourth differences at larger steps see
+    what is rounded coarsely. Where these may be a kink's, they are taken on the other side, too.
+    """
+    middle, last, usual = line(0.0), LAST * EPS * np.arange(1, 4), 4 * eps * size
+    fine = max(float(np.abs(np.diff([line(start + h) for h in last], 2)).max()) for start in (0.0, NUDGE))
+    first = next((h for h in 2.0 ** np.arange(-46, -8, 4) if line(h) != middle), 0.0)
+    if first > last[0]:
+        fine = max(fine, float(abs(line(first) - middle)))
+    coarse = _fourth_difference(line, NUDGE)
+    if coarse > usual:
+        coarse = min(coarse, _fourth_difference(line, -NUDGE))
+    seen = [4 * fine, max(4 * fine, coarse)]
+    tiny, both = (max(usual, noise if math.isfinite(noise) else 0.0) for noise in seen)
+    return middle, both, tiny
+
+
+def _fourth_difference(line: Any, start: float) -> float:
+    return float(abs(np.diff([line(start + COARSE * k) for k in range(5)], 4)[0]))
+
+
+def within(a: Any, b: Any, room: Any) -> bool:
+    """Return whether two arrays have one shape and differ by no more than the room; two nan are no difference."""
+    return a.shape == b.shape and bool(np.all((np.abs(a - b) <= room) | (a == b) | (np.isnan(a) & np.isnan(b))))

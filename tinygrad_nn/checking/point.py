@@ -10,11 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from .directions import Direction, everywhere, signed_like
-from .numerical import Ladder, Slope, complex_slope, descend
-from .rounding import EPS, LAST, NUDGE, WIDE, largest, noise_of_values
+from .numerical import EPS, LAST, NUDGE, WIDE, Ladder, Line, Slope, complex_slope, descend, largest, noise_of_values
+from .report import Finding, Verdict
 from .subject import Arrays, Subject
-from .verdicts import Finding, Verdict
 
 NOTHING = SimpleNamespace(conventions="", culprit=None, coarsest=0.0, largest=0.0, trusted=False)
 
@@ -27,6 +25,7 @@ class Point:
     What `inquiry` returns is asked for `coarsest`, the eps of the narrowest dtype inside, and only where differences
     don't settle it for `conventions` of steps on a kink or on a singularity, the `culprit` whose rule is wrong, and
     whether the function is `trusted`: it is made of right rules.
+    Directions, and the numbers `x` that they move, are rows of all inputs' entries.
     Once it is `mistaken`, its own derivative is no witness any more.
     """
 
@@ -35,6 +34,7 @@ class Point:
     ) -> None:
         self.subject = subject
         self.arrays = arrays
+        self.x: Any = subject.row(arrays)
         self.seed = seed
         self.inquiry = inquiry
         self.values: Arrays = subject.values(arrays)
@@ -72,45 +72,40 @@ class Point:
     @functools.cached_property
     def middle(self) -> tuple[Any, float, float]:
         """The value, how far rounding may move it, and what tiny steps show of that."""
-        random = everywhere(np.random.default_rng(self.seed), self.arrays)
-        line = self.line({position: v * largest(self.arrays[position]) for position, v in random.items()})
-        return noise_of_values(line, self.size_of_values, max(EPS, self.eps))
+        random = signed_like(np.random.default_rng(self.seed), self.x)
+        return noise_of_values(self.line(random * self.sizes), self.size_of_values, max(EPS, self.eps))
 
-    def line(self, direction: Direction) -> Callable[[Any], Any]:
+    @functools.cached_property
+    def sizes(self) -> Any:
+        """The size of the largest number in each entry's array, 0 for an entry that is not finite."""
+        return self.subject.row([np.where(np.isfinite(x), largest(x), 0.0) for x in self.arrays])
+
+    def line(self, direction: Any) -> Line:
         """Return the weighed results, in float64, as a function of the step along a direction."""
-        moves = [(position, v != 0, v[v != 0]) for position, v in direction.items()]
+        moved = np.flatnonzero(direction)
 
         def along(step: Any) -> Any:
-            moved = [np.array(x, complex if isinstance(step, complex) else WIDE) for x in self.arrays]
-            for position, mask, v in moves:
-                moved[position][mask] += step * v
-            return dot(self.weights, self.subject.values(moved))
+            x = self.x.astype(complex if isinstance(step, complex) else WIDE)
+            x[moved] += step * direction[moved]
+            return dot(self.weights, self.subject.values(self.subject.parted(x)))
 
         return along
 
-    def ladder(self, direction: Direction, *how: Any) -> Ladder:
+    def ladder(self, direction: Any, *how: Any) -> Ladder:
         """Return what difference quotients along a direction say; `how` as for `descend`."""
-        size = float(np.abs(self.moved(self.arrays, direction)).max(initial=0))
+        size = float(np.abs(self.x[direction != 0]).max(initial=0))
         return descend(self.line(direction), size, *self.middle, *how)
 
-    def complex_slope(self, direction: Direction) -> Slope:
+    def complex_slope(self, direction: Any) -> Slope:
         """Return what the complex step says along a direction, a step that is small beside all that is moved."""
-        moved = np.abs(self.moved(self.arrays, direction))
+        moved = np.abs(self.x[direction != 0])
         return complex_slope(self.line(direction), float(moved.min(initial=1.0, where=moved > 0)))
 
-    def moved(self, arrays: Any, direction: Direction) -> Any:
-        """Return what a direction moves of arrays, in a row, in no less than float64; 0 where there is no array."""
-        given = [(arrays[position], v) for position, v in direction.items()]
-        parts = [np.zeros(np.count_nonzero(v)) if x is None else x[v != 0] for x, v in given]
-        return np.concatenate(parts, dtype=np.result_type(*parts, WIDE))
-
-    def analytic(self, gradients: list[Any], direction: Direction) -> Any:
+    def analytic(self, gradients: list[Any], direction: Any) -> Any:
         """Return the function's own derivative along a direction, 0 where nothing connects."""
-        return (self.moved(gradients, direction) * self.moved(direction, direction)).sum()
+        return dot([direction], [self.subject.row(gradients)])
 
-    def spread(
-        self, direction: Direction, eps: float = 0.0, minus: Callable[[Point], Any] = lambda there: 0.0
-    ) -> float:
+    def spread(self, direction: Any, eps: float = 0.0, minus: Callable[[Point], Any] = lambda there: 0.0) -> float:
         """Return how much that derivative, `minus` another, varies with the last digits of what the direction moves.
 
         So do the weights. The digits are those of float64, or of a dtype whose precision is `eps`, if that is less.
@@ -121,28 +116,20 @@ class Point:
             return x * (1 + LAST * max(EPS, eps) * signed_like(rng, x))
 
         for _ in range(8):
-            arrays = [x.astype(WIDE) for x in self.arrays]
-            for position, v in direction.items():
-                arrays[position] = np.where(v != 0, nudged(arrays[position]), arrays[position])
-            there = Point(self.subject, arrays, self.seed)
+            x = np.where(direction != 0, nudged(self.x), self.x)
+            there = Point(self.subject, self.subject.parted(x), self.seed)
             there.weights = [nudged(u) for u in self.weights]
             found.append(there.analytic(there.gradients, direction) - minus(there))
         return float(np.ptp(found)) if np.isfinite(found).all() else 0.0
 
-    def beside(self, rng: np.random.Generator, direction: Direction, nudge: float = NUDGE) -> Arrays:
+    def beside(self, rng: np.random.Generator, direction: Any = 0, nudge: float = NUDGE) -> Arrays:
         """Return arrays a little off, along the direction, or at random where that leads nowhere.
 
         They are of float64 at least: few numbers of float16 are next to a kink, and not on it.
         """
-        arrays = []
-        for position, x in enumerate(self.arrays):
-            size = np.where(np.isfinite(x), largest(x), 0)
-            move = abs(nudge) * size * rng.uniform(0.25, 0.5, x.shape) * rng.choice([-1, 1], x.shape)
-            if position in direction:
-                v = direction[position] * rng.uniform(0.75, 1.25, x.shape)
-                move = np.where(v != 0, nudge * size * v, move)
-            arrays.append(np.asarray(x + move, np.result_type(x, WIDE)))
-        return arrays
+        random = abs(nudge) * rng.uniform(0.25, 0.5, self.x.shape) * rng.choice([-1, 1], self.x.shape)
+        along = nudge * direction * rng.uniform(0.75, 1.25, self.x.shape)
+        return self.subject.parted(self.x + self.sizes * np.where(direction != 0, along, random))
 
 
 def coarsest_of(arrays: Arrays) -> float:
@@ -160,21 +147,54 @@ def modes_compared(point: Point, rng: np.random.Generator) -> Finding:
     """Return how <u, J v> by forward mode agrees with <J' u, v> by reverse mode, for a random v, in float64."""
     if point.is_nowhere_finite:
         return Finding(math.nan, math.nan, math.inf, math.nan, Verdict.NONFINITE, "the function's value is not finite")
-    direction = everywhere(rng, point.arrays)
+    direction = signed_like(rng, point.x)
 
     def pushed(there: Point) -> list[Any]:
-        found = there.subject.push([x.astype(WIDE) for x in there.arrays], [*direction.values()])
+        found = there.subject.push(*map(there.subject.parted, (there.x, direction)))
         return [t for t in found if t.dtype.kind == "f"]
 
     reverse, tangents = point.analytic(point.wide, direction), pushed(point)
     forward = dot(point.weights, tangents)
-    size = dot(map(np.abs, point.weights), map(np.abs, tangents)) + np.abs(point.moved(point.wide, direction)).sum()
+    pulled = np.abs(point.subject.row(point.wide)[direction != 0])
+    size = dot(map(np.abs, point.weights), map(np.abs, tangents)) + pulled.sum()
     apart, note = abs(forward - reverse), ""
     room, verdict = float(256 * max(EPS, point.eps) * size), Verdict.OK
     if room < apart < math.inf:
-        inside = 256 * EPS * point.size_of_values * (1 + max(map(largest, point.arrays)))  # of intermediate numbers
+        inside = 256 * EPS * point.size_of_values * (1 + float(point.sizes.max()))  # of intermediate numbers
         moved = point.spread(direction, minus=lambda there: dot(there.weights, pushed(there)))
         rounded = not point.mistaken and apart <= max(inside, 4 * moved)
         verdict = Verdict.PRECISION if rounded else Verdict.BUG
         note = "forward and reverse mode differ" + (" by rounding" if rounded else "")
     return Finding(reverse, forward, room, math.nan, verdict, note, room)
+
+
+def signed(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
+    """Return numbers of both signs and of sizes between 0.5 and 1.5, exact in float16.
+
+    With plain signs, errors in two entries would often cancel; tiny entries would hide an error.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> bool(np.all(np.abs(tg.testing.signed(np.random.default_rng(0), (3,))) >= 0.5))
+    True
+    """
+    return np.asarray(np.round(rng.uniform(32, 96, shape)) / 64 * rng.choice([-1.0, 1.0], shape))
+
+
+def signed_like(rng: np.random.Generator, x: Any) -> Any:
+    """Return such numbers in the shape of an array, 0 where that is not finite."""
+    return np.where(np.isfinite(x), signed(rng, x.shape), 0.0)
+
+
+def unit(size: int, entry: int) -> Any:
+    """Return the direction of one entry of so many."""
+    direction = np.zeros(size)
+    direction[entry] = 1.0
+    return direction
+
+
+def halves(direction: Any) -> list[Any]:
+    """Return a direction in two parts, each of half of its entries; in one if it has one entry only."""
+    entries, first = np.flatnonzero(direction), direction.copy()
+    first[entries[entries.size // 2 :]] = 0
+    return [first, direction - first] if entries.size > 1 else [direction]

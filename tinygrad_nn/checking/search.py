@@ -7,18 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from .directions import Direction, halves
-from .numerical import difference_quotient
-from .point import Point
-from .rounding import EPS, LAST, largest
-from .verdicts import Finding
+from .numerical import EPS, LAST, difference_quotient, largest
+from .point import Point, halves
+from .report import Finding
 
 MOST = 32
 STEPS = 2.0**-13, 2.0**-17, 2.0**-21
 
 
-def wrong_entries(point: Point, direction: Direction, finding: Finding) -> list[tuple[int, int]]:
-    """Return the entries, as position and index, that make a derivative along a direction wrong; [] if they are many.
+def wrong_entries(point: Point, direction: Any, finding: Finding) -> list[int]:
+    """Return the entries that make a derivative along a direction wrong; [] if they are many.
 
     Errors along parts of a direction add up: each part that is measured, by one evaluation (a complex step) or two,
     tells of the rest. Groups are halved until one half is right. The other, which may hold one wrong entry only, is
@@ -26,18 +24,17 @@ def wrong_entries(point: Point, direction: Direction, finding: Finding) -> list[
     """
     slope, room = _measure(point, direction, finding)
 
-    def off(part: Direction) -> float:
+    def off(part: Any) -> float:
         return float(point.analytic(point.gradients, part) - slope(part))
 
-    groups, found = [(direction, float(finding.analytic - finding.numeric), False)], list[tuple[int, int]]()
+    groups, found = [(direction, float(finding.analytic - finding.numeric), False)], list[int]()
     while groups and len(groups) + len(found) <= MOST:
         parts = []
         for group, error, single in groups:
-            single = single and len(group) == 1 and 64 * room < abs(error)
+            single = single and 64 * room < abs(error)
             first, *rest = _around_one(group, error, off, room) if single else halves(group)
             if not rest:
-                ((position, v),) = group.items()
-                found.append((position, int(np.flatnonzero(v)[0])))
+                found.append(int(np.flatnonzero(group)[0]))
                 continue
             own = off(first)
             kept = [part for part in ((first, own), (rest[0], error - own)) if abs(part[1]) > room]
@@ -46,27 +43,25 @@ def wrong_entries(point: Point, direction: Direction, finding: Finding) -> list[
     return [] if groups else sorted(found)
 
 
-def _around_one(group: Direction, error: float, off: Callable[[Direction], float], room: float) -> list[Direction]:
+def _around_one(group: Any, error: float, off: Callable[[Any], float], room: float) -> list[Any]:
     """Return a group in two parts, the first around the wrong entry if there is one only; in halves if that is all."""
-    ((position, v),) = group.items()
-    entries = np.flatnonzero(v)
-    ramp, inside = np.zeros(v.shape), np.zeros(v.shape)
-    ramp.flat[entries] = v.flat[entries] * np.arange(entries.size) / entries.size
-    at, width = (entries.size / error * e for e in (off({position: ramp}), 4 * room))
+    entries, ramp, inside = np.flatnonzero(group), np.zeros(group.size), np.zeros(group.size)
+    ramp[entries] = group[entries] * np.arange(entries.size) / entries.size
+    at, width = (entries.size / error * e for e in (off(ramp), 4 * room))
     near = entries[max(0, round(at - abs(width))) : max(0, round(at + abs(width)) + 1)]
-    inside.flat[near] = v.flat[near]
-    return [{position: inside}, {position: v - inside}] if 0 < near.size < entries.size else halves(group)
+    inside[near] = group[near]
+    return [inside, group - inside] if 0 < near.size < entries.size else halves(group)
 
 
-def _measure(point: Point, direction: Direction, finding: Finding) -> tuple[Any, float]:
+def _measure(point: Point, direction: Any, finding: Finding) -> tuple[Any, float]:
     """Return a cheap numerical derivative along parts of a direction, and how far it may be off."""
     exact = point.complex_slope(direction)
     if abs(exact.value - finding.numeric) <= exact.error + 10 * finding.uncertainty:
-        sizes = [np.abs(g * v).sum() for i, v in direction.items() if (g := point.gradients[i]) is not None]
-        return lambda part: point.complex_slope(part).value, LAST * EPS * float(max(sizes, default=0.0))
-    size, noise = max(1.0, *[largest(point.arrays[position]) for position in direction]), point.middle[1]
+        size = float(np.abs(point.subject.row(point.gradients) * direction).sum())
+        return lambda part: point.complex_slope(part).value, LAST * EPS * size
+    size, noise = max(1.0, largest(point.x)), point.middle[1]
 
-    def central(part: Direction, step: float) -> Any:
+    def central(part: Any, step: float) -> Any:
         return difference_quotient(point.line(part), "central", step)
 
     rooms = {s: 4 * abs(central(direction, s) - finding.numeric) + 10 * noise / s for s in (size * x for x in STEPS)}

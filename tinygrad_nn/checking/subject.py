@@ -29,7 +29,7 @@ class Subject:
     function sees Tensors in the inputs' nesting, Modules with replaced parameters among them.
     """
 
-    by_hand = alone = False
+    by_hand = measured = alone = False
 
     def __init__(self, function: Callable[..., Any], inputs: Sequence[Any]) -> None:
         self.function: Callable[..., Any] = function
@@ -52,6 +52,20 @@ class Subject:
                 "there is nothing to check: the inputs hold no finite number; pass arrays with at least one"
             )
         self.shapes: list[Any] | None = None
+
+    def row(self, arrays: Arrays) -> Any:
+        """Return the numbers of arrays like the inputs' in a row, in no less than float64; 0 where there is none."""
+        parts = [np.zeros(x.size) if a is None else np.ravel(a) for a, x in zip(arrays, self.arrays, strict=True)]
+        return np.concatenate([np.zeros(0), *parts])
+
+    def parted(self, row: Any) -> Arrays:
+        """Return the numbers in a row as arrays like the inputs'."""
+        ends = np.cumsum([x.size for x in self.arrays])
+        return [part.reshape(x.shape) for part, x in zip(np.split(row, ends[:-1]), self.arrays, strict=True)]
+
+    def only(self, position: int, direction: Any) -> Any:
+        """Return the direction that moves one input along this, and the others not at all."""
+        return self.row([direction if i == position else None for i in range(len(self.arrays))])
 
     def values(self, arrays: Arrays) -> Arrays:
         """Return the results as arrays. Raises TypeError and ValueError for what is no function of numbers."""
@@ -106,11 +120,11 @@ class Subject:
         return map_leaves(lambda _: next(each), self.inputs)
 
     def _array_of(self, y: Any) -> Any:
-        """Return the array of a result. Raises TypeError for what is no Tensor."""
-        if not isinstance(y, Tensor):
+        """Return the array of a result. Raises TypeError for what has to be a Tensor and is none."""
+        if not (isinstance(y, Tensor) or self.measured):
             kind = f"{type(y).__module__.partition('.')[0]}.{type(y).__name__}"
             raise TypeError(errors.returns_no_tensor(kind.removeprefix("builtins.")))
-        return y.data
+        return np.asarray(_plain(y))
 
     def _numbers(self, arrays: Arrays) -> Arrays:
         """Return the arrays that can have a derivative. Raises ValueError where shapes change between calls."""
@@ -133,8 +147,7 @@ class Subject:
 class Measured(Subject):
     """A function whose values alone are asked for: it may return arrays and numbers, too."""
 
-    def _array_of(self, y: Any) -> Any:
-        return np.asarray(_plain(y))
+    measured = True
 
 
 class HandWritten(Measured):

@@ -13,7 +13,7 @@ The strategies are for tests with Hypothesis, which is imported when the first o
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ..checking.directions import signed
+from ..checking.point import signed
 from ..errors import missing
 from ..tensor.declaring import sample
 from .agreement import check_agreement

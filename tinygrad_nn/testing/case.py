@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..checking.directions import signed_like
-from ..checking.rounding import EPS
+from ..checking.numerical import EPS
+from ..checking.point import signed_like
 from ..engine.grad_mode import enable_grad, no_grad
 from ..engine.operation import Operation
 from ..tensor.handle import Tensor

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..checking.directions import signed
 from ..checking.numerical import complex_slope
+from ..checking.point import signed
 from ..engine.grad_mode import no_grad
 from ..tensor.handle import Tensor
 from ..transforms import autograd

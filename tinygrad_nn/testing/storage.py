@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checking.rounding import EPS
+from ..checking.numerical import EPS
 from ..engine.trees import leaves
 from ..errors import GradientError
 from ..tensor.handle import Tensor

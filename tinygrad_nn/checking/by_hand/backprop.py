@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,9 @@ from ... import errors
 from ...engine.node import Node
 from ...tensor.handle import Tensor
 from ..mistakes import WrongGradient
+from ..numerical import within
 from ..report import as_html
-from ..rounding import within
-from .adjoints import Arrays, Graph
-from .alignment import Aligned, Alignment, hand_written
+from .adjoints import Aligned, Alignment, Arrays, Graph
 from .diagnosis import diagnosed, slopes_of
 
 
@@ -111,145 +110,113 @@ class _GivenGradients:
 
     def __init__(self, graph: Graph, gradients: Mapping[str, Any], tensors: Any, convention: str) -> None:
         self.graph, self.alignment = graph, Alignment(graph, tensors, convention)
-        keys = _keys_by_name(self.alignment, gradients)
-        every = {name: self.alignment.of(name, keys.get(name)) for name in (*self.alignment.reached, *keys)}
-        order = _in_backward_order(graph, every)
-        self.every = {name: every[name] for name in order}
-        self.hands = {name: hand_written(gradients[keys[name]]) for name in order if name in keys}
-        kinds = [hand.dtype for hand in self.hands.values()] + [every[name].tensor.dtype for name in keys]
+        self.every = _in_backward_order(graph, self.alignment.aligned(gradients))
+        self.hands = [one for one in self.every if one.hand is not None]
+        kinds = [kind for one in self.hands for kind in (one.hand.dtype, one.tensor.dtype)]
         self.eps = max(float(np.finfo(kind).eps) for kind in kinds)
-        self.nodes = list(dict.fromkeys(one.node for one in self.every.values()))
+        self.nodes = list(dict.fromkeys(one.node for one in self.every))
         self.right, self.room = graph.adjoints(self.nodes, {}, self.eps)
         self.sources, self.sources_by_hand = self._sources(self.every), self._sources(self.hands)
-        self.mistakes: dict[str, list[str]] = {}
+        self.mistakes: dict[Aligned, list[str]] = {}
 
-    def _sources(self, names: Iterable[str]) -> dict[str, list[str]]:
-        """Return, for each name, those of the others that its gradient is derived from directly."""
-        at: dict[Node, list[str]] = {}
-        for name in names:
-            at.setdefault(self.every[name].node, []).append(name)
+    def _sources(self, several: list[Aligned]) -> dict[Aligned, list[Aligned]]:
+        """Return, for each of several, those of the others that its gradient is derived from directly."""
+        at: dict[Node, list[Aligned]] = {}
+        for one in several:
+            at.setdefault(one.node, []).append(one)
         ahead = self.graph.next_ones(set(at))
         return {
-            name: [aliases[number - 1]] if number else [at[other][-1] for other in ahead[node] if other in at]
+            one: [aliases[number - 1]] if number else [at[other][-1] for other in ahead[node] if other in at]
             for node, aliases in at.items()
-            for number, name in enumerate(aliases)
+            for number, one in enumerate(aliases)
         }
 
     def rows(self) -> Iterator[Row]:
         """Yield what was found of each gradient."""
-        for name, hand in self.hands.items():
-            one = self.every[name]
-            expected = one.by_hand(self.right[one.node])
+        for one in self.hands:
+            expected = self._right(one)
             with np.errstate(all="ignore"):
-                off = np.abs(hand - expected).max(initial=0.0) if hand.shape == expected.shape else np.nan
+                off = np.abs(one.hand - expected).max(initial=0.0) if one.fits else np.nan
                 error = float(off / np.abs(expected).max(initial=0.0)) if off else 0.0
-                verdict, finding = self._judged(one, hand, expected)
-            yield Row(one.key, hand.shape, verdict, error, finding, expected)
+                verdict, finding = self._judged(one, expected)
+            yield Row(one.key, one.hand.shape, verdict, error, finding, expected)
 
-    def _judged(self, one: Aligned, hand: np.ndarray, expected: np.ndarray) -> tuple[str, str]:
-        sources = self.sources_by_hand[one.name]
+    def _judged(self, one: Aligned, right: np.ndarray) -> tuple[str, str]:
+        sources = self.sources_by_hand[one]
         inherited = list(dict.fromkeys(key for source in sources for key in self.mistakes[source]))
-        self.mistakes[one.name] = []
-        if within(hand, expected, one.by_hand(self.room[one.node])):
+        self.mistakes[one] = []
+        if within(one.hand, right, one.by_hand(self.room[one.node])):
             return "right", ""
-        self.mistakes[one.name] = inherited or [one.key]
-        if not inherited:
-            called = "the adjoint" if self.alignment.convention == "adjoint" else "what it should be"
-            return "wrong", diagnosed(self._case(one, hand, expected, called))
-        leads, room = self._led_to(one)
-        if within(hand, one.by_hand(leads), one.by_hand(room)):
-            return "follows", f"right, but for the mistake in {' and '.join(inherited)}"
-        keys = " and ".join(self.every[source].key for source in sources)
-        if any(self.hands[source].shape != self.every[source].shape for source in sources):
-            return "unclear", f"can't be judged: {keys} has another shape"
-        if not np.isfinite(leads).all():
-            return "unclear", f"can't be judged: {keys} is not finite"
-        self.mistakes[one.name] = [*inherited, one.key]
-        return "wrong", diagnosed(self._case(one, hand, one.by_hand(leads), f"what {keys} leads to"))
+        called = "the adjoint" if self.alignment.convention == "adjoint" else "what it should be"
+        if inherited:
+            self.mistakes[one] = inherited
+            leads, room = self._led_to(one)
+            if within(one.hand, one.by_hand(leads), one.by_hand(room)):
+                return "follows", f"right, but for the mistake in {' and '.join(inherited)}"
+            keys = " and ".join(source.key for source in sources)
+            if not all(source.fits for source in sources):
+                return "unclear", f"can't be judged: {keys} has another shape"
+            if not np.isfinite(leads).all():
+                return "unclear", f"can't be judged: {keys} is not finite"
+            right, called = one.by_hand(leads), f"what {keys} leads to"
+        self.mistakes[one] = [*inherited, one.key]
+        return "wrong", diagnosed(self._case(one, right, called))
 
     def _led_to(self, one: Aligned) -> tuple[np.ndarray, np.ndarray]:
         """Return the adjoint, in its Tensor's layout, that the gradients by hand before it lead to, and its room."""
-        aliases = [n for n in self.sources_by_hand[one.name] if self.every[n].node is one.node and self._fits(n)]
-        if aliases:
-            return self.every[aliases[0]].adjoint(self.hands[aliases[0]]), self.room[one.node]
+        for alias in self.sources_by_hand[one]:
+            if alias.node is one.node and alias.fits:
+                return alias.adjoint(alias.hand), self.room[one.node]
         found, room = self._inherited
         return found[one.node], room[one.node]
 
     @functools.cached_property
     def _inherited(self) -> tuple[Arrays, Arrays]:
         """The adjoints where each gradient by hand is passed on in place of its own."""
-        fitting = [name for name in self.hands if self._fits(name)]
-        given = {self.every[name].node: self.every[name].adjoint(self.hands[name]) for name in fitting}
+        given = {one.node: one.adjoint(one.hand) for one in self.hands if one.fits}
         return self.graph.adjoints(self.nodes, given, self.eps)
 
-    def _fits(self, name: str) -> bool:
-        return self.hands[name].shape == self.every[name].shape
+    def _right(self, one: Aligned) -> Any:
+        return one.by_hand(self.right[one.node])
 
-    def _case(self, one: Aligned, hand: np.ndarray, right: np.ndarray, called: str) -> WrongGradient:
-        sources, step = self.sources[one.name], self._step(one)
-        return WrongGradient(
-            key=one.key,
-            name=one.name,
-            wrong=hand,
-            right=right,
-            called=called,
-            before={self.every[name].key: self._by_hand(name) for name in sources},
-            values={n: self.alignment.frame(n, t).laid_out(t.data) for n, t in self.alignment.tensors.items()},
-            m=self.alignment.samples,
-            sizes=(("m", self.alignment.samples, "samples"), ("k", self.alignment.outputs, "outputs")),
-            close=4 * float(np.sqrt(self.eps)),
-            **step | {"known": itertools.chain(self._others(one), step.get("known", ()), self._instead(one))},
-        )
+    def _hand(self, one: Aligned) -> Any:
+        """Return a gradient by hand, and the right one where none is given."""
+        return self._right(one) if one.hand is None else one.hand
+
+    def _case(self, one: Aligned, right: np.ndarray, called: str) -> WrongGradient:
+        sources, tensors, alignment = self.sources[one], self.alignment.tensors, self.alignment
+        before = {source.key: self._hand(source) for source in sources}
+        values = {name: alignment.frame(name, t).laid_out(t.data) for name, t in tensors.items()}
+        step: dict[str, Any] = {}
+        if len(sources) == 1 and before[sources[0].key].shape == sources[0].shape:
+            alike = {name: t.data for name, t in tensors.items() if t.shape == one.tensor.shape}
+            step = slopes_of(one, sources[0], before[sources[0].key], alike)
+        step["known"] = itertools.chain(self._others(one), step.get("known", ()), self._instead(one))
+        m, sizes, close = alignment.samples, alignment.sizes, 4 * float(np.sqrt(self.eps))
+        return WrongGradient(one.key, one.hand, right, called, before, values, m, sizes, close, one.name, **step)
 
     def _others(self, one: Aligned) -> Iterator[tuple[str, np.ndarray]]:
         """Yield the right gradients that are neither this one nor what it is derived from."""
-        for name, other in self.every.items():
-            if other.node is not one.node and name not in self.sources[one.name]:
+        for other in self.every:
+            if other.node is not one.node and other not in self.sources[one]:
                 layer = "it is taken from another layer, or the layers are miscounted"
-                yield f"the right {other.key}: {layer}", other.by_hand(self.right[other.node])
+                yield f"the right {other.key}: {layer}", self._right(other)
 
     def _instead(self, one: Aligned) -> Iterator[tuple[str, np.ndarray]]:
         """Yield what each other gradient of the shape of one before leads to in the place of that."""
-        for source, other in itertools.product(self.sources[one.name], self.every):
-            place, hand = self.every[source], self._by_hand(other)
-            if other not in (source, one.name) and hand.shape == place.shape:
+        for place, other in itertools.product(self.sources[one], self.every):
+            hand = self._hand(other)
+            if other not in (place, one) and hand.shape == place.shape:
                 leads, _ = self.graph.adjoints([one.node], {place.node: place.adjoint(hand)}, self.eps)
-                yield f"derived from {self.every[other].key}, where {place.key} belongs", one.by_hand(leads[one.node])
-
-    def _by_hand(self, name: str) -> np.ndarray:
-        one = self.every[name]
-        return self.hands[name] if name in self.hands else one.by_hand(self.right[one.node])
-
-    def _step(self, one: Aligned) -> dict[str, Any]:
-        """Return what is known of the elementwise step that is all that reads a Tensor, if it is such a step."""
-        sources = self.sources[one.name]
-        if len(sources) != 1 or self._by_hand(sources[0]).shape != self.every[sources[0]].shape:
-            return {}
-        arrays = {n: t.data for n, t in self.alignment.tensors.items() if t.shape == one.tensor.shape}
-        return slopes_of(one, self.every[sources[0]], self._by_hand(sources[0]), arrays)
+                yield f"derived from {other.key}, where {place.key} belongs", one.by_hand(leads[one.node])
 
 
-def _keys_by_name(alignment: Alignment, gradients: Mapping[str, Any]) -> dict[str, str]:
-    """Return the key of each gradient by the name of its Tensor. Raises ValueError for two of one, and for none."""
-    keys: dict[str, str] = {}
-    for key in gradients:
-        name = alignment.named_by(key)
-        if name in keys:
-            raise ValueError(f"{keys[name]!r} and {key!r} are both the gradient of {name}; leave one out")
-        keys[name] = key
-    if not keys:
-        raise ValueError('there is no gradient to compare; pass a mapping of names to arrays, such as {"dW1": dW1}')
-    return keys
+def _in_backward_order(graph: Graph, every: list[Aligned]) -> list[Aligned]:
+    """Return all, each after what it is derived from; of those from the same one the leaves first, the last first."""
+    ahead = graph.next_ones({one.node for one in every})
 
-
-def _in_backward_order(graph: Graph, every: Mapping[str, Aligned]) -> list[str]:
-    """Return the names, each after all that it is derived from; of those from the same one the leaves first."""
-    ahead = graph.next_ones({one.node for one in every.values()})
-    given = {name: number for number, name in enumerate(every)}
-
-    def when(name: str) -> tuple[float, bool, int, int]:
-        node, leaf = every[name].node, every[name].tensor.is_leaf
-        oldest = min((other.number for other in ahead[node]), default=np.inf)
-        return -oldest, not leaf, node.number if leaf else -node.number, -given[name]
+    def when(one: Aligned) -> tuple[float, bool, int]:
+        oldest = min((other.number for other in ahead[one.node]), default=np.inf)
+        return -oldest, not one.tensor.is_leaf, one.node.number if one.tensor.is_leaf else -one.node.number
 
     return sorted(every, key=when)

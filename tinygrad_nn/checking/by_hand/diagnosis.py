@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from ...engine.operation import OPERATIONS
+from ...transforms.functions import vjp
 from .. import mistakes
 from ..mistakes import Arrays, WrongGradient
-from .alignment import Aligned
+from .adjoints import Aligned
 
 _WRITTEN: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "sigmoid": ("{0} * (1 - {0})", lambda v: v * (1 - v)),
@@ -112,20 +113,8 @@ def _entries(case: WrongGradient) -> Iterator[str]:
 
 
 _CATALOGUE = (
-    _shape,
-    _not_finite,
-    mistakes.zero,
-    mistakes.known_factor,
-    mistakes.unchanged,
-    mistakes.changed,
-    mistakes.known,
-    _switch,
-    mistakes.formula,
-    mistakes.reordered,
-    _decay,
-    _few_digits,
-    mistakes.any_factor,
-    _other_weights,
+    *(_shape, _not_finite, mistakes.zero, mistakes.known_factor, mistakes.unchanged, mistakes.changed, mistakes.known),
+    *(_switch, mistakes.formula, mistakes.reordered, _decay, _few_digits, mistakes.any_factor, _other_weights),
     _entries,
 )
 _NEARLY_RIGHT = (_few_digits, _entries)
@@ -137,27 +126,27 @@ def slopes_of(one: Aligned, after: Aligned, hand: np.ndarray, arrays: Arrays) ->
     `arrays` are the values of the Tensors of this shape, by name: a derivative may be taken at the wrong one.
     That is nothing if the step is not elementwise, or reads the Tensor twice.
     """
-    node, g = after.node, after.adjoint(hand)
+    node, x, g = after.node, arrays[one.name], after.adjoint(hand)
     operation, parents = node.operation, list(node.parents or ())
     if not getattr(operation, "pointwise", False) or operation.defaults or parents.count(one.node) != 1:
         return {}
-    position = parents.index(one.node)
-    saved = node.saved or (None,) * len(operation.slots)
-    inputs = list(saved[: len(parents)])
-    if any(x is None for i, x in enumerate(inputs) if i != position):
+    position, saved = parents.index(one.node), list(node.saved or [None])
+    if any(saved[i] is None for i in range(len(parents)) if i != position):
         return {}
 
-    def pull(g: Any, x: Any) -> Any:
-        inputs[position] = x
-        return operation.rules[position].pull(g, [*inputs, operation.forward(*inputs), *saved[len(inputs) + 1 :]])
+    def step(x: Any) -> Any:
+        return operation.kernel(*saved[:position], x, *saved[position + 1 : len(parents)])
 
-    x = arrays[one.name]
-    others = {f"{operation.name} at {name}": pull(g, array) for name, array in arrays.items() if array is not x}
-    for other in [OPERATIONS[name] for name in ("relu", "sigmoid", "tanh") if name != operation.name]:
-        others[f"{other.name} at {one.name}"] = other.rules[0].pull(g, (x, other.forward(x), x.shape, (True,)))
+    def pulled(function: Any, x: Any, g: Any) -> Any:
+        return vjp(function, x)[1](g.astype(x.dtype))[0].data
+
+    functions = {name: OPERATIONS[name].kernel for name in ("relu", "sigmoid", "tanh")} | {operation.name: step}
+    known, mistaken = f"{operation.name} at {one.name}", dict[str, Any]()
     for name, array in arrays.items():
-        for slope, (text, of) in _WRITTEN.items():
-            others[f"{slope} written with {name}, {text.format(name)}"] = g * of(array)
-    step, local = f"{operation.name} at {one.name}", one.laid_out(pull(np.ones(x.shape, x.dtype), x))
-    mistaken = [(f"{after.key} times the derivative of {what}", one.by_hand(c)) for what, c in others.items()]
-    return {"step": step, "local": local, "known": [(f"the derivative of {step} alone", local), *mistaken]}
+        mistaken |= {f"{what} at {name}": pulled(f, array, g) for what, f in functions.items()}
+        for what, (text, of) in _WRITTEN.items():
+            mistaken[f"{what} written with {name}, {text.format(name)}"] = g * of(array)
+    del mistaken[known]
+    local = one.laid_out(pulled(step, x, np.ones(x.shape)))
+    pairs = [(f"{after.key} times the derivative of {what}", one.by_hand(c)) for what, c in mistaken.items()]
+    return {"step": known, "local": local, "known": [(f"the derivative of {known} alone", local), *pairs]}
