@@ -223,6 +223,7 @@ def kinks() -> Iterator[Entry]:
     yield kink("kinks that meet in a direction", lambda xp, x: xp.relu(x), np.zeros(200), note="relu at 0: 0")
     for seed in (2, 6, 7):
         yield kink(f"a network without biases on zeros, {seed}", unbiased, *unbiased_inputs(seed), note="relu at 0: 0")
+    yield kink("equal eigenvalues", lambda xp, x: xp.eigvalsh(x), np.eye(3))
     yield kink("kinks one in another", lambda xp, x: xp.sum(abs(xp.relu(x) - 0.5)), array(0.5, 0.0))
     for off in (1e-9, 1e-6, 1e-3):
         yield near(f"absolute value {off} beside 0", lambda xp, x: xp.sum(abs(x)), array(off, -off))

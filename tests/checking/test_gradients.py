@@ -373,6 +373,26 @@ def test_a_saturated_softmax_keeps_few_digits_and_is_right() -> None:
 def test_what_single_precision_can_not_hold_is_rounding() -> None:
     report = tg.gradcheck(lambda x: tg.erf(x), array(-10.4, 0.5).astype(np.float32))
     assert report.verdict == "OK", report
+    saturated = single(array([20.0, 3.0, 9.0], [1.0, 12.5, -4.0]))
+    report = tg.gradcheck(lambda x: tg.softmax(x), saturated)
+    assert report.verdict in ("OK", "PRECISION"), report
+    with tg.testing.planted_rule(tg.softmax, "x", lambda g, y, axis: 1.01 * y * (g - (g * y).sum(axis, keepdims=True))):
+        assert tg.gradcheck(lambda x: tg.softmax(x), saturated).verdict == "BUG"
+
+
+@pytest.mark.parametrize("logits", [array(56.2, -26.8, 71.3, 126.1), array(-55.1, 21.1, 28.5, 24.3)])
+def test_a_complex_step_that_loses_digits_is_no_witness(logits: np.ndarray) -> None:
+    labels = np.arange(4) % 2.0
+    report = tg.gradcheck(lambda z: tg.binary_cross_entropy_with_logits(z * 1.3, labels), logits)
+    assert report.verdict in ("OK", "PRECISION"), report
+    assert tg.gradcheck(np.sinc, 5e-4 * x3).verdict == "OK"
+
+
+def test_numbers_of_many_sizes_in_one_array_are_no_fault_of_a_rule() -> None:
+    report = tg.gradcheck(np.cbrt, array(1e-290, 1.0))
+    assert report, report
+    with tg.testing.planted_rule(np.cbrt, "x", lambda g, y: g / (2 * y * y)):
+        assert tg.gradcheck(np.cbrt, array(1e-290, 1.0)).verdict == "BUG"
 
 
 def test_entries_that_tie_in_a_sort_share_its_gradient() -> None:
@@ -411,6 +431,12 @@ def test_a_sort_of_ties_in_a_network_is_a_kink(outer: Callable[[Any], Any]) -> N
     assert report, report
 
 
+def test_ties_of_a_sort_whose_slopes_cancel_below_another_kink_are_a_kink() -> None:
+    x, w, v = array([1.0], [0.0], [1.0]), array([-2.0, 2.0, 1.0, 2.0]), array(2.0, -1.0, 0.0, 1.0)
+    report = tg.gradcheck(lambda x, w, b, v: np.clip(np.sort(x @ w + b) @ v, -1, 1), x, w, np.zeros(4), v)
+    assert report.verdict == "KINK", report
+
+
 def test_a_centred_factor_that_is_not_recorded_is_a_bug() -> None:
     assert tg.gradcheck(lambda x: tg.sum(x * (x.detach() - x.detach().mean())), x3).verdict == "BUG"
 
@@ -431,6 +457,11 @@ def test_a_wrong_rule_beside_an_infinite_entry_is_told() -> None:
     with tg.testing.planted_rule(tg.arctan, "x", lambda g, x: 2 * g / (1 + x * x)):
         report = tg.gradcheck(lambda x: tg.sum(tg.arctan(x)), array(0.5, -math.inf))
     assert "it is 2 times what is right" in str(report)
+
+
+def test_of_an_operation_that_is_checked_by_itself_the_line_of_the_check_is_named() -> None:
+    with tg.testing.planted_rule(tg.tanh, "x", lambda g, y: g):
+        assert "called at test_gradients.py:" in str(tg.gradcheck(tg.tanh, x3))
 
 
 # ---- gradients by hand ----
@@ -503,6 +534,15 @@ def test_a_kink_by_hand_is_a_kink() -> None:
     assert tg.gradcheck(lambda x: abs(x).sum(), zero, gradient=np.sign).verdict == "KINK"
     hidden = tg.gradcheck(lambda x: abs(x).sum(), zero, gradient=lambda x: 0.5 * np.sign(x))
     assert hidden.table["verdict"].tolist() == ["BUG", "BUG"]
+
+
+@pytest.mark.parametrize("factor", [1, 2, -1])
+def test_a_gradient_by_hand_on_a_scale_that_differences_can_not_see_is_judged_by_smaller_numbers(factor: int) -> None:
+    def gradient(x: Any) -> Any:
+        return factor * 2 * np.sin(x).sum() * np.cos(x)
+
+    report = tg.gradcheck(lambda x: float(np.sin(x).sum() ** 2), 1e12 * x3, gradient=gradient)
+    assert report.verdict == ("PRECISION" if factor == 1 else "BUG"), report
 
 
 def test_gradients_by_hand_of_several_inputs() -> None:

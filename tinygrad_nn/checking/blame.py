@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import linecache
 import os
 import traceback
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -24,7 +24,7 @@ from .point import Point, coarsest_of, modes_compared, signed_like
 from .report import Finding, Verdict
 from .subject import Arrays, Subject, derivative_of, quiet
 
-PACKAGES = (os.path.dirname(os.path.dirname(__file__)), os.path.dirname(np.__file__))
+PACKAGES = (os.path.dirname(os.path.dirname(__file__)), os.path.dirname(np.__file__), functools.__file__)
 TRIALS = 3
 
 
@@ -49,12 +49,6 @@ class Step:
         names = list(self.operation.arguments)
         return [f"{names[0]}[{i}]" for i in range(len(self.arrays))] if self.operation.variadic else names
 
-    @property
-    def constants(self) -> dict[str, Any]:
-        """The floating-point arrays among the other inputs, by name."""
-        others = [(self.names[i], np.asarray(x)) for i, x in enumerate(self.arrays) if i not in self.active]
-        return {name: x for name, x in others if x.dtype.kind == "f"}
-
     def subject(self, order: int = 1) -> Subject:
         """Return the step as a function of those inputs, the others being constant; at order 2, its gradient."""
 
@@ -68,6 +62,8 @@ class Step:
         if order == 2:
             subject = derivative_of(subject, Point(subject, subject.arrays).weights)
         subject.names, subject.alone = [self.names[i] for i in self.active], True
+        arrays = enumerate(map(np.asarray, self.arrays))
+        subject.constants = {self.names[i]: x for i, x in arrays if i not in self.active and x.dtype.kind == "f"}
         return subject
 
 
@@ -95,6 +91,7 @@ class Culprit:
         return f"{rule} for {self.finding.input!r}, {line}: {off}"
 
 
+@dataclass(eq=False)
 class Inquiry:
     """All steps that a function records between its arrays and its results, and what is wrong with them.
 
@@ -102,15 +99,15 @@ class Inquiry:
     function with a gradient by hand there are none.
     """
 
-    def __init__(self, subject: Subject, arrays: Arrays, seed: int = 0, order: int = 1) -> None:
-        self.subject = subject
-        self._arrays, self._seed = arrays, seed
-        self.order = order
+    subject: Subject
+    arrays: Arrays
+    seed: int = 0
+    order: int = 1
 
     @cached_property
     def steps(self) -> list[Step]:
         """The steps that connect the arrays with the results, in the order of computing."""
-        return self._recorded(self._arrays)[0]
+        return self._recorded(self.arrays)[0]
 
     def _recorded(self, arrays: Arrays) -> tuple[list[Step], list[Any]]:
         """Return the steps from arrays to results, and the constants beside them but whole numbers and what is flat."""
@@ -121,17 +118,19 @@ class Inquiry:
             results = [(y.data, node_of(y)) for y in leaves(self.subject.called(variables)) if isinstance(y, Tensor)]
         found = [steps.seen[n] for n in reversed(history([n for _, n in results if n])) if n in steps.seen]
         fixed = [x for step in found for i, x in enumerate(step.arrays) if i not in step.active]
-        fixed += [y for y, n in results if n is None] + list(leaves([step.parameters for step in found]))
+        fixed += [y for y, n in results if n is None]
+        # A parameter that is an input's own array is none: by such a one sort knows ties.
+        fixed += [p for step in found for p in leaves(step.parameters) if not any(p is x for x in step.arrays)]
         known = [x for x in fixed if not any(x is y for y in steps.flat)]
         return found, [x for x in map(np.asarray, known) if x.dtype.kind not in "biu"]
 
     @cached_property
     def hidden(self) -> bool:
         """Whether values depend on the inputs beside what is recorded: then steps take other constants elsewhere."""
-        rng = np.random.default_rng(self._seed)
-        moved = [(x + NUDGE * largest(x) * signed_like(rng, x)).astype(x.dtype) for x in self._arrays]
+        rng = np.random.default_rng(self.seed)
+        moved = [(x + NUDGE * largest(x) * signed_like(rng, x)).astype(x.dtype) for x in self.arrays]
         try:
-            here, there = (self._recorded(arrays)[1] for arrays in (self._arrays, moved))
+            here, there = (self._recorded(arrays)[1] for arrays in (self.arrays, moved))
         except (ArithmeticError, ValueError):  # numbers that the function refuses
             return True
         return len(here) != len(there) or not all(map(np.array_equal, here, there))
@@ -144,7 +143,7 @@ class Inquiry:
     @cached_property
     def coarsest(self) -> float:
         """The eps of the narrowest dtype that a step computes in where the arrays are float64, 0 if that is all."""
-        steps, _ = self._recorded([x.astype(float) for x in self._arrays])
+        steps, _ = self._recorded([x.astype(float) for x in self.arrays])
         return coarsest_of([step.arrays[i] for step in steps for i in step.active])
 
     @cached_property
@@ -155,8 +154,21 @@ class Inquiry:
 
     @cached_property
     def judged(self) -> list[tuple[Step, int, Finding]]:
-        """The worst finding on each input of every step, by its position; those on the last step first."""
-        return [(step, *finding) for step in reversed(self.steps) for finding in enumerate(self._findings(step))]
+        """The worst finding on each input of every step, by position, along random directions; the last step first."""
+        found = []
+        for step in reversed(self.steps):
+            try:
+                point = self._point(step)
+            except (TypeError, ValueError):  # no floating result, or nothing to differentiate
+                continue
+            for position, (name, x) in enumerate(zip(point.subject.names, point.arrays, strict=True)):
+                rng = np.random.default_rng(self.seed)
+                trials = [judge(point, point.subject.only(position, signed_like(rng, x))) for _ in range(TRIALS)]
+                worst = max(trials, key=lambda finding: finding.verdict.rank)
+                if worst.verdict.accepted and point.left_out:
+                    worst = replace(worst, verdict=Verdict.NONFINITE)
+                found.append((step, position, replace(worst, input=name)))
+        return found
 
     @cached_property
     def culprit(self) -> Culprit | None:
@@ -164,7 +176,7 @@ class Inquiry:
         for step, position, finding in self.judged:
             if finding.verdict is Verdict.BUG:
                 what = "second derivative" if self.order == 2 else "rule"
-                mistake = likely_mistake(step.subject(self.order), position, step.constants)
+                mistake = likely_mistake(step.subject(self.order), position)
                 return Culprit(step, finding, what, mistake)
         return None
 
@@ -172,7 +184,7 @@ class Inquiry:
     def pusher(self) -> Culprit | None:
         """The last step whose forward mode is not what its rules say; None if there is none."""
         for step in reversed(self.steps):
-            finding = modes_compared(self._point(step), np.random.default_rng(self._seed))
+            finding = modes_compared(self._point(step), np.random.default_rng(self.seed))
             if finding.verdict is Verdict.BUG:
                 return Culprit(step, finding, "forward mode")
         return None
@@ -192,21 +204,7 @@ class Inquiry:
 
     def _point(self, step: Step) -> Point:
         subject = step.subject(self.order)
-        return Point(subject, subject.arrays, self._seed)
-
-    def _findings(self, step: Step) -> Iterator[Finding]:
-        """Yield the worst finding for each input of a step, along a few random directions."""
-        try:
-            point = self._point(step)
-        except (TypeError, ValueError):  # no floating result, or nothing to differentiate
-            return
-        for position, (name, x) in enumerate(zip(point.subject.names, point.arrays, strict=True)):
-            rng = np.random.default_rng(self._seed)
-            trials = [judge(point, point.subject.only(position, signed_like(rng, x))) for _ in range(TRIALS)]
-            worst = max(trials, key=lambda finding: finding.verdict.rank)
-            if worst.verdict.accepted and point.left_out:
-                worst = replace(worst, verdict=Verdict.NONFINITE)
-            yield replace(worst, input=name)
+        return Point(subject, subject.arrays, self.seed)
 
 
 class _Steps(Watcher):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,7 @@ class _Judgement:
 
     def __init__(self, point: Point, direction: Any, nudging: bool) -> None:
         self.point, self.direction, self.nudging = point, direction, nudging
-        self.given = self.right = point.analytic(point.gradients, direction)
+        self.given, self.right = (point.analytic(each, direction) for each in (point.gradients, point.wide))
         self.numeric = self.exact = Slope()
         parts = zip(point.gradients, point.arrays, point.subject.parted(direction), strict=True)
         self.moved = [(g, x, v) for g, x, v in parts if v.any()]
@@ -42,8 +41,6 @@ class _Judgement:
         if point.is_nowhere_finite:
             self.given = math.nan
             return self._found(Verdict.NONFINITE, "the function's value is not finite")
-        if point.narrow:
-            self.right = point.analytic(point.wide, self.direction)
         if point.holomorphic:
             self.exact = point.complex_slope(self.direction)
         self.found = point.ladder(self.direction, self._agree, 1e-5 if self.exact.known else 1e-9)
@@ -69,8 +66,7 @@ class _Judgement:
         return [self._agrees(witness, slope) for witness in own + exact]
 
     def _found(self, verdict: Verdict, note: str = "") -> Finding:
-        numeric = self.numeric
-        room = self._room(self.right, numeric)
+        numeric, room = self.numeric, self._room(self.right, self.numeric)
         return Finding(self.given, numeric.value, float(numeric.error), numeric.step, verdict, note, room)
 
     def _refined(self) -> Slope:
@@ -84,8 +80,11 @@ class _Judgement:
         agrees = abs(exact.value - rough.value) <= 2 * rough.error + 1e-12 * abs(rough.value)
         own = self._agrees(self.right, exact)
         self.point.holomorphic = agrees or own or not self._is_sharp(rough.value, rough)
-        if agrees and not own and self._agrees(self.right, rough) and self._is_blurred_in_complex():
-            return rough
+        if agrees and not own and self._agrees(self.right, rough):
+            blur = self.point.spread(self.direction, 0.0, lambda there: there.complex_slope(self.direction).value)
+            nearer = abs(self.right - rough.value) <= rough.error < abs(exact.value - rough.value)
+            if nearer or abs(exact.value - self.right) <= 4 * blur:
+                return rough  # in complex numbers some functions lose digits, or little parts of the derivative
         sharp = rough.error <= 1e-3 * abs(rough.value) or rough.error <= 1e-6 * self._scale()
         off = abs(self.right - rough.value) > 2 * rough.error  # the complex step is nearer
         return exact if agrees and (sharp or own or off) else rough
@@ -93,11 +92,6 @@ class _Judgement:
     def _is_exact(self) -> bool:
         """Return whether the complex step says the same as the derivative, to the last digits."""
         return bool(self.exact.known and abs(self.exact.value - self.right) <= self.exact.error != 0)
-
-    def _is_blurred_in_complex(self) -> bool:
-        """Return whether rounding explains how far the complex step is off: some functions lose more digits there."""
-        blur = self.point.spread(self.direction, 0.0, lambda there: there.complex_slope(self.direction).value)
-        return bool(abs(self.exact.value - self.right) <= 4 * blur)
 
     def _scale(self) -> float:
         """Return the size that derivatives have around here: the largest in the arrays that are moved.
@@ -153,7 +147,7 @@ class _Judgement:
         """
         point = self.point
         if point.subject.alone:
-            moved = point.spread(self.direction, eps) + LAST * eps * self._scale()
+            moved = point.spread(self.direction, eps) + LAST * eps * (self._scale() + point.size_of_values / self.size)
             return bool(lost <= moved)
         if point.inquiry().culprit:
             return False
@@ -206,7 +200,7 @@ class _Judgement:
 
     def _bug(self, note: str = "") -> Finding:
         """Return BUG, unless differences tell nothing here: the function varies below their steps, or is rounded."""
-        if self._is_unresolved():
+        if self.nudging and self._is_unresolved():
             return self._found(Verdict.PRECISION, "rounding, or a scale below that of differences, hides it")
         self.point.mistaken = True
         return self._found(Verdict.BUG, note)
@@ -215,18 +209,14 @@ class _Judgement:
         """Return whether all speaks for the derivative but differences, which may see too little.
 
         The complex step agrees with it, values next to the point are off the line that differences draw, or the
-        function rounds to one value, or to a narrower dtype. All rules are right and nothing is hidden; a rule alone is
-        right where its numbers are of size 1.
+        function rounds to one value, or to a narrower dtype. All rules are right and nothing is hidden; a rule alone,
+        or a gradient by hand, is right where its numbers are of size 1.
         """
         point, agrees = self.point, self._is_exact()
-        if not self.nudging:
-            return False
-        if point.subject.by_hand:
-            return agrees and self._departs()
-        if point.subject.alone:
-            return self._departs() and (
-                agrees or self._elsewhere([x / (3 * largest(x)) for x in point.arrays]).accepted
-            )
+        if point.subject.by_hand or point.subject.alone:
+            sizes = [np.maximum(np.abs(x) / largest(x), 0.1) / (3 + i) for i, x in enumerate(point.arrays)]
+            of_size_1 = [np.sign(x) * size for x, size in zip(point.arrays, sizes, strict=True)]
+            return not point.mistaken and self._departs() and (agrees or self._elsewhere(of_size_1).accepted)
         inquiry = point.inquiry()
         rounds = point.eps or not self.found.moves or EPS * inquiry.largest > NUDGE * self.size
         return bool(agrees or rounds or self._departs()) and inquiry.trusted
@@ -242,12 +232,14 @@ class _Judgement:
         rounding = self.eps * max(16 * point.size_of_values, 4 * size * abs(self.right))
 
         def rise(h: Any) -> Any:
-            up, down = line(h) - line(0.0), line(0.0) - line(-h)
+            up, down = line(h) - point.middle[0], point.middle[0] - line(-h)
             return up + down if np.isfinite(up + down) else 2 * (up if np.isfinite(up) else down)
 
         steps = [h for h in size * COARSE * 2.0 ** -np.arange(0, 36, 2) if h < self.numeric.step]
         departs = any(abs(rise(h) - 2 * h * slope) > max(rounding, 0.2 * h * off) for h in steps)
-        lost = not self.found.kinked and off * size <= LAST * self.eps * (size + point.size_of_values)
+        least = np.abs(point.x[(self.direction != 0) & (point.x != 0)]).min(initial=size)
+        doubtful = self.found.kinked or (point.subject.by_hand and not self._is_exact())
+        lost = not doubtful and off * least <= LAST * self.eps * (least + point.size_of_values)
         return departs or lost or bool(point.eps and off <= 4 * point.spread(self.direction, point.eps))
 
     def _is_symmetrised(self) -> bool:
@@ -255,15 +247,13 @@ class _Judgement:
         point = self.point
         if any(v.ndim < 2 or v.shape[-1] != v.shape[-2] for _, _, v in self.moved):
             return False
-
-        def each(change: Callable[[Any], Any]) -> Any:
-            return point.subject.row([change(v) if v.any() else v for v in point.subject.parted(self.direction)])
-
-        along = each(lambda v: (v + v.swapaxes(-1, -2)) / 2)
+        parts = [(v + v.swapaxes(-1, -2)) / 2 if v.any() else v for v in point.subject.parted(self.direction)]
+        along = point.subject.row(parts)
         if not self._agrees(self.right, Slope(point.analytic(point.wide, along), 0.0)):
             return False
-        sides = [each(lambda v: np.triu(np.ones_like(v), 1)), each(lambda v: np.tril(np.ones_like(v), -1))]
-        unread = any(line(NUDGE) == line(-NUDGE) for line in map(point.line, sides))
+        ones = [v * 0 + v.any() for v in parts]
+        sides = [[side(v, k) if v.any() else v for v in ones] for side, k in ((np.triu, 1), (np.tril, -1))]
+        unread = any(line(NUDGE) == line(-NUDGE) for line in map(point.line, map(point.subject.row, sides)))
         return unread and self._agrees(self.right, point.ladder(along).value)
 
     def _convention(self) -> Finding | None:
@@ -293,7 +283,7 @@ class _Judgement:
         rng = np.random.default_rng(self.point.seed + 1)  # another seed: the weights were drawn by the point's own
         sides = [self.point.beside(rng, self.direction, nudge) for nudge in (NUDGE, -NUDGE)]
         found = {*map(self._elsewhere, sides)} - {Verdict.NONFINITE}
-        return bool(found) and found <= {Verdict.OK, Verdict.PRECISION}
+        return bool(found) and found <= {Verdict.OK, Verdict.PRECISION, Verdict.CONVENTION}
 
     def _elsewhere(self, arrays: Arrays) -> Verdict:
         """Return the verdict at other arrays, NONFINITE if the function refuses these, as it may a singular matrix."""

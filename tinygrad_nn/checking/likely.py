@@ -20,11 +20,10 @@ FEW = 32
 CLOSE = 1e-5
 
 
-def likely_mistake(subject: Subject, position: int, constants: dict[str, Any] | None = None) -> str:
+def likely_mistake(subject: Subject, position: int) -> str:
     """Return in words how a derivative by the input at a position is wrong, "" if nothing fits.
 
-    `constants` are the arrays, by name, that it is computed with beside the subject's inputs. What it should
-    be is measured, entry by entry: of an input of more than 512 entries at a few of them.
+    What it should be is measured, entry by entry: of an input of more than 512 entries at a few of them.
     """
     point = Point(subject, [x.astype(WIDE) for x in subject.arrays])
     wrong = point.gradients[position]
@@ -34,20 +33,15 @@ def likely_mistake(subject: Subject, position: int, constants: dict[str, Any] | 
     right = _measured(point, position, entries)
     g = point.weights[0]
     before = {} if subject.by_hand else {"g": np.broadcast_to(g, wrong.shape) if _fits(g, wrong.shape) else g}
-    values = dict(zip(subject.names, point.arrays, strict=True)) | (constants or {}) | {"the output": point.values[0]}
+    values = dict(zip(subject.names, point.arrays, strict=True)) | subject.constants | {"the output": point.values[0]}
     case = WrongGradient("", wrong, right, "what is right", before, values, 1, (), CLOSE)
     c = case.factor(wrong, right)
     if case.same(wrong, right) or not (wrong.any() or np.nan_to_num(right).any()):  # it may be wrong elsewhere only
         return f"it is {c:.9g} times what is right" if abs(c - 1) >= 1e-9 else ""
     case = replace(case, sizes=_sizes(case, g, subject.by_hand), known=_products(case, g))
-    looks = itertools.chain(
-        *[look(case) for look in (zero, known_factor, any_factor, unchanged, changed, reordered)],
-        _sums(point, position, case),
-        known(case),
-        formula(case),
-        _stale(point, position, case, entries),
-    )
-    return next(looks, "")
+    first = [look(case) for look in (zero, known_factor, any_factor, unchanged, changed, reordered)]
+    more = [_sums(point, position, case), known(case), formula(case), _stale(point, position, case, entries)]
+    return next(itertools.chain(*first, *more), "")
 
 
 def _entries(wrong: Any, seed: int) -> Any:

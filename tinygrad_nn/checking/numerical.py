@@ -46,7 +46,8 @@ class Extrapolation:
     def __init__(self, order: int) -> None:
         self._ratio = SHRINK**order
         self.row: list[Any] = []
-        self.best = self._last = Slope()
+        self.best: Slope = Slope()
+        self._last = self.best
 
     def add(self, quotient: Any, step: float, noise: Any) -> None:
         """Take in the quotient at the next smaller step."""
@@ -82,8 +83,7 @@ class Ladder:
 
     def __init__(self, line: Line, middle: Any, steps: Iterator[float], size: float, noise: Any, enough: float) -> None:
         wide, near = ([Extrapolation(2), Extrapolation(1), Extrapolation(1)] for _ in range(2))
-        heights: list[Any] = []
-        gaps: list[Any] = []
+        heights, gaps = list[Any](), list[Any]()
         for step in steps:
             up, down, rounding = line(step), line(-step), noise / step
             tables = near if step < size / 2 or not size else wide
@@ -100,8 +100,9 @@ class Ladder:
             if enough and tables is near and known and vanishes and not _differ(below.best, above.best):
                 break
         sides = [_nearer(n.best if enough else n.value, w.best) for n, w in zip(near[1:], wide[1:], strict=True)]
-        self.left, self.right = sides
-        self.central = _nearer(near[0].value, wide[0].value)
+        self.left: Slope = sides[0]
+        self.right: Slope = sides[1]
+        self.central: Slope = _nearer(near[0].value, wide[0].value)
         self.jumps: bool = _stays(heights, noise)
         self.moves: bool = bool(np.any(heights))
 
@@ -134,7 +135,9 @@ def descend(
     if not rough and found.value.known and all(agree(found.value)[-1:]):
         return found
     slope = abs(found.value.value) if found.value.known else 0.0
-    closer = Ladder(line, middle, _tiny_steps(size), 0, fine + 4 * EPS * size * slope, 0.0)
+    # Below those steps, down to where numbers of the size have few digits left to move.
+    tiny = _powers(min(2.0**-26 * max(size, 1.0), size / 4096 or 1.0), 256 * EPS * (size or 1.0))
+    closer = Ladder(line, middle, tiny, 0, fine + 4 * EPS * size * slope, 0.0)
     smooth = closer.value.known and not (closer.kinked or closer.jumps) and (closer.moves or noise <= 8 * fine)
     if smooth and found.kinked:
         smooth = abs(closer.right.value - closer.left.value) < 0.1 * abs(found.right.value - found.left.value)
@@ -159,11 +162,6 @@ def _steps(size: float) -> Iterator[float]:
     yield from _powers(max(size, 1.0) / 64, 2.0**-25 * max(size, 1.0))
     if size:
         yield from _powers(min(size, 2.0**-26), size / 4096)
-
-
-def _tiny_steps(size: float) -> Iterator[float]:
-    """Yield the steps below those, down to where numbers of the size have few digits left to move."""
-    return _powers(min(2.0**-26 * max(size, 1.0), size / 4096 or 1.0), 256 * EPS * (size or 1.0))
 
 
 def _powers(first: float, last: float) -> Iterator[float]:
@@ -225,23 +223,17 @@ def noise_of_values(line: Line, size: float, eps: float) -> tuple[Any, float, fl
     the point, and `eps` that of the narrowest dtype on the way. It may be rounding of intermediate numbers, which are
     larger than the results. Second differences at steps of a few last digits are rounding alone, and where these change
     nothing, so is what the first larger step changes: of 1 + x**2 at a tiny x. Fourth differences at larger steps see
-    what is rounded coarsely. Where these may be a kink's, they are taken on the other side, too.
+    what is rounded coarsely. They are taken on both sides, for on one they may be a kink's.
     """
     middle, last, usual = line(0.0), LAST * EPS * np.arange(1, 4), 4 * eps * size
     fine = max(float(np.abs(np.diff([line(start + h) for h in last], 2)).max()) for start in (0.0, NUDGE))
     first = next((h for h in 2.0 ** np.arange(-46, -8, 4) if line(h) != middle), 0.0)
     if first > last[0]:
         fine = max(fine, float(abs(line(first) - middle)))
-    coarse = _fourth_difference(line, NUDGE)
-    if coarse > usual:
-        coarse = min(coarse, _fourth_difference(line, -NUDGE))
+    coarse = min(float(abs(np.diff([line(start + COARSE * k) for k in range(5)], 4)[0])) for start in (NUDGE, -NUDGE))
     seen = [4 * fine, max(4 * fine, coarse)]
     tiny, both = (max(usual, noise if math.isfinite(noise) else 0.0) for noise in seen)
     return middle, both, tiny
-
-
-def _fourth_difference(line: Any, start: float) -> float:
-    return float(abs(np.diff([line(start + COARSE * k) for k in range(5)], 4)[0]))
 
 
 def within(a: Any, b: Any, room: Any) -> bool:

@@ -62,7 +62,7 @@ class Point:
     @functools.cached_property
     def wide(self) -> list[Any]:
         """The same in float64."""
-        return self.subject.pull([x.astype(WIDE) for x in self.arrays], self.weights)
+        return self.subject.pull(self.subject.parted(self.x), self.weights) if self.narrow else self.gradients
 
     @functools.cached_property
     def size_of_values(self) -> float:

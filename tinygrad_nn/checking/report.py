@@ -153,8 +153,7 @@ class GradientReport:
         `numeric` may be off, and `step` what it was taken with.
         """
         kinds = ["O", "O", "f8", "f8", "f8", "f8", "f8", "U16"]
-        rows = list(map(attrgetter(*COLUMNS), self.rows))
-        return np.array(rows, dtype=list(zip(COLUMNS, kinds, strict=True)))
+        return np.array(list(map(attrgetter(*COLUMNS), self.rows)), dtype=list(zip(COLUMNS, kinds, strict=True)))
 
     def __bool__(self) -> bool:
         return self.verdict.accepted

@@ -25,7 +25,8 @@ Arrays = list[Any]
 class Subject:
     """A function of Tensors: its values and derivatives at any arrays like those of its inputs.
 
-    `arrays` are the numbers in the inputs, in a row, `names` says where each is; `alone` that it is one operation. The
+    `arrays` are the numbers in the inputs, in a row, `names` says where each is; `alone` that it is one operation, and
+    `constants` are then its other arrays, by name. The
     function sees Tensors in the inputs' nesting, Modules with replaced parameters among them.
     """
 
@@ -52,6 +53,7 @@ class Subject:
                 "there is nothing to check: the inputs hold no finite number; pass arrays with at least one"
             )
         self.shapes: list[Any] | None = None
+        self.constants: dict[str, Any] = {}
 
     def row(self, arrays: Arrays) -> Any:
         """Return the numbers of arrays like the inputs' in a row, in no less than float64; 0 where there is none."""

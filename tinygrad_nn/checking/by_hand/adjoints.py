@@ -24,7 +24,6 @@ from ...tensor.handle import Tensor, make, node_of, root_of, seed_of
 CONVENTIONS = ("adjoint", "article")
 Arrays = dict[Node, np.ndarray]
 DRAWS, ROUNDINGS = 4, 32
-Noise = Callable[[Any], Any]
 
 
 class Graph:
@@ -56,8 +55,7 @@ class Graph:
         Where a node is among `given`, its own adjoint is returned, but what is given goes on to
         earlier nodes. How far rounding leads is measured, by passes that round every array anew.
         """
-        exact = self._pass(wanted, given, lambda array: array)
-        draws = [self._pass(wanted, given, _rounding(np.random.default_rng(draw), eps)) for draw in range(DRAWS)]
+        exact, *draws = [self._pass(wanted, given, draw, eps * (draw > 0)) for draw in range(DRAWS + 1)]
         room = {}
         for node, g in exact.items():
             spread = np.sqrt(np.mean([np.square(np.subtract(draw[node], g, dtype=float)) for draw in draws], axis=0))
@@ -65,12 +63,16 @@ class Graph:
             room[node] = np.sqrt(eps) * np.abs(g) + eps * np.abs(g).max(initial=0.0) + measured
         return exact, room
 
-    def _pass(self, wanted: list[Node], given: Mapping[Node, np.ndarray], noise: Noise) -> Arrays:
-        """Return the wanted adjoints of a backward pass that puts every array through `noise`."""
+    def _pass(self, wanted: list[Node], given: Mapping[Node, np.ndarray], seed: int, eps: float) -> Arrays:
+        """Return the wanted adjoints of a backward pass that changes each entry of every array by about `eps`."""
+        rng = np.random.default_rng(seed)
         copies: dict[Node, Node] = {}
         arrived: Arrays = {}
         steps = [n for n in self.order if n.operation is not None and n.operation.name in ("sigmoid", "tanh")]
         squashed = {parent: node for node in steps for parent in node.parents or ()}
+
+        def noise(array: Any) -> Any:
+            return (array * (1 + eps * rng.normal(size=np.shape(array)))).astype(array.dtype)
 
         def arrive(node: Node, g: Tensor) -> Any:
             arrived[node] = noise(g.data)
@@ -89,12 +91,7 @@ class Graph:
         return {node: arrived[node] for node in wanted if node in arrived}
 
 
-def _rounding(generator: np.random.Generator, eps: float) -> Noise:
-    """Return the function that changes each entry by about `eps` of itself."""
-    return lambda array: (array * (1 + eps * generator.normal(size=np.shape(array)))).astype(array.dtype)
-
-
-def _rounded(node: Node, noise: Noise) -> Any:
+def _rounded(node: Node, noise: Callable[[Any], Any]) -> Any:
     """Return what a node keeps, rounded anew where a rule multiplies by it, and not where it compares."""
     operation, saved = node.operation, node.saved
     if operation is None or not saved or getattr(operation, "variadic", True):
@@ -162,7 +159,6 @@ class Alignment:
         biases = [t for n, t in self.reached.items() if n[:1] == "b" and t.is_leaf]
         self._in_columns = any(t.ndim == 2 and t.shape[1] == 1 for t in biases)
         self.sizes: tuple[tuple[str, int, str], ...] = self._sizes(graph)
-        self.samples: int = self.sizes[0][1]
 
     def _sizes(self, graph: Graph) -> tuple[tuple[str, int, str], ...]:
         """Return how many samples and outputs what the loss was last computed from has, each with its symbol."""
@@ -196,15 +192,10 @@ class Alignment:
             if name in self.named:
                 return name
         names = sorted(self.reached)
-        if not names:
-            raise ValueError(
-                f"no Tensor is known that {key!r} could be the gradient of; name them, as in "
-                "tensors={'W1': W1, 'Z1': Z1}"
-            )
-        (near,) = difflib.get_close_matches(key.removeprefix("d"), names, n=1, cutoff=0.0)
+        near = difflib.get_close_matches(key.removeprefix("d"), names, n=1, cutoff=0.0)
+        known = f"there are {', '.join(names)}, the nearest being {near[0]}; name others" if near else "name them"
         raise ValueError(
-            f"no Tensor is known that {key!r} is the gradient of; there are {', '.join(names)}, the nearest being "
-            f"{near}; name others by tensors={{...}}"
+            f"no Tensor is known that {key!r} is the gradient of; {known} by tensors={{'W1': W1, 'Z1': Z1}}"
         )
 
     def _check(self, name: str, key: str) -> None:
@@ -231,7 +222,7 @@ class Alignment:
         shape, turned, scale = tensor.shape, False, 1
         if self.convention == "article" and node_of(tensor) is not self._root:
             if name.rpartition(".")[2][:1] not in ("W", "b", "w"):
-                scale, turned = self.samples, not self._in_columns and tensor.ndim == 2
+                scale, turned = self.sizes[0][1], not self._in_columns and tensor.ndim == 2
                 shape = shape[::-1] if turned else shape
             elif tensor.ndim == 1:
                 shape = (*shape, 1)

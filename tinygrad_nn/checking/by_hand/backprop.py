@@ -192,8 +192,10 @@ class _GivenGradients:
             alike = {name: t.data for name, t in tensors.items() if t.shape == one.tensor.shape}
             step = slopes_of(one, sources[0], before[sources[0].key], alike)
         step["known"] = itertools.chain(self._others(one), step.get("known", ()), self._instead(one))
-        m, sizes, close = alignment.samples, alignment.sizes, 4 * float(np.sqrt(self.eps))
-        return WrongGradient(one.key, one.hand, right, called, before, values, m, sizes, close, one.name, **step)
+        sizes, close = alignment.sizes, 4 * float(np.sqrt(self.eps))
+        return WrongGradient(
+            one.key, one.hand, right, called, before, values, sizes[0][1], sizes, close, one.name, **step
+        )
 
     def _others(self, one: Aligned) -> Iterator[tuple[str, np.ndarray]]:
         """Yield the right gradients that are neither this one nor what it is derived from."""

@@ -22,7 +22,7 @@ _WRITTEN: dict[str, tuple[str, Callable[[Any], Any]]] = {
 @np.errstate(all="ignore")
 def diagnosed(case: WrongGradient) -> str:
     """Return one sentence: what the gradient is instead of what it should be, and what to write."""
-    looks = _NEARLY_RIGHT if case.same(case.wrong, case.right) else _CATALOGUE
+    looks = (_few_digits, _entries) if case.same(case.wrong, case.right) else _CATALOGUE
     return next(finding for look in looks for finding in look(case))
 
 
@@ -117,7 +117,6 @@ _CATALOGUE = (
     *(_switch, mistakes.formula, mistakes.reordered, _decay, _few_digits, mistakes.any_factor, _other_weights),
     _entries,
 )
-_NEARLY_RIGHT = (_few_digits, _entries)
 
 
 def slopes_of(one: Aligned, after: Aligned, hand: np.ndarray, arrays: Arrays) -> dict[str, Any]:
