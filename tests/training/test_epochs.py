@@ -312,6 +312,16 @@ def test_several_inputs_and_labels_are_batched_together(by_name: bool) -> None:
         tg.train(module, inputs, target[:49], 1, loss=loss, progress=False)
 
 
+@pytest.mark.parametrize(("activation", "loss"), [("identity", tg.huber_loss), ("tanh", tg.mse_loss)])
+def test_a_regression_has_no_accuracy_whatever_its_loss(activation: str, loss: Any) -> None:
+    network = tg.nn.DenseNetwork([{"input_dim": 2, "output_dim": 1, "activation": activation}])
+    X = np.random.default_rng(0).normal(size=(20, 2))
+    assert np.isnan(tg.train(network, X, X[:, :1], 2, loss=loss, progress=False).accuracy).all()
+    assert np.isnan(tg.evaluate(network, X, X[:, :1], loss)[1])
+    labels = (X[:, :1] > 0).astype(float)
+    assert 0 <= tg.evaluate(network, X, labels, loss)[1] <= 1
+
+
 @pytest.mark.parametrize("returned", [False, np.False_, np.array(False), tg.tensor(False)])
 def test_false_ends_the_training(returned: Any) -> None:
     network, X, y = problem()

@@ -199,7 +199,7 @@ class Cost:
         p = outputs.data if isinstance(outputs, Tensor) else None
         if self._last == "identity" or p is None or not isinstance(y, np.ndarray):
             return math.nan
-        labels = self._network is not None or y.dtype.kind in "biu"
+        labels = self._last or y.dtype.kind in "biu" or (self._network and not (y % 1).any())
         fits = labels and y.shape in (p.shape, p.shape[:-1])
         return accuracy(p, y) if fits else math.nan
 

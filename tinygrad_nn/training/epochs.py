@@ -78,22 +78,22 @@ class Training:
         """Make one step on a group of batches."""
         together = self.steps.together
         group = [rows for rows in group if len(rows)]
-        sizes = [len(rows) for rows in group]
-        of_step = 0.0
+        total, of_step = sum(map(len, group)), 0.0
         self.steps.begin()
-        for number, (rows, size) in enumerate(zip(group, sizes, strict=True)):
+        for number, rows in enumerate(group):
             X, y, weights = self._batch(rows)
-            share = None if len(group) == 1 else size / sum(sizes)
+            size = len(rows)
+            share = None if len(group) == 1 else size / total
             last = number == len(group) - 1 and not together
             cost, scores = self.steps.make(len(self.history), X, y, weights, share, number == 0, last)
-            of_step += cost * (size / sum(sizes))
+            of_step += cost * (size / total)
             self.rows += size
             figures = {"cost": cost} | self.steps.cost.figures(scores, y, self.metrics)
             for name, figure in figures.items():  # a running mean, of one batch its figure to the last bit
                 mean = self.means.get(name, 0.0)
                 self.means[name] = mean + (figure - mean) * (size / self.rows)
         if together:
-            self.steps.exchange(len(self.history), sum(sizes), of_step)
+            self.steps.exchange(len(self.history), total, of_step)
 
     def _batch(self, rows: Any) -> Any:
         """Return X, y and weights, or None, of a batch. Raises DataError for a loader's that is no pair of samples."""
