@@ -1,4 +1,4 @@
-"""`compile`: a function of Tensors, as a NumPy program that is run instead of it."""
+"""`compile`: a function of Tensors as a NumPy program, which runs in its place."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ from .write.explain import Listing, explained
 from .write.naming import named
 
 SIGNATURES, SPECIALISATIONS = 32, 8  # how many signatures have programs, and how many programs one has
-_WRITERS = {".py": ".run.module", ".onnx": "..interop.onnx"}  # by how a file's name ends; imported when used
-FRUITLESS = 8  # how often a kind of arguments is traced in vain before the function is left as it is
+_WRITERS = {".py": ".run.module", ".onnx": "..interop.onnx"}  # by file extension; imported when used
+FRUITLESS = 8  # how often a kind of arguments is traced in vain before the function runs without a program
 _FEWER = "Pass what changes as an argument, choose by np.where, keep 0 * inf out of it, or call it with fewer shapes"
 
 
@@ -49,36 +49,36 @@ def compile(function: Callable[..., Any], *, exact: bool = ..., verify: bool = .
 @overload
 def compile(*, exact: bool = ..., verify: bool = ...) -> Callable[[Callable[..., Any]], Compiled]: ...
 def compile(function: Callable[..., Any] | None = None, *, exact: bool = False, verify: bool = False) -> Any:
-    """Return the function as a program that NumPy alone runs: traced at its first call, replayed at later ones.
+    """Return the function compiled to a program of NumPy calls: traced at its first call, replayed at later ones.
 
-    The function may compute with its arguments, arrays and Tensors in any nesting of lists, tuples and
-    dicts, and with tensors from outside; it may call `backward`, `optimizer.step` and the transforms.
-    Its first call runs it, once, on proxies for all of these, and every NumPy call, forward, backward and
-    update, becomes a line of a program without Tensors and graphs, in memory of its own, which is run from then on.
-    `.source` is its text, `.explain()` the same as one would write it by hand, `.report()` what it costs,
-    `.profile(...)` where its time goes, `.constants` what was baked into it.
+    The function may compute with its arguments (arrays and Tensors in any nesting of lists, tuples and dicts) and with
+    tensors from outside; it may call `backward`, `optimizer.step` and the transforms. Its first call runs it once, on
+    proxies for all of these. Every NumPy call, in forward, backward and update, becomes a line of a program without
+    Tensors and graphs, which has its own memory and runs from then on. `.source` is its text, `.explain()` the program
+    as one would write it by hand, `.report()` what it costs, `.profile(...)` where its time goes, `.constants` what was
+    baked into it.
 
-    **Live**, read anew at every call: the arguments, numbers too; every Tensor; an optimiser's settings and state;
+    **Live**, read anew at every call: the arguments, including numbers; every Tensor; optimisers' settings and state;
     the state of modules, and their random generators.
-    **Compared** at every call, and traced anew where it differs: what the function's own code names outside, its
-    `self`, and one level behind them: attributes that the code names, entries of lists, tuples, dicts and sets;
-    numbers and strings by value, all else by identity. An array that is named so is a constant: pass it as an
-    argument if it is written into.
-    **Frozen** at the first call, as in `jax.jit`: whatever lies deeper, what called functions read, `type(x)`,
-    `x is y`, the clock. Printing, and NumPy's warnings, happen only then.
-    **Refused**, with everything as before the call: a list, dict, set, deque, array or attribute that the function
-    changes, a setting that it sets, random numbers that no module's generator draws, an iterator that it reads, an
-    array that it keeps somewhere, an error that it catches, an array that another thread computes with.
+    **Compared** at every call, and traced anew if it differs: what the function's own code names outside, its `self`,
+    and one level further: attributes that the code names, and entries of lists, tuples, dicts and sets. Numbers and
+    strings are compared by value, all else by identity. An array among these is a constant: pass it as an argument if
+    it is written into.
+    **Frozen** at the first call, as in `jax.jit`: everything deeper, what called functions read, `type(x)`, `x is y`,
+    the clock. Printing and NumPy's warnings happen only then.
+    **Refused**, with everything left as before the call: changing a list, dict, set, deque, array, attribute or
+    optimiser's setting; random numbers that are not drawn from a module's generator; reading an iterator; keeping an
+    array somewhere; catching an error; computing with an array in another thread.
 
-    Another shape, dtype, string or flag among the arguments is traced anew; another number only where Python
-    decides by it. Results record nothing. Where an operation is invalid (0 * inf) or a line of the program raises,
-    the function itself is run. The results have the same bits as the function's own, but for sums in another order;
-    `exact=True` forbids these: a first call whose bits differ raises. With `verify=True` the function runs beside its
-    program at every call, for tests.
+    Another shape, dtype, string or flag among the arguments is traced anew; another number only if Python decides by
+    it. Results record nothing. If an operation is invalid (0 * inf) or a line of the program raises, the function
+    itself is run. Results have the same bits as the function's own, except where sums are added in another order; with
+    `exact=True`, a first call whose bits differ raises. With `verify=True`, the function runs beside its program at
+    every call, for tests.
 
-    Raises CompileError, with the line and what to write, for what is refused, where Python reads a value
-    (`if loss < 1`, `t.item()`), where a tensor has a hook, for what gradients would have to go back through, and,
-    with `verify`, where function and program differ.
+    Raises CompileError, with the line and what to write instead, for everything that is refused, and if Python reads a
+    value (`if loss < 1`, `t.item()`), if a tensor has a hook, if gradients would have to go back through the program,
+    or, with `verify`, if function and program differ.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -110,8 +110,8 @@ def compile(function: Callable[..., Any] | None = None, *, exact: bool = False, 
 class Compiled:
     """A function that is traced at its first call for each kind of arguments, and replayed at later ones.
 
-    `programs` holds the programs by kind of arguments, least recently used first: shapes, dtypes, and whatever is no
-    number. `own` are further functions whose code counts as the function's own.
+    `programs` holds the programs by kind of arguments (shapes, dtypes, everything but numbers), oldest kind first.
+    `own` are further functions whose code counts as the function's own.
     """
 
     def __init__(
@@ -124,14 +124,14 @@ class Compiled:
         self.own: tuple[Any, ...] = own
         self.name: str = getattr(function, "__name__", "function")
         self.programs: dict[Any, list[Replay]] = {}
-        self.fruitless: Counter[Any] = Counter()  # how often a trace made no program, or one that was given up
+        self.fruitless: Counter[Any] = Counter()  # how often a trace made no program, or one that was dropped
         self.turn: Turn = Turn()
         self.warned: bool = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return what the function returns."""
         enabled = recording.get()
-        if enabled is not True and enabled is not False:  # but a watcher
+        if enabled is not True and enabled is not False:  # a watcher
             return self.function(*args, **kwargs)
         flat: list[Any] = []
         try:
@@ -148,7 +148,7 @@ class Compiled:
                 failed = str(error) or "what is outside its arguments is in another state"
             except CompileError:
                 raise
-            except Exception:  # an invalid operation, or one that fails: the function itself knows what to do
+            except Exception:  # an invalid operation, or one that fails: the function itself handles it
                 return self._itself(args, kwargs)
         with self.turn.lock:
             if self.programs.get(key, ()) is known:
@@ -160,7 +160,7 @@ class Compiled:
         return self if instance is None else MethodType(self, instance)
 
     def __reduce__(self) -> Any:
-        """Copy and pickle it by its name, as functions are, else as its function: a copy makes its own programs."""
+        """Copy and pickle it by name, as functions are, or else by its function: a copy makes its own programs."""
         if getattr(sys.modules.get(self.function.__module__), self.name, None) is self:
             return self.name
         return Compiled, (self.function, self.exact, self.verify, self.own)
@@ -170,7 +170,7 @@ class Compiled:
         return f"<compiled {self.name}, {count} program{'s' * (count != 1)}>"
 
     def _traced(self, key: Any, flat: list[Any], args: Any, kwargs: Any, failed: str) -> Any:
-        """Return what the function returns, having traced it unless that was in vain too often."""
+        """Return what the function returns, and trace it, unless that was in vain too often."""
         known = self.programs.get(key, ())
         if len(known) == SPECIALISATIONS or self.fruitless[key] >= FRUITLESS:
             holds = f"none of {len(known)} programs holds for this call: {failed}"
@@ -195,7 +195,7 @@ class Compiled:
             self._refused(error)
 
     def _refused(self, error: CompileError) -> NoReturn:
-        """Raise the error, with the line where the function is if it names none."""
+        """Raise the error; if it names no line, with the line of the function."""
         if re.search(r":\d+", str(error)):
             raise error
         raise CompileError(f"{error}; the function is at {line_of(self.function)}") from error
@@ -203,7 +203,7 @@ class Compiled:
     def _program_of(self, trace: Trace, failed: str, words: str, begun: float) -> Replay | None:
         """Return the program of a trace, None if it does not compute what the trace did.
 
-        A defect of this package is told, and costs the program; tests take warnings for errors.
+        A defect of this package gives a warning, and no program; tests turn warnings into errors.
         """
         keep_memory_once()
         times = [begun, perf_counter()]
@@ -227,7 +227,7 @@ class Compiled:
         return replay if holding else None
 
     def _keep(self, key: Any, replays: list[Replay]) -> None:
-        """Keep programs for a kind of arguments, as long as the objects that these name are there."""
+        """Keep programs for a kind of arguments, as long as the objects in its signature exist."""
         self.programs[key] = replays
         here = weakref.ref(self)
 
@@ -252,26 +252,25 @@ class Compiled:
             warnings.warn(message, RuntimeWarning, stacklevel=stacklevel)
 
     def _itself(self, args: Any, kwargs: Any) -> Any:
-        """Return what the function returns, recording nothing of its result, as programs do."""
+        """Return what the function itself returns, detached like the results of programs."""
         result = self.function(*args, **kwargs)
         return over_leaves(lambda x: x.detach() if isinstance(x, Tensor) else x, result)
 
     @property
     def source(self) -> str:
-        """The newest program, as a Python file that needs NumPy only; it looks at the shapes that it is given."""
+        """The newest program, as a Python file that needs NumPy only; it checks the shapes that it is given."""
         return self._newest().listing()
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the newest program for others: a path that ends in .py gets a Python module that needs NumPy alone.
+        """Save the newest program for use elsewhere: a path ending in .py gets a Python module that needs only NumPy.
 
-        Its function is `run`. It takes any number of rows, what goes with them being found by running the function
-        on others, which changes nothing; a program that is another one for other rows is for the shapes that it was
-        traced with, says so, and looks at them. Parameters stand in the module as they are now, many of them beside
-        it, in a file of the same name that ends in .npz. A path that ends in .onnx gets an ONNX model, see
+        Its function is `run`. It takes any number of rows: what depends on them is found by running the function on
+        other numbers of rows, which changes nothing. If that gives a different program, the module is for the traced
+        shapes only, says so, and checks them. Parameters are saved as they are now, in the module, or if there are
+        many, beside it in a file of the same name that ends in .npz. A path that ends in .onnx gets an ONNX model: see
         `tinygrad_nn.interop.onnx.save`.
 
-        Raises CompileError for a function without source, and for one that draws random numbers, ValueError for
-        another path.
+        Raises CompileError if a function has no source, or if random numbers are drawn, ValueError for any other path.
         """
         file, replay = Path(path), self._newest()
         if file.suffix not in _WRITERS:
@@ -289,16 +288,16 @@ class Compiled:
     def explain(self) -> Listing:
         """Return the newest program as one would write it by hand: a Python file that needs NumPy only.
 
-        Forward, backward and update, with the shape of each line, and above each line of a backward pass the
-        adjoint that it computes, or for which one it does. An operation that takes several lines is a call by its
-        name, of a function that holds them. Raises CompileError if the function was not yet called.
+        It shows forward, backward and update, with the shape of each result, and above each line of a backward pass the
+        adjoint that the line computes or is needed for. An operation of several lines is a call of a function with its
+        name, which holds them. Raises CompileError if the function was not called yet.
         """
         replay = self._newest()
         return explained(replay.lowered, replay.trace, self.name)
 
     @property
     def constants(self) -> list[Any]:
-        """Every array and number that was baked into the newest program: what is no argument, Tensor or setting."""
+        """Every array and number that was baked into the newest program: no arguments, Tensors or settings."""
         program, kinds = self._newest().lowered.program, (int, float, complex, np.generic)
         given = [x for line in program.lines for x in (*line.args, *line.kwargs.values())]
         numbers = {repr(x): x for x in given if isinstance(x, kinds) and not isinstance(x, bool)}
@@ -312,14 +311,14 @@ class Compiled:
         return list(self.programs.values())[-1][0]
 
     def report(self) -> Report:
-        """Return what a replay of the newest program costs, as a table: calls, memory, and the time it took to make."""
+        """Return what a replay of the newest program costs, as a table: calls, memory, and the time to make it."""
         made = [replay.made for replays in self.programs.values() for replay in reversed(replays)]
         return reported(self._newest(), made)
 
     def profile(self, *args: Any, **kwargs: Any) -> Profile:
         """Print the program for these arguments with the median time of each line, and return the times.
 
-        No argument, parameter or state is changed. Raises CompileError where no program is for such arguments.
+        No argument, parameter or state is changed. Raises CompileError if no program is for such arguments.
         """
         self._newest()
         flat: list[Any] = []

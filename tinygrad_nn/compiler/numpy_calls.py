@@ -1,4 +1,4 @@
-"""How NumPy's functions are written in a program, and which of them can write into memory that is there."""
+"""How NumPy's functions are written in a program, and which of them can write into given memory."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _name(function: Any) -> str:
 
 
 def on_a_copy(change: Any) -> Any:
-    """Return what changes a copy of its first argument, and returns that."""
+    """Return a function that applies `change` to a copy of its first argument, and returns the copy."""
 
     def apply(x: Any, *args: Any) -> Any:
         y = np.array(x)
@@ -56,7 +56,7 @@ def on_a_copy(change: Any) -> Any:
 
 @functools.cache
 def of_at(ufunc: np.ufunc) -> Function:
-    """Return a ufunc's method `at`, which writes into its first argument, as a function that returns that."""
+    """Return a ufunc's method `at`, which writes into its first argument, as a function that returns a changed copy."""
     return Function(f"{_name(ufunc)}.at", on_a_copy(ufunc.at), "at", ufunc)
 
 
@@ -84,7 +84,7 @@ def _same(x: Any, expected: Any) -> bool:
 KIND = Function("({0}.shape, {0}.dtype.str)", lambda x: (x.shape, x.dtype.str), "operator")
 GUARD = Function("guard", _same, "guard")
 
-# Python's operators that a program computes with numbers: how they are written, and what NumPy does beside an array.
+# Python's operators on a program's numbers: how they are written, and the ufuncs that they are beside an array.
 OPERATORS: dict[str, tuple[str, np.ufunc]] = {
     "add": ("{0} + {1}", np.add), "sub": ("{0} - {1}", np.subtract), "mul": ("{0} * {1}", np.multiply),
     "truediv": ("{0} / {1}", np.true_divide), "floordiv": ("{0} // {1}", np.floor_divide),
@@ -95,8 +95,8 @@ OPERATORS: dict[str, tuple[str, np.ufunc]] = {
 }  # fmt: skip
 ON_NUMBERS = {name: Function(text, getattr(operator, name), "operator") for name, (text, _) in OPERATORS.items()}
 
-# Functions of NumPy whose result's shape and dtype follow from those of their operands, by how many these are. The
-# program is for those that all other functions happen to give.
+# NumPy's functions whose result's shape and dtype follow from those of their operands, by the number of operands. For
+# any other function, the program is restricted to the shape and dtype that the trace found.
 _BY_OPERANDS = {
     1: """reshape transpose matrix_transpose swapaxes moveaxis rollaxis expand_dims squeeze broadcast_to ravel
         concatenate stack vstack hstack atleast_1d flip atleast_2d atleast_3d cumsum cumprod sort argsort partition diff
@@ -115,21 +115,21 @@ _ON_ENTRIES = frozenset(
 
 
 def operand_count(function: Function) -> int:
-    """Return how many of a function's first arguments are operands: what follows are lengths, axes and the like."""
+    """Return how many of a function's first arguments are operands; the others are lengths, axes and the like."""
     if function.kind in _ON_ENTRIES or function.kind == "operation":
         return 99
     return _OPERAND_COUNTS.get(function.text.rpartition(".")[2], 1)
 
 
 def takes_numbers(function: Function, index: int) -> bool:
-    """Return whether an operand may be a number of Python's that changes from call to call."""
+    """Return whether an operand may be a Python number that changes from call to call."""
     return function.kind in ("ufunc", "operator", "where", "guard", "astype") or (
         function.kind in ("setitem", "add") and index == 2
     )
 
 
 def kind_follows(line: Line) -> bool:
-    """Return whether shapes and dtypes of what a line computes follow from those of what it reads."""
+    """Return whether shapes and dtypes of a line's results follow from those of its operands."""
     function = line.function
     if function is GETITEM:
         return not any(v.dtype is not None and v.dtype.kind == "b" for v in values_in(line.args[1]))

@@ -14,14 +14,14 @@ _SMALL = 4096  # bytes
 
 
 class Value:
-    """What one line computes, or an input or constant: an array, a NumPy scalar, or a Python number.
+    """A result of a line, an input or a constant: an array, a NumPy scalar, or a Python number.
 
-    `concrete` is what it was while it was traced. What a line computes is `temporary`: its array is freed with the last
-    proxy that holds it; its shape, dtype and strides stay. Python may decide by what is `known`: arguments that are
-    numbers, NumPy's too, and what is computed from these alone. `dtype` is None for a Python number, which stays weak.
-    `base` is the value whose memory it looks into, if it is a view; what is `laid` lies as an array lay into which it
-    was written. `primal` is the value that it is the adjoint of, if it is one. A `name` that ends in # is to be
-    numbered; with `after` it is appended to the name of that value, as T is for a transpose.
+    `concrete` is what it was while traced. A result of a line is `temporary`: its array is freed with the last proxy
+    that holds it; its shape, dtype and strides stay. Python may decide by a value that is `known`: an argument that is
+    a number, of Python or NumPy, or computed from such numbers alone. `dtype` is None for a Python number, which stays
+    weak. `base` is the value whose memory it shares, if it is a view; a `laid` value has the memory layout of the array
+    that it was written into. `primal` is the value whose adjoint it is, if it is one. A `name` that ends in # is to be
+    numbered; with `after`, it is appended to the name of that value, as T is for a transpose.
     """
 
     __slots__ = ("_held", "_seen", "after", "base", "dtype", "known", "laid", "name", "primal", "shape", "strides")
@@ -43,7 +43,7 @@ class Value:
 
     @property
     def concrete(self) -> Any:
-        """What it was while it was traced; of a forgotten array one of the same shape, dtype and strides."""
+        """What it was while traced; for a forgotten array, another one of the same shape, dtype and strides."""
         x = self._held if self._seen is None else self._seen()
         return np.lib.stride_tricks.as_strided(np.empty(1, self.dtype), self.shape, self.strides) if x is None else x
 
@@ -53,30 +53,30 @@ class Value:
 
     @property
     def is_array(self) -> bool:
-        """Whether it has memory to be planned: not if it is a number or a NumPy scalar."""
+        """Whether it is an array, with memory to be planned, and not a number or a NumPy scalar."""
         return self.dtype is not None and (self._seen is not None or isinstance(self._held, np.ndarray))
 
     @property
     def nbytes(self) -> int:
-        """Its size in bytes, 0 for what has no memory of its own."""
+        """Its size in bytes, 0 if it is not an array."""
         return int(self.concrete.nbytes) if self.is_array else 0
 
     @property
     def root(self) -> Value:
-        """The value whose memory this is."""
+        """The value that owns the memory: itself, unless it is a view."""
         value = self
         while value.base is not None:
             value = value.base
         return value
 
     def forget(self) -> None:
-        """Hold an array no more; a small one that is no view stays."""
+        """Let go of the array, unless it is small and not a view."""
         x = self._held
         if isinstance(x, np.ndarray) and (x.nbytes > _SMALL or x.base is not None):
             self._held, self._seen = None, weakref.ref(x)
 
     def lie_as(self, other: Value) -> None:
-        """Lie in memory as another array of the shape and dtype does: sums add up in an order that depends on it."""
+        """Take the memory layout of another array of the same shape and dtype: the order of sums depends on it."""
         if self.is_array and self.shape == other.shape and self.dtype == other.dtype and self.strides != other.strides:
             x = np.empty_like(other.concrete)
             x[...] = self.concrete
@@ -87,11 +87,10 @@ class Value:
 class Function:
     """What a line calls: how it is written, and how it is computed.
 
-    `kind` says how it can be written: a "ufunc" and a "reduction" take `out=`, as does "out"; a "view"
-    returns a window into its first argument; "operator" is a template on Python numbers; "guard" stops
-    the program; "into" adds to its first argument, in place by `write`, "at" by a ufunc's method of that
-    name, "add" by `+=` at an index; "zeros" fills memory; "operation" is a function that comes as text;
-    "plain" returns an array of its own.
+    `kind` says how it can be written: "ufunc" and "out" take `out=`; "where", "astype", "copy" and "setitem" fill
+    memory by other statements; "operator" is a template on Python numbers; "guard" stops the program; "into" adds to
+    its first argument, in place by `write`, "at" by a ufunc's method of that name, "add" by `+=` at an index; "zeros"
+    fills memory; "operation" and "helper" are functions that come as text; "plain" is called as it is.
     """
 
     text: str
@@ -102,9 +101,9 @@ class Function:
 
 @dataclass(eq=False)
 class Span:
-    """One run of an operation's forward, or of its rule for an `argument`, inside of another run, or of none.
+    """One run of an operation's forward, or of its rule for an `argument`, inside the `outer` run, if there is one.
 
-    `names` are those that the operation has for what it is given, `y` is what a rule's operation had computed.
+    `names` are the operation's names for its inputs; `y`, in the run of a rule, is the operation's result.
     """
 
     operation: Any
@@ -132,7 +131,7 @@ class Line:
     span: Span | None = None
 
     def computed(self) -> list[Any]:
-        """Return what the outputs are for what the arguments were, none for a guard."""
+        """Return the outputs, computed from the traced arguments; none for a guard."""
         if self.function.kind == "guard":
             return []
         args, kwargs = mapped(concrete, (self.args, self.kwargs))
@@ -151,7 +150,7 @@ class Line:
         return [] if self.span is None else self.span.chain
 
     def reads(self) -> list[Value]:
-        """Return every value among the arguments, in order, as often as it stands there."""
+        """Return every value among the arguments, in order and with repetitions."""
         return values_in((self.args, self.kwargs))
 
 
@@ -159,8 +158,8 @@ class Line:
 class Program:
     """Inputs, lines and outputs. `constants` are arrays that were not traced.
 
-    `instead` holds the values that rewrites have replaced, and what they were replaced by. `raising` are the
-    floating-point errors that raise.
+    `instead` maps the values that rewrites have replaced to their replacements. `raising` are the floating-point errors
+    that raise.
     """
 
     inputs: list[Value]
@@ -172,17 +171,17 @@ class Program:
 
     @property
     def makers(self) -> dict[Value, Line]:
-        """The line that computes each value that one computes."""
+        """The line that computes each value, except inputs and constants."""
         return {output: line for line in self.lines for output in line.outputs}
 
     def copy(self) -> Program:
-        """Return the same program with lines of its own."""
+        """Return a copy of the program, with its own lines."""
         lines = [replace(line) for line in self.lines]
         outputs, constants, instead = list(self.outputs), list(self.constants), dict(self.instead)
         return Program(list(self.inputs), lines, outputs, constants, instead, self.raising)
 
     def replaced(self, lines: list[Line], instead: dict[Value, Value]) -> Program:
-        """Return a program of these lines that reads other values in place of some."""
+        """Return a program of these lines, which reads other values instead of some."""
         program = Program(self.inputs, lines, [], self.constants, self.instead | instead, self.raising)
         for line in lines:
             line.args = mapped(program.present, line.args)
@@ -193,7 +192,7 @@ class Program:
         return program
 
     def present(self, value: Value) -> Value:
-        """Return what the program reads now in place of a value of its trace."""
+        """Return the value that the program now reads in place of a traced one."""
         while value in self.instead:
             value = self.instead[value]
         return value
@@ -215,7 +214,7 @@ def mapped(function: Callable[[Any], Any], tree: Any) -> Any:
 
 
 def over_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
-    """Return nested lists, tuples, dicts and slices with `function` applied to all that they hold; no other kinds."""
+    """Return nested lists, tuples, dicts and slices with `function` applied to their leaves, all other kinds."""
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
         return type(tree)(*[over_leaves(function, part) for part in tree])
     if isinstance(tree, (list, tuple)):

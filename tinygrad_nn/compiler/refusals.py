@@ -1,4 +1,4 @@
-"""Why a function can't be a program, and what to write instead: the wordings that take more than a line or two."""
+"""Why a function can't be a program, and what to write instead: the longer messages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 def value_read(what: str, line: str) -> str:
     return (
         f"{what} at {line}: a program can't depend on a value that Python reads. Return it from the step and read it "
-        "there; choose by np.where instead of if; pass as a plain argument what Python has to know"
+        "outside; choose by np.where instead of if; pass as a plain argument what Python has to know"
     )
 
 
@@ -22,7 +22,7 @@ def recorded_outside(line: str) -> str:
 def random_drawn(where: str) -> str:
     return (
         f"the compiled function draws random numbers{where}: its program would compute with those of the first call "
-        "for good. Draw them outside and pass them as an argument, or draw from a NumPy Generator that a module holds"
+        "each time. Draw them outside and pass them as an argument, or draw from a NumPy Generator that a module holds"
     )
 
 

@@ -1,4 +1,4 @@
-"""What two calls have in common that share a program, and what may differ between them."""
+"""What calls that share a program have in common, and what may differ between them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _BY_IDENTITY = (
 
 
 class Identity:
-    """An object as part of a signature: the same only for itself, and for nothing any more when it is gone."""
+    """An object as part of a signature: equal only to itself, and to nothing once it is gone."""
 
     def __init__(self, x: Any) -> None:
         self._hash = id(x)
@@ -57,9 +57,9 @@ def raising() -> tuple[str, ...]:
 
 
 def signature(args: Any, kwargs: Any, flat: list[Any]) -> Any:
-    """Return what all calls have in common that share a program, and append their arrays and numbers to `flat`.
+    """Return what all calls that share a program have in common, and append the arrays and numbers to `flat`.
 
-    Raises CompileError for an argument that can't be described so.
+    Raises CompileError if an argument can't be described in this way.
     """
     seen: dict[int, int] = {}
     try:
@@ -104,25 +104,25 @@ def _described(x: Any, flat: list[Any], seen: dict[int, int]) -> Any:
 
 
 def objects_in(x: Any) -> list[Any]:
-    """Return an object that is no part of the program, and those that it holds, as deep as it is described."""
+    """Return an object that is not part of the program, and those that it holds, as deep as it is described."""
     met: list[Any] = []
     _constant(x, set(), met)
     return met
 
 
 def _constant(x: Any, inside: set[int], met: list[Any]) -> Any:
-    """Return the description of an object that is no part of the program: its type, and what it holds."""
+    """Return the description of an object that is not part of the program: its type, and what it holds."""
     kind = type(x)
     if kind is str or kind is int or x is None:
         return kind, x
     if isinstance(x, BY_VALUE) and (isinstance(x, enum.Enum) or not getattr(x, "__dict__", None)):
         return kind, repr(x) if isinstance(x, (float, complex, np.generic)) else x
-    if isinstance(x, MethodType):  # which is made anew whenever it is asked for
+    if isinstance(x, MethodType):  # made anew at each access
         with suppress(CompileError):
             return kind, Identity(x.__func__), _constant(x.__self__, inside, met)
         return kind, Identity(x.__func__), Identity(x.__self__)
     met.append(x)
-    if isinstance(x, _BY_IDENTITY) or "__wrapped__" in getattr(x, "__dict__", ()):  # as compiled functions are
+    if isinstance(x, _BY_IDENTITY) or "__wrapped__" in getattr(x, "__dict__", ()):  # such as compiled functions
         return kind, Identity(x)
     if id(x) in inside:
         raise CompileError(not_described(kind.__name__))
@@ -131,9 +131,9 @@ def _constant(x: Any, inside: set[int], met: list[Any]) -> Any:
 
 
 def _held_in(x: Any) -> list[Any]:
-    """Return what an object holds: entries, or the parts that a copy of it would be made of.
+    """Return what an object holds: its entries, or the parts that a copy of it would be made from.
 
-    Raises CompileError for what can't be copied, an iterator, for one.
+    Raises CompileError if it can't be copied, such as an iterator.
     """
     kind = type(x)
     if kind in (list, tuple, set, frozenset):
@@ -149,7 +149,7 @@ def _held_in(x: Any) -> list[Any]:
     if isinstance(reduced, str):  # the name of the one object of its kind
         return [reduced]
     own = [getattr(kind, name) is getattr(object, name) for name in ("__reduce_ex__", "__reduce__", "__getstate__")]
-    # Without the class; with what code of its own may leave out of a copy.
+    # Without the class; with what the class's own code may leave out of a copy.
     reduced = reduced[1][1:] + reduced[2:] if all(own) else (*reduced[1:], object.__getstate__(x))
     return [list(part) if isinstance(part, Iterator) else part for part in reduced if part is not None]
 
@@ -164,7 +164,7 @@ def identities(part: Any) -> Iterator[Identity]:
 
 
 def in_words(x: Any) -> str:
-    """Return the kinds of arguments in words: dtype and shape of arrays, strings and flags, of all else the type."""
+    """Return arguments in words: the dtype and shape of arrays, strings and flags themselves, else the type."""
     match x:
         case Tensor() | np.ndarray():
             return f"{'Tensor ' * isinstance(x, Tensor)}{x.dtype} {x.shape}"

@@ -1,4 +1,4 @@
-"""Whoever changes a tensor or an optimiser takes its lock: programs that change the same take turns."""
+"""A program locks the tensors and optimisers that it changes: programs that change the same ones take turns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Turn:
-    """A lock of which a forked child has one of its own: whoever held it is not there any more."""
+    """A lock that a forked child replaces by a new one, since the thread that held it does not exist there."""
 
     def __init__(self) -> None:
         self.lock: Any = RLock()
@@ -23,9 +23,9 @@ _of_owner: dict[int, tuple[weakref.ref[Any], Turn]] = {}
 
 
 def turns_of(owners: Iterable[Any]) -> list[Turn]:
-    """Return the turns of some objects in an order that is the same for all, so that nobody waits in a circle.
+    """Return the turns of some objects, always in the same order, so that there are no deadlocks.
 
-    Objects that are first seen together share one.
+    Objects that are first seen together share a turn.
     """
     with _guard.lock:
         for key in [key for key, (holder, _) in _of_owner.items() if holder() is None]:
@@ -36,7 +36,7 @@ def turns_of(owners: Iterable[Any]) -> list[Turn]:
 
 
 def in_turn(turns: Sequence[Turn], run: Callable[..., Any], *args: Any) -> Any:
-    """Return `run(*args)`, when all these turns have come."""
+    """Return `run(*args)`, which runs while all these turns are held."""
     if not turns:
         return run(*args)
     with turns[0].lock:  # the lock's own `with`: an interrupt between taking it and the body is not possible

@@ -255,7 +255,7 @@ def test_an_operation_without_source_says_so(tmp_path: Path) -> None:
     compiled = tg.compile(lambda x: operation(x) * 2)
     assert compiled(np.zeros(2)).tolist() == [2.0, 2.0]
     assert compiled(np.ones(2)).tolist() == [4.0, 4.0]
-    assert "# test_source_nowhere: the source of forward is not to be had" in compiled.source
+    assert "# test_source_nowhere: the source of forward is not available" in compiled.source
     with pytest.raises(CompileError, match="Define the operation in a file"):
         compiled.save(tmp_path / "never.py")
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Where every array of a program lies: memory is used again as soon as nobody reads it any more."""
+"""Where every array of a program lies: memory is used again as soon as no line reads it any more."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ INTO_MEMORY = ("ufunc", "out", "where", "astype", "setitem", "copy", "into", "at
 
 
 def takes_out(line: Line) -> bool:
-    """Return whether a line can write its result into memory that is there: no view, as einsum may return one."""
+    """Return whether a line can write its result into given memory, which a view is not, as einsum may return."""
     (output, *more) = line.outputs or (None,)
     held = output is not None and not more and output.is_array and output.base is None and not output.dtype.hasobject
     return held and line.function.kind in INTO_MEMORY
@@ -31,21 +31,21 @@ class Plan:
 
 
 def planned(program: Program) -> Plan:
-    """Return where each result lies that its line can write into given memory.
+    """Return the place of each result that its line can write into given memory.
 
-    Lines are gone through from the last to the first, so that who reads a value last is met first. A line on
-    corresponding entries writes over an operand that nobody reads afterwards, if it has the same shape, dtype and
-    strides. Else the smallest free block that is large enough is taken.
+    Lines are visited from the last to the first, so that the last reader of a value is met first. A pointwise line
+    writes over an operand that no line reads afterwards, if it has the same shape, dtype and strides. Otherwise, the
+    smallest free block that is large enough is taken.
     """
     written = {line.outputs[0] for line in program.lines if takes_out(line)}
     places: dict[Value, int | Value] = {output: output for output in program.outputs}
     memory = _Memory()
     given = [v.root for line in program.lines if line.function.kind == "operation" for v in line.reads()]
     for value in [v for v in dict.fromkeys(given) if v in written and v not in places]:
-        places[value] = memory.take(value)  # to the end: an operation may give back what it is given, by the values
+        places[value] = memory.take(value)  # to the end: by its values, an operation may return what it is given
     for line in reversed(program.lines):
         for output in written.intersection(line.outputs):
-            if output not in places:  # nobody reads it
+            if output not in places:  # no line reads it
                 places[output] = memory.take(output)
             over = next((v for v in _overwritable(line, output) if v in written and v not in places), None)
             if over is not None:

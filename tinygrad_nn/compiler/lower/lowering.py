@@ -1,4 +1,4 @@
-"""From a trace to a program that can be written down: outputs get memory of their own."""
+"""From a trace to a program that can be written down: outputs get their own memory."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from .selection import selected
 
 @dataclass
 class Lowered:
-    """A program, and where its values lie. `replaced` are the sources in whose places outputs are put.
+    """A program, and where its values lie. `replaced` maps outputs to the sources whose places they take.
 
-    `plain` is the same program as one would write it: before equal lines were merged, and dead ones left out.
+    `plain` is the program as one would write it: before equal lines were merged, and dead lines left out.
     """
 
     plain: Program
@@ -57,7 +57,7 @@ def merged(plain: Program) -> Program:
 
 
 def _numbers_first(program: Program) -> Program:
-    """Compute first, and judge, what depends on numbers alone: arrays are then not computed in vain."""
+    """Move what depends on numbers alone, with its guards, to the front: arrays are then not computed in vain."""
     known = {v for v in program.inputs if v.dtype is None}
     early = []
     for line in program.lines:
@@ -69,7 +69,7 @@ def _numbers_first(program: Program) -> Program:
 
 
 def _copy_what_is_not_its_own(program: Program) -> None:
-    """Give an output that is an input, a constant, a view, an operation's, or two outputs at once, its own copy."""
+    """Copy an output that is an input, a constant, a view, an operation's result, or the same as another output."""
     made = {v for line in program.lines if line.function.kind != "operation" for v in line.outputs}
     seen = set[Value]()
     for place, value in enumerate(program.outputs):

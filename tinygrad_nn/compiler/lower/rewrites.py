@@ -1,4 +1,4 @@
-"""What makes a program smaller and keeps its bits: a table of rewrites."""
+"""Rewrites that make a program smaller and keep its bits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..program import Line, Program, Value, mapped
 
 
 def with_shared_constants(program: Program) -> Program:
-    """Keep one of several constants that are equal."""
+    """Keep only one of several equal constants."""
     first: dict[Any, Value] = {}
     same = {}
     for value in program.constants:
@@ -34,13 +34,13 @@ def with_weak_numbers(program: Program) -> Program:
 
 
 def without_idle_lines(program: Program) -> Program:
-    """Read what a copy was made of, since no value is ever written over, and what a view shows as it is."""
+    """Read the original instead of a copy, as no value is ever overwritten, and of a view that shows it unchanged."""
     same = {line.outputs[0]: x for line in program.lines if (x := _given_back(line)) is not None}
     return program.replaced([line for line in program.lines if same.keys().isdisjoint(line.outputs)], same)
 
 
 def _given_back(line: Line) -> Value | None:
-    """Return which argument a line gives back, lying in memory alike; None if none."""
+    """Return the argument that a line returns unchanged, in the same memory layout; None if there is none."""
     x, *more = line.args or (None,)
     if not isinstance(x, Value) or len(line.outputs) != 1:
         return None
@@ -77,7 +77,7 @@ def with_shared_lines(program: Program) -> Program:
 
 
 def causes(lines: Sequence[Line], values: Iterable[Value]) -> set[Value]:
-    """Return these values and all that the lines compute them from."""
+    """Return these values and everything that the lines compute them from."""
     found = set(values)
     for line in reversed(lines):
         if found.intersection(line.outputs):
@@ -86,7 +86,7 @@ def causes(lines: Sequence[Line], values: Iterable[Value]) -> set[Value]:
 
 
 def without_dead_lines(program: Program) -> Program:
-    """Leave out what no output and no guard depends on, constants too."""
+    """Leave out lines and constants that no output and no guard depends on."""
     judged = [v for line in program.lines if line.function.kind == "guard" for v in line.reads()]
     needed = causes(program.lines, [*program.outputs, *judged])
     program.constants = [v for v in program.constants if v in needed]
@@ -95,7 +95,7 @@ def without_dead_lines(program: Program) -> Program:
 
 
 def with_plain_broadcasts(program: Program) -> Program:
-    """Let a line on corresponding entries broadcast its operands itself."""
+    """Let a pointwise line broadcast its operands itself."""
     narrow: dict[Value, Value] = {}
     for line in program.lines:
         if line.function.text == "np.broadcast_to" and isinstance(line.args[0], Value):
@@ -109,9 +109,9 @@ def with_plain_broadcasts(program: Program) -> Program:
 
 
 def with_folded_constants(program: Program, viewed: Iterable[Value] = ()) -> Program:
-    """Compute at once what depends on constants alone, and judge: such a guard always holds.
+    """Compute now what depends on constants alone, and drop its guards: these always hold.
 
-    A view costs nothing, and keeps its name, but for that of what is to be `viewed` at once.
+    A view costs nothing, and keeps its line and name, unless it is of constants that are `viewed`.
     """
     known = {False: set(program.constants), True: set(viewed)}  # by whether a line makes a view
     kept = []
@@ -128,7 +128,7 @@ def with_folded_constants(program: Program, viewed: Iterable[Value] = ()) -> Pro
 
 
 def with_single_transposes(program: Program) -> Program:
-    """Transpose once what is transposed twice: products read transposed matrices as they are."""
+    """Merge two transposes in a row into one: products read transposed matrices as they are."""
     turned: dict[Value, tuple[Value, tuple[int, ...]]] = {}
     for line in program.lines:
         axes = axes_of(line)
@@ -142,7 +142,7 @@ def with_single_transposes(program: Program) -> Program:
 
 
 def axes_of(line: Line) -> tuple[int, ...] | None:
-    """Return the order in which a transpose takes the axes, None of any other line."""
+    """Return the order in which a transpose takes the axes, None for any other line."""
     if line.function.text not in ("np.transpose", "np.matrix_transpose") or not isinstance(line.args[0], Value):
         return None
     ndim = len(line.args[0].shape)
@@ -152,8 +152,8 @@ def axes_of(line: Line) -> tuple[int, ...] | None:
     return tuple(range(ndim))[::-1] if given is None else tuple(a % ndim for a in given)
 
 
-# What is done, in this order; each keeps every bit. What is shown to people keeps equal lines apart: each has an
-# adjoint of its own. It keeps the loss, too, where only its gradient is asked for.
+# The rewrites in their order; each keeps every bit. What people see is not merged: equal lines have adjoints of their
+# own, and the loss is shown even if only its gradient is asked for.
 PLAIN = (
     with_shared_constants,
     with_weak_numbers,

@@ -1,4 +1,4 @@
-"""Instruction selection: the same lines by NumPy's fastest calls for them."""
+"""Instruction selection: the same lines, by the fastest NumPy calls."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ..program import Line, Program, Value
 
 # Measured on float32 and float64, one BLAS thread, time relative to the other call.
 FEW, CACHED = 500, 2**22  # zeros of 500 entries to 4 MB: 0.3 to 0.6; fewer are no faster, more take 1.2 to 2.8
-SMALL = 10**4  # np.dot of so few results: 0.5 to 0.95; of more 1.0 to 1.2, but for vectors, 0.2 to 1.0
-DOT_TELLS = np.lib.NumpyVersion(np.__version__) >= "2.4.0"  # of invalid operations, which programs rely on
+SMALL = 10**4  # np.dot of so few results: 0.5 to 0.95; of more: 1.0 to 1.2, except vectors, 0.2 to 1.0
+DOT_TELLS = np.lib.NumpyVersion(np.__version__) >= "2.4.0"  # it flags invalid operations, which programs rely on
 
 
 def selected(program: Program) -> Program:
@@ -32,7 +32,7 @@ def selected(program: Program) -> Program:
 
 
 def _relu(line: Line, constants: dict[Any, Value]) -> None:
-    """Let max(x, 0) read its zeros from an array, where NumPy's loop for that is the faster one."""
+    """Let max(x, 0) read its zeros from an array, if NumPy's loop for that is faster."""
     x, *bounds = line.args or (None,)
     clipped = line.function.text == "np.clip" and bounds == [0, np.inf] and not line.kwargs
     if not (clipped or (line.function.text == "np.maximum" and type(bounds[0]) is int and bounds[0] == 0)):
@@ -44,7 +44,7 @@ def _relu(line: Line, constants: dict[Any, Value]) -> None:
 
 
 def _product(line: Line) -> None:
-    """Let a product of two matrices, or with a row of ones, be np.dot, which checks less, where that is faster."""
+    """Compute a product of two matrices, or with a row of ones, by np.dot, which checks less, if that is faster."""
     if line.function.text != "np.matmul" or line.kwargs or line.outputs[0].base is not None:
         return
     a, b = line.args
@@ -54,16 +54,16 @@ def _product(line: Line) -> None:
     if not (y.is_array and y.concrete.flags.c_contiguous and y.concrete.size):
         return
     if not (a.concrete.flags.forc and b.concrete.flags.forc) or a.concrete.size == b.concrete.size == 1:
-        return  # the two add in another order there, and give a product of two numbers the sign of another zero
+        return  # here the two add in different orders, or give a product of two numbers another sign of zero
     if DOT_TELLS and (y.concrete.size <= SMALL or 1 in b.shape):
         line.function = of_numpy(np.dot)
 
 
 def _prepare_numbers(line: Line, constants: dict[Any, Value], prepared: Any, lines: list[Line]) -> None:
-    """Let numbers be arrays of no axes, in the dtype in which they are used: NumPy converts a number each time."""
+    """Replace numbers by 0-d arrays of the dtype in which they are used: NumPy would convert a number each time."""
     dtypes, ufunc = {v.dtype for v in line.reads() if v.dtype is not None}, cast(np.ufunc, line.function.apply)
     kind = "".join([dtype.char for dtype in dtypes])
-    if kind not in ("f", "d") or not any(loop.startswith(kind * ufunc.nin) for loop in ufunc.types):  # as of ldexp
+    if kind not in ("f", "d") or not any(loop.startswith(kind * ufunc.nin) for loop in ufunc.types):  # as for ldexp
         return
     dtype, args = dtypes.pop(), []
     for x in line.args:

@@ -1,4 +1,4 @@
-"""Whether a program computes what the function did: the first use of it, and each one where that is asked for."""
+"""Checks that a program computes what the function did: at its first use, and with `verify` at each use."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def holds(replay: Replay, inputs: list[Any], values: list[Any], exact: bool) -> 
     except unlucky:  # by sums in another order, or 0 * inf
         return False
     for target, x, right in zip(replay.lowered.targets, found, values, strict=True):
-        # What is left where larger numbers cancel is as inexact as these.
+        # What is left after larger numbers cancel is as inexact as those.
         if not agree(x, right, exact) and (exact or not agree(x, right, exact, _largest(replay.lowered.plain))):
             what = {"result": "a result", "state": f"an optimiser's {target.key}"}.get(
                 target.kind, f"the {target.kind} of {getattr(target.owner, 'name', None) or 'a tensor'}"
@@ -33,11 +33,11 @@ def holds(replay: Replay, inputs: list[Any], values: list[Any], exact: bool) -> 
 
 
 def verified(replay: Replay, flat: list[Any], function: Callable[[], Any], exact: bool) -> Any:
-    """Return what the function itself returns. Raises CompileError where its program computes something else."""
+    """Return what the function itself returns. Raises CompileError if its program computes something else."""
     states = replay.states()
     inputs = [x.copy() if isinstance(x, np.ndarray) else x for x in replay.fetch(flat)]
     rewind(states)
-    replay.computed(inputs)  # where the program is for other numbers it raises, before the function has run
+    replay.computed(inputs)  # raises if the program is for other numbers, before the function runs
     result = function()
     pairs = [*zip(entries(replay.trace.result), entries(result), strict=False)]
     if _nesting(result) != _nesting(replay.trace.result) or not all(_belongs(*pair) for pair in pairs):
@@ -60,7 +60,7 @@ def _nesting(tree: Any) -> Any:
 
 
 def _belongs(place: Any, x: Any) -> bool:
-    """Return whether a result is of the kind that stood in its place in the trace, or the same constant."""
+    """Return whether a result is of the kind that was in its place in the trace, or the same constant."""
     if isinstance(place, Placeholder):
         return isinstance(x, Tensor) == (place.kind is Tensor)
     return place is x or (type(place) is type(x) and place == x)
@@ -77,15 +77,15 @@ def _largest(program: Program) -> float:
 
 
 def agree(a: Any, b: Any, exact: bool, scale: float = 0.0) -> bool:
-    """Return whether two results are the same; up to rounding in another order, unless they must be exact.
+    """Return whether two results are the same; if not `exact`, up to the rounding of sums in another order.
 
-    That is relative to the largest entry, or to `scale` if that is larger.
+    The tolerance is relative to the largest entry, or to `scale` if that is larger.
     """
     a, b = np.asarray(a), np.asarray(b)
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
     if exact or a.dtype.kind not in "fc":
-        signs = exact and a.dtype.kind == "f"  # of zeros, which are equal to each other
+        signs = exact and a.dtype.kind == "f"  # 0 and -0 are equal to each other
         same = not signs or bool((np.isnan(a) | (np.signbit(a) == np.signbit(b))).all())
         return same and np.array_equal(a, b, equal_nan=a.dtype.kind in "fc")
     finite = b[np.isfinite(b)]

@@ -1,4 +1,4 @@
-"""A program as a module that anyone can run: one function `run`, its parameters, and NumPy."""
+"""A program as a Python module that needs only NumPy: one function `run`, and its parameters."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ..write.naming import Names
 from ..write.notation import Notation
 from .portable import Portable, present
 
-_INSIDE = 20_000  # numbers that stand in the file itself; more lie beside it
+_INSIDE = 20_000  # at most so many numbers are in the file itself, more in a file beside it
 _BESIDE = 'with np.load(__file__.rpartition(".")[0] + ".npz", allow_pickle=False) as file:\n    saved = dict(file)\n'
 _INVALID = """    except FloatingPointError as error:
         raise Unusual("an operation is invalid for these values, as 0 * inf is") from error
@@ -29,7 +29,7 @@ _INVALID = """    except FloatingPointError as error:
 
 
 def save(portable: Portable, file: Path) -> None:
-    """Write a program as a module; many numbers lie beside it, in a file of the same name that ends in .npz."""
+    """Write a program as a module; many numbers are saved beside it, in a file of the same name that ends in .npz."""
     module = Module(portable, file.stem)
     file.write_text(module.text(), encoding="utf-8")
     if module.arrays:
@@ -40,33 +40,33 @@ class _Exact(Notation):
     """Infix NumPy that computes the same bits as the lines."""
 
     def infix(self, line: Line) -> bool:
-        """Return whether Python's operator is NumPy's: `**` squares where np.power does not."""
+        """Return whether Python's operator computes what NumPy's function does: `**` squares, np.power does not."""
         return line.function.text != "np.power" and super().infix(line)
 
     def reduction(self, line: Line) -> str:
-        """Return a sum or the like; what it starts from counts where there are no rows."""
+        """Return a sum or another reduction, with its initial value, which matters if there are no rows."""
         if "initial" in line.kwargs:
             return self.call(self.function(line.function), line.args, line.kwargs)
         return super().reduction(line)
 
     def constant(self, x: Any) -> str:
-        """Return the text of what a function returns that no line computes. Raises NoSource."""
+        """Return the text of a result that no line computes. Raises NoSource."""
         return whole_literal(x)
 
     def copy_of(self, x: Any) -> str:
-        """Return the expression of a copy that lies in memory as what it is of."""
+        """Return the expression of a copy in the same memory layout."""
         return f"np.array({self.operand(x)})"
 
     def in_place(self, line: Line, name: str) -> str:
-        """Return the statement that changes entries of what is there by this name."""
+        """Return the statement that changes entries of the array of this name."""
         return Expressions.in_place(self, line, name) if line.function.kind == "into" else super().in_place(line, name)
 
 
 class Module:
-    """Writes the module of a program. `arrays` are those that lie in a file of their own, by name.
+    """Writes the module of a program. `arrays` are those in a file of their own, by name.
 
-    What the function found outside its arguments, tensors and optimisers' state, are the module's
-    `parameters`; hyperparameters are `numbers`. `gradients` are those that are not added to ones that are given.
+    The tensors and optimisers' state that the function found outside its arguments are the module's `parameters`;
+    hyperparameters are `numbers`. `gradients` are those that are not added to given ones.
     """
 
     def __init__(self, portable: Portable, module: str) -> None:
@@ -90,7 +90,7 @@ class Module:
         self._held = self.constants()
 
     def constants(self) -> list[str]:
-        """Return the lines that hold constants and parameters, if they are many as what was read from a file."""
+        """Return the lines that hold constants and parameters; many numbers are read from a file."""
         large = list[Value]()
         for value in self._program.constants:
             text = array_text(value.concrete) if value.concrete.flags.c_contiguous else None
@@ -139,7 +139,7 @@ class Module:
         return "\n".join([*lines, *self.body(), *[f"    {line}" for line in self.delivered()], ""])
 
     def fetched(self) -> list[str]:
-        """Return the lines that count the rows, and look whether what is given is what the program is for."""
+        """Return the lines that count the rows, and check that the inputs are those that the program is for."""
         found = [f"{symbol}, *_ = np.shape({self._name(v)}) or (0,)" for symbol, v in self._portable.rows.items()]
         for source in [*self._arguments, *self._parameters]:
             value, name = source.value, self._name(source.value)
@@ -153,7 +153,7 @@ class Module:
         return found
 
     def body(self) -> list[str]:
-        """Return the lines that compute, where what is invalid raises if a backward pass is among them."""
+        """Return the lines that compute; invalid operations raise if there is a backward pass among them."""
         raising = self._program.raising | ({"invalid"} if self._portable.trace.tracer.passes else set())
         found = [f"    {errstate(raising)}"]
         for line in self._program.lines:

@@ -1,6 +1,6 @@
-"""A program as others can run it: no memory is planned, and lengths that go with the rows of its arguments are told.
+"""A program to be run elsewhere: no memory is planned, and lengths that depend on its arguments' rows are known.
 
-What goes with the rows is learned by tracing the function with other numbers of them.
+What depends on the rows is learned by tracing the function with other numbers of rows.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from .first_run import agree
 from .replay import Replay
 from .rows import Differs, Ratio, Rows, affine, alike, ratio
 
-_FEW = (5, 7, 10)  # rows by which it is learned what goes with them
+_FEW = (5, 7, 10)  # numbers of rows that are tried to learn what depends on them
 
 
 @dataclass
 class Portable:
     """A program that reads memory and writes none.
 
-    `shapes` are those of its values, `rows` by their symbols the argument whose first axis says how many there are.
-    Without any, `reason` says why the program is for the shapes alone that it was traced with. `labels` are the names
-    of what it reads besides its arguments and hyperparameters.
+    `shapes` are those of its values; `rows` maps a symbol to the argument whose first axis has that length. Without
+    `rows`, `reason` says why the program is only for the traced shapes. `labels` are the names of what it reads besides
+    its arguments and hyperparameters.
     """
 
     name: str
@@ -59,11 +59,11 @@ class Portable:
         self.arguments: list[Location] = sorted(given, key=lambda s: int(s.key if s.owner is None else s.owner))
 
     def shape(self, value: Value) -> tuple[int, ...]:
-        """Return the shape of a value, with what goes with the rows as `Rows`."""
+        """Return the shape of a value, with lengths that depend on the rows as `Rows`."""
         return self.shapes.get(value, value.shape)
 
     def computed(self, inputs: Sequence[Any], rows: dict[str, int]) -> list[Any]:
-        """Return the outputs for these numbers of rows. Raises Differs where a guard does not hold."""
+        """Return the outputs for these numbers of rows. Raises Differs if a guard does not hold."""
 
         def now(x: Any) -> Any:
             if isinstance(x, Rows):
@@ -82,7 +82,7 @@ class Portable:
         return [found[v] for v in self.program.outputs]
 
     def computes(self, other: Portable, rows: dict[str, int], may_fail: bool) -> bool:
-        """Return whether it computes what another program's function did of so many rows."""
+        """Return whether it computes what the function did in the trace of another program, with these rows."""
         try:
             found = self.computed([s.value.concrete for s in other.sources], rows)
         except Exception:
@@ -91,7 +91,7 @@ class Portable:
 
 
 def remembered(args: Any, kwargs: Any) -> Any:
-    """Return a call's arguments, without keeping Tensors and other objects than arrays and numbers alive."""
+    """Return a call's arguments, but keep only arrays and numbers alive, no Tensors or other objects."""
     twins: dict[int, Tensor] = {}
 
     def held(x: Any) -> Any:
@@ -103,9 +103,9 @@ def remembered(args: Any, kwargs: Any) -> Any:
 
 
 def for_any_rows(replay: Replay, own: list[Any]) -> Portable:
-    """Return a program for any number of rows, as far as it is one for all; else for its own shapes, with the reason.
+    """Return a program for any number of rows, if one serves all; else for its own shapes, with the reason.
 
-    `own` are the functions whose code counts as the function's own, itself first. It is run again, on other rows.
+    `own` are the functions whose code counts as the function's own, the function first. It is run again, on other rows.
     """
     if replay.draws:
         raise CompileError(
@@ -140,9 +140,9 @@ def for_any_rows(replay: Replay, own: list[Any]) -> Portable:
     reason = "the function takes no arrays"
     for attempt in (lengths, lengths[:1]) if lengths else ():
         try:
-            with warnings.catch_warnings(action="ignore"):  # of the function, as about the mean of no rows
+            with warnings.catch_warnings(action="ignore"):  # of the function, such as about a mean of no rows
                 return _learned({n: symbols[n] for n in attempt}, traced_again)
-        except Exception as error:  # the function's own for such shapes, a refusal, or another program
+        except Exception as error:  # the function's own error for such shapes, a refusal, or another program
             reason = str(error)
     found = of(replay.lowered, replay.trace)
     found.reason = reason
@@ -150,11 +150,11 @@ def for_any_rows(replay: Replay, own: list[Any]) -> Portable:
 
 
 class _Traced(Exception):
-    """A trace has ended, with its program: nothing of what the function did is kept."""
+    """Ends a trace when its program is there, so that nothing that the function did is kept."""
 
 
 def _learned(symbols: dict[int, str], traced_again: Callable[[dict[int, int]], Portable]) -> Portable:
-    """Return the program with all lengths that go with the rows. Raises Differs if there are several programs."""
+    """Return the program with all lengths that depend on the rows. Raises Differs if there are several programs."""
     start = {n: _FEW[0] + 4 * i for i, n in enumerate(symbols)}
     base = traced_again(start)
     given, made = [s.value for s in base.sources if is_given(s)], dict[Value, Line]()
@@ -170,9 +170,9 @@ def _learned(symbols: dict[int, str], traced_again: Callable[[dict[int, int]], P
     for lengths in [*[{n: rows} for n in symbols for rows in (0, 1, n, 2 * n + 1)], {n: n for n in symbols}]:
         try:
             one = traced_again(start | lengths)
-        except Exception:  # the function's own for so many rows
+        except Exception:  # the function's own error for so many rows
             continue
-        may_fail = 0 in lengths.values() and 0 not in lengths  # of no rows, unless it was called with none
+        may_fail = 0 in lengths.values() and 0 not in lengths  # without rows, unless it was called without
         if not base.computes(one, {symbols[n]: rows for n, rows in lengths.items()}, may_fail):
             raise Differs(f"another program for {' and '.join(map(str, lengths.values()))} rows")
     return base
@@ -184,7 +184,7 @@ def is_given(source: Location) -> bool:
 
 
 def resized(given: Any, lengths: dict[int, int]) -> Any:
-    """Return remembered arguments, with other numbers of rows in arrays: the same ones again and again."""
+    """Return remembered arguments with other numbers of rows in arrays: the rows are repeated."""
     made: dict[int, Any] = {}
 
     def with_rows(x: Any) -> Any:
@@ -200,7 +200,7 @@ def resized(given: Any, lengths: dict[int, int]) -> Any:
 
 
 class _Comparison:
-    """Goes through three programs at once, and puts into the first what it takes for any number of rows."""
+    """Compares three programs line by line, and makes the first one fit any number of rows."""
 
     def __init__(self, symbol: str, counts: list[int], base: Portable, others: Sequence[Portable]) -> None:
         self.symbol, self.counts, self.base, self.others = symbol, counts, base, others
@@ -209,7 +209,7 @@ class _Comparison:
         self.made: dict[Value, Line] = {}
 
     def compare(self) -> None:
-        """Raise Differs unless the programs are one, but for lengths."""
+        """Raise Differs unless the programs are the same, except for lengths."""
         all_three = [self.base, *self.others]
         for kind in ("sources", "targets"):
             places = [[(x.kind, x.key) for x in getattr(one, kind)] for one in all_three]
@@ -227,7 +227,7 @@ class _Comparison:
         self.base.result = self.tree(self.base.result, [one.result for one in self.others])
 
     def met(self, values: Sequence[Sequence[Value]]) -> None:
-        """Note that values are each other's counterparts, and what their shapes have to do with the rows."""
+        """Note that values are each other's counterparts, and how their shapes depend on the rows."""
         for value, *others in zip(*values, strict=True):
             self.twins[value] = tuple(others)
             self.base.shapes[value] = self.tree(self.base.shape(value), [v.shape for v in others])
@@ -246,7 +246,7 @@ class _Comparison:
         self.met([line.outputs, *[x.outputs for x in others]])
 
     def tree(self, x: Any, others: list[Any]) -> Any:
-        """Return nested arguments with what goes with the rows in place of lengths."""
+        """Return nested arguments, in which lengths that depend on the rows are `Rows`."""
         leaves_of: list[list[Any]] = [[] for _ in (x, *others)]
         forms = {repr(over_leaves(found.append, one)) for found, one in zip(leaves_of, (x, *others), strict=True)}
         if len(forms) > 1:
@@ -256,7 +256,7 @@ class _Comparison:
         return over_leaves(lambda _: next(found), x)
 
     def number(self, x: Any, others: list[Any]) -> Any:
-        """Return a number with what it has to do with the rows."""
+        """Return a number, as `Rows` or a `Ratio` if it depends on the rows."""
         learned = isinstance(x, (Rows, Ratio))
         if all(other is x or repr(other) == repr(x) or (learned and other == x) for other in others):
             return x
@@ -269,7 +269,7 @@ class _Comparison:
         raise Differs
 
     def value(self, value: Value, *others: Value) -> Value:
-        """Return a value that has these counterparts; a constant is met where it is read first."""
+        """Return a value if these are its counterparts; those of a constant are noted when it is first read."""
         if value not in self.twins and value in self.known:
             self.twins[value] = others
             arrays = [v.concrete for v in (value, *others)]
@@ -283,14 +283,14 @@ class _Comparison:
 
 
 def present(source: Location) -> Any:
-    """Return what a parameter or a hyperparameter is now; of a gradient, which may be gone, what it was."""
+    """Return what a parameter or a hyperparameter is now; for a gradient, which may be gone, what it was."""
     return source.value.concrete if source.kind == "gradient" else source.now()
 
 
 def labelled(sources: list[Location], roots: dict[str, Module]) -> dict[Value, str]:
-    """Return what the arrays of a program are called, no two alike: 0.weight is the first layer's weight.
+    """Return unique names for the arrays of a program: 0.weight is the first layer's weight.
 
-    Where several modules have such a name, it begins with the module's own.
+    If several modules have such a name, it begins with the name of the module.
     """
     names: dict[int, tuple[str, str]] = {}
     for label, root in roots.items():

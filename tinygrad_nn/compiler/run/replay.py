@@ -17,14 +17,14 @@ from ..turns import Turn, in_turn, turns_of
 from ..write.emit import Emitter
 from .wrapper import Stale, Wrapper
 
-now: Final = itertools.count(1).__next__  # counts replays: the least recently used program goes first
+now: Final = itertools.count(1).__next__  # counts replays: the least recently used program is dropped first
 
 
 @dataclass(frozen=True)
 class Made:
-    """Why a program was traced, what for, and what that took, in seconds.
+    """Why a program was traced, for which arguments, and how long that took, in seconds.
 
-    `checking` is the program's own first run and the comparison, without the function's.
+    `checking` is the program's own first run and the comparison, without the function's run.
     """
 
     reason: str
@@ -37,8 +37,8 @@ class Made:
 class Replay:
     """A traced program, ready to run.
 
-    What it returns and puts in place are arrays that NumPy makes anew; its other memory is a step's, and no two
-    calls have one step at a time. Programs that change the same tensors or optimisers run one at a time, those that
+    The arrays that it returns or puts in place are made anew by NumPy; its other memory belongs to a step, and no two
+    calls use a step at the same time. Programs that change the same tensors or optimisers run one at a time; those that
     change nothing may run in several threads.
     """
 
@@ -67,7 +67,7 @@ class Replay:
         self.draws: list[tuple[Any, str]] = [(s.owner, s.key[0]) for s in lowered.sources if s.kind == "draw"]
 
     def __call__(self, flat: list[Any]) -> Any:
-        """Return the function's result. Raises what the program raises, or one of `stale`, having changed nothing."""
+        """Return the function's result. Raises what the program raises, or one of `stale`, with nothing changed."""
         try:
             step = self.steps.pop()
         except IndexError:
@@ -79,9 +79,9 @@ class Replay:
             self.steps.append(step)
 
     def first(self, flat: list[Any]) -> Any:
-        """Put what the trace computed in its places, and return the function's result.
+        """Put what the trace computed in its place, and return the function's result.
 
-        Where another thread has changed a tensor since, the program computes it anew.
+        If another thread has changed a tensor since, the program computes it anew.
         """
 
         def commit() -> Any:
@@ -98,7 +98,7 @@ class Replay:
         return sorted({*self.turns, *turns_of([flat[i] for i in self._changed_arguments])}, key=id)
 
     def _run(self, flat: list[Any], step: Any, done: list[bool]) -> Any:
-        """Return the function's result; where the program fails, generators are given back the states they had."""
+        """Return the function's result; if the program fails, generators get back the states that they had."""
         states = self.states()
         try:
             return self.run(flat, step, done)
@@ -108,20 +108,20 @@ class Replay:
             raise
 
     def states(self) -> list[tuple[Any, Any]]:
-        """Return the generators that the program draws of, and their states."""
+        """Return the generators that the program draws from, and their states."""
         generators = [holder[name].bit_generator for holder, name in self.draws]
         return [(generator, generator.state) for generator in generators]
 
     def computed(self, inputs: Any) -> list[Any]:
-        """Return what the program computes of its inputs: the values of its targets, in new memory."""
+        """Return what the program computes from its inputs: the values of its targets, in new memory."""
         return list(self.build()(*inputs))
 
     def listing(self) -> str:
-        """Return the program's text for others, who may give it other shapes: it looks at them."""
+        """Return the program's text for use elsewhere; it checks the shapes that it is given."""
         return Emitter(self.lowered).source(self.name, checks=True)
 
     def forget(self) -> None:
-        """Let go of what the lines computed when they were traced: nobody reads it any more."""
+        """Let go of what the lines computed when they were traced: it is not read any more."""
         plain, program = self.lowered.plain, self.lowered.program
         kept = {*plain.constants, *program.constants}
         for line in [*self.trace.tracer.lines, *plain.lines, *program.lines]:
@@ -132,6 +132,6 @@ class Replay:
 
 
 def rewind(states: list[tuple[Any, Any]]) -> None:
-    """Give generators back their states."""
+    """Restore the states of generators."""
     for generator, state in states:
         generator.state = state

@@ -20,12 +20,11 @@ _RUNS, _SECONDS = 20, 0.5
 class Report:
     """What one replay of a program costs; it prints as a table.
 
-    `calls` counts the NumPy calls of a replay by function, but for views; `guards` are tests that stop the program.
-    `memory` says in bytes what the program holds: its block, the outputs that are no input's memory,
-    its constants, and at most at once what lines allocate that NumPy can't write into given memory.
-    `eager_peak` is the least that the function itself holds at its peak beyond its inputs, computed from
-    the lifetimes in its trace: every result lives from its call to the last that reads it.
-    `programs` are all that are kept, oldest kind of arguments first.
+    `calls` counts the NumPy calls of a replay by function, except views; `guards` counts the tests that can stop the
+    program. `memory` is what the program holds, in bytes: its block, its outputs, its constants, and the most that is
+    allocated at once by lines that can't write into given memory. `eager_peak` is the least that the function itself
+    holds at its peak beyond its inputs, computed from the lifetimes in its trace: a result lives from its call to the
+    last call that reads it. `programs` are all that are kept, oldest kind of arguments first.
     """
 
     name: str
@@ -63,7 +62,7 @@ class Report:
 
 
 def reported(replay: Replay, programs: Iterable[Made]) -> Report:
-    """Return the report of a program, and how all that are kept were made."""
+    """Return the report of a program, with how all that are kept were made."""
     program, plan, trace = replay.lowered.program, replay.lowered.plan, replay.trace
     called = [line.function for line in program.lines if any(o.base is None for o in line.outputs)]  # others make views
     names = ["numbers" if f.kind == "operator" else f.text.replace("{0}[{1}]", "index") for f in called]
@@ -74,7 +73,7 @@ def reported(replay: Replay, programs: Iterable[Made]) -> Report:
         "allocated": most_alive(program, lambda value: value.base is None and value not in plan.places),
     }
     constants = [value for _, value in trace.tracer.constants.values()]
-    before = Program(program.inputs, trace.tracer.lines, [t.value for t in trace.targets], constants)  # any rewrite
+    before = Program(program.inputs, trace.tracer.lines, [t.value for t in trace.targets], constants)  # before rewrites
     return Report(
         replay.name,
         dict(Counter(names).most_common()),
@@ -86,7 +85,7 @@ def reported(replay: Replay, programs: Iterable[Made]) -> Report:
 
 
 def most_alive(program: Program, counts: Callable[[Value], bool]) -> int:
-    """Return the most bytes of results that are alive at once, of those that count."""
+    """Return how many bytes of results are alive at once, at most; only those that `counts` accepts."""
     inputs = {*program.inputs, *program.constants}
     alive = {v.root for v in program.outputs} - inputs
     now, highest = sum(v.nbytes for v in alive if counts(v)), 0
@@ -108,7 +107,7 @@ def _bytes(n: int) -> str:
 class Profile:
     """The median time of each line of a program, in seconds; it prints as a table.
 
-    `lines` pairs the text of each line with its time; the first is what entering the guarded part takes.
+    `lines` pairs the text of each line with its time; the first is the time to enter `np.errstate`.
     """
 
     name: str
@@ -139,7 +138,7 @@ def profiled(replay: Replay, flat: list[Any]) -> Profile:
     def probe(number: int | None) -> None:
         nonlocal before
         times.setdefault(number, []).append(perf_counter() - before)
-        before = perf_counter()  # again: what this function itself takes counts nowhere
+        before = perf_counter()  # again, so that the time of this function is not counted
 
     space: dict[str, Any] = {"probe": probe}
     exec(emitter.source("probed", probe=True), space)

@@ -1,4 +1,4 @@
-"""Lengths, numbers and constants that go with the rows of a program's arguments."""
+"""Lengths, numbers and constants that depend on the number of rows of a program's arguments."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..program import Line, Value
 
 
 class Rows(int):
-    """A length that goes with the rows: `factor` * rows + `offset`. It shows as one writes it."""
+    """A length that depends on the rows: `factor` * rows + `offset`. Its repr is that formula."""
 
     symbol: str
     factor: int
@@ -27,7 +27,7 @@ class Rows(int):
 
 
 class Ratio(float):
-    """A number that goes with rows, as 1 / rows: `above` / `below`, rounded as the `kind`; shown as written."""
+    """A number that depends on the rows, as 1 / rows: `above` / `below`, rounded as `kind`. Its repr is that."""
 
     above: int
     below: int
@@ -43,16 +43,16 @@ class Ratio(float):
 
 
 def _single(x: float) -> float:
-    """Return a number as float32 holds it: so it stands beside arrays of that dtype."""
+    """Return a number rounded to float32, as it is used beside arrays of that dtype."""
     return float(np.float32(x))
 
 
 class Differs(Exception):
-    """A program is another one for other rows."""
+    """A program is a different one for other numbers of rows."""
 
 
 def affine(symbol: str, counts: list[int], lengths: list[int]) -> int:
-    """Return the length that is these for these numbers of rows."""
+    """Return the length that has these values for these numbers of rows."""
     factor = (lengths[1] - lengths[0]) // (counts[1] - counts[0])
     offset = lengths[0] - factor * counts[0]
     if any(n != factor * count + offset for n, count in zip(lengths, counts, strict=True)):
@@ -65,12 +65,12 @@ def affine(symbol: str, counts: list[int], lengths: list[int]) -> int:
 
 
 def ratio(symbol: str, counts: list[int], numbers: list[Any]) -> Ratio:
-    """Return the number that is these for these numbers of rows, such as 2 / (3 * rows) or rows / (rows - 1)."""
+    """Return the number with these values for these numbers of rows, such as 2 / (3 * rows) or rows / (rows - 1)."""
     first = float(numbers[0])
     kinds: tuple[Any, ...] = (float, _single) if type(numbers[0]) is float else (type(numbers[0]),)
     one = [[above] * 3 for above in (1, -1, 2, -2)]
     several = [[round(above[0] / (first * counts[0])) * n for n in counts] for above in one]
-    fractions = [Fraction(float(x)).limit_denominator(10**6) for x in numbers]  # of rows / (rows - 1), say
+    fractions = [Fraction(float(x)).limit_denominator(10**6) for x in numbers]  # for rows / (rows - 1), say
     each = [*zip(one, several, strict=True), [*zip(*[x.as_integer_ratio() for x in fractions], strict=True)]]
     for (above, below), kind in product(each, kinds):
         if 0 not in below and all(kind(p / q) == x for p, q, x in zip(above, below, numbers, strict=True)):
@@ -81,9 +81,9 @@ def ratio(symbol: str, counts: list[int], numbers: list[Any]) -> Ratio:
 
 
 def alike(value: Value, shape: Any, arrays: list[np.ndarray], number: Callable[[list[Any]], Any]) -> Line:
-    """Return a line that makes a constant for any number of rows, of which these are the arrays for some.
+    """Return a line that makes a constant for any number of rows, given its arrays for some numbers of rows.
 
-    They are full of one number, or count. `number` says what several have to do with the rows. Raises Differs.
+    These are filled with one number, or count. `number` says how numbers depend on the rows. Raises Differs.
     """
     dtype: Any = arrays[0].dtype
     lists: list[Any] = [x.ravel().tolist() for x in arrays]

@@ -1,6 +1,6 @@
-"""The code around a program: its inputs are fetched, and its outputs go where they belong when all are computed.
+"""The code around a program: it fetches the inputs, and puts the outputs where they belong when all are computed.
 
-They go there by one call of C code, between whose steps nothing can interrupt.
+One call of C code puts them there, and nothing can interrupt it between its steps.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from ..write.literals import nested
 
 
 class Stale(Exception):
-    """A program is for something else than what its inputs or what lies outside them are now."""
+    """A program does not hold for its inputs, or what lies outside them, as they are now."""
 
 
 class Wrapper:
     """Writes the functions around the program of a trace, in which `flat` are the arguments.
 
-    `fetch(flat)` returns the inputs, and raises Stale where something outside of them is not as it was in the trace.
-    `deliver(flat, computed, done)` puts the outputs in their places, takes away the gradients that the function took
-    away, binds the names that it bound anew, and returns its result; the last entry of `done` is then True.
-    `run(flat, step, done)` does both, and the step between them. `put` are the outputs that the next replay finds as
-    its inputs, by their numbers; `held` is what the code refers to, with the names that it has there.
+    `fetch(flat)` returns the inputs, and raises Stale if something outside of them is not as it was in the trace.
+    `deliver(flat, computed, done)` puts the outputs in their places, clears the gradients that the function cleared,
+    binds the names that it bound anew, and returns its result; the last entry of `done` is True from then on.
+    `run(flat, step, done)` does both, with the step between them. `put` are the numbers of the outputs that the next
+    replay finds as its inputs; `held` are the objects that the code refers to, with their names in it.
     """
 
     def __init__(self, trace: Trace) -> None:
@@ -51,7 +51,7 @@ class Wrapper:
         return space
 
     def first(self, title: str, flat: list[Any]) -> Any:
-        """Put what the trace itself computed in its places, and return the function's result."""
+        """Put what the trace itself computed in its place, and return the function's result."""
         return self.functions(title)["deliver"](flat, self._trace.values, self._trace.delivered)
 
     def text(self) -> str:
@@ -71,7 +71,7 @@ class Wrapper:
         return self.held.setdefault(id(x), (f"o{len(self.held)}", x))[0]
 
     def owner(self, x: Any) -> str:
-        """Return how code refers to a tensor or an optimiser; an argument is told by its index."""
+        """Return how code refers to a tensor or an optimiser; to an argument by its index."""
         return f"flat[{x}]" if isinstance(x, int) else self.of(x)
 
     # What is delivered.
@@ -107,14 +107,14 @@ class Wrapper:
         return setattr, owner, "_array", f"r{n}" if target.value.is_array else f"asarray(r{n})"
 
     def _leaf(self, x: Any) -> str:
-        """Return the code of what lies in the nested result."""
+        """Return the code of a leaf of the nested result."""
         if isinstance(x, Placeholder):
             return f"make(r{x.number}, None)" if x.kind is Tensor else f"r{x.number}"
         if isinstance(x, tuple):
             return f"{self.of(type(x))}(*{nested(self._leaf, tuple(x))})"
         return self.of(x)
 
-    # What is fetched, and looked at.
+    # What is fetched, and checked.
 
     def _fetched(self, source: Location) -> str:
         """Return the code that fetches an input."""
@@ -125,7 +125,7 @@ class Wrapper:
         return source.code(owner)
 
     def _checks(self) -> list[str]:
-        """Return what tells that something outside the inputs is not what it was when the function was traced."""
+        """Return the conditions that are true if something outside the inputs is not as it was in the trace."""
         checks = ["not compared.unchanged()"]
         checks += [f"{self.owner(x)}._grad is not None" for x in self._trace.without_gradient]
         checks += [f"{self.owner(s.owner)}._grad is None" for s in self._sources if s.kind == "gradient"]
@@ -135,7 +135,7 @@ class Wrapper:
         return checks + self._checks_of_tensors()
 
     def _checks_of_tensors(self) -> list[str]:
-        """Return what tells that captured tensors record in another way, or that one is an argument, too."""
+        """Return the conditions that are true if captured tensors record differently, or one is also an argument."""
         checks = []
         captured = [s.owner for s in self._sources if s.kind == "array" and not isinstance(s.owner, int)]
         for tensor in captured:
@@ -150,10 +150,10 @@ class Wrapper:
         return checks
 
     def _checks_of_arrays(self) -> list[str]:
-        """Return what tells that arrays that are no arguments have other shapes, dtypes or strides than in the trace.
+        """Return the conditions that are true if arrays other than arguments differ from the trace in their layout.
 
-        What the last replay has put there itself is of the same kind, which saves the look; what the program writes
-        into may share no memory with another input.
+        What the last replay itself put there needs no such check. An array that the program writes into must be
+        writeable, and share no memory with another input.
         """
         checks, put = [], [self._source_of[self._targets[n].place] for n in self.put]
         for n, s in enumerate(self._sources):

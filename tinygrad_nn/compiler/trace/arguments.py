@@ -1,4 +1,4 @@
-"""What stands for the arguments of a call while it is traced: the same nesting, of proxies."""
+"""The arguments of a call while it is traced: proxies in the same nesting."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from .tracer import Tracer
 
 
 class Arguments:
-    """Makes what stands for the arguments, in the order of their leaves: one proxy for one object.
+    """Makes the proxies for arguments, in the order of their leaves, one for each object.
 
-    An array, Tensor or number has the name of its parameter; in a dict its key, in a list the list's name with the
-    place: the W of the first of two layers is W1.
+    An array, Tensor or number is named after its parameter; in a dict after its key, in a list after the list, with its
+    position: the W of the first of two layers is W1.
     """
 
     def __init__(self, tracer: Tracer, known: bool) -> None:
@@ -28,7 +28,7 @@ class Arguments:
         self.containers: list[Any] = []
 
     def of_call(self, function: Any, args: Any, kwargs: Any) -> Any:
-        """Return what stands for positional and for named arguments."""
+        """Return the positional and the named arguments, with proxies."""
         names = _positional(function, len(args))
         given = [self.replaced(x, name) for x, name in zip(args, names, strict=True)]
         return given, {name: self.replaced(x, name) for name, x in kwargs.items()}
@@ -51,7 +51,7 @@ class Arguments:
         return [self.replaced(x, name, f"{place}_{i}" if place else f"{i}") for i, x in enumerate(tree, start=1)]
 
     def _twin(self, tree: Any, name: str, place: str) -> Any:
-        """Return what stands for an array, a Tensor or a container; any other object stands for itself."""
+        """Return a proxy of an array or a Tensor, or a container of proxies; any other object stands for itself."""
         kind = type(tree)
         if kind is Tensor or kind is np.ndarray or kind is np.memmap:
             return self._tracer.argument(tree if kind is Tensor else np.asarray(tree), f"{name}{place}")

@@ -1,4 +1,4 @@
-"""What stands for an array of the program, or for a NumPy scalar: it does what NumPy's own do."""
+"""Proxies for arrays and NumPy scalars of the program, which behave as NumPy's own do."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..program import Function, Value
 from .callers import users_line
 from .proxies import Proxy, answer
 
-_POWERS = {2: np.square, 1: np.positive, 0.5: np.sqrt, -1: np.reciprocal}  # what NumPy's arrays do for them
+_POWERS = {2: np.square, 1: np.positive, 0.5: np.sqrt, -1: np.reciprocal}  # what NumPy's arrays compute for these
 _SAME = {*dir(np.ndarray)} & {*dir(np)} - {"partition", "put", "resize"}  # which change the array
 _METHODS = {name: getattr(np, name) for name in _SAME if not name.startswith("_")} | {
     "flatten": lambda x, order="C": np.ravel(x, order).copy(),
@@ -29,10 +29,10 @@ _METHODS = {name: getattr(np, name) for name in _SAME if not name.startswith("_"
 
 
 class Traced(Proxy, NDArrayOperatorsMixin):
-    """An array, or a NumPy scalar, of the program.
+    """The proxy of an array, or of a NumPy scalar, of the program.
 
-    One that looks into the memory of another keeps in `window` how it is computed from that: what is written into
-    the one is seen in the other.
+    A view of another array keeps in `window` how it is computed from that one: what is written into one is seen in the
+    other.
     """
 
     __slots__ = ("__weakref__", "array", "window")
@@ -50,7 +50,7 @@ class Traced(Proxy, NDArrayOperatorsMixin):
 
     def __init__(self, tracer: Any, value: Value) -> None:
         super().__init__(tracer, value)
-        self.array: Any = value.concrete  # which is freed with the last proxy
+        self.array: Any = value.concrete  # freed with the last proxy
         self.window: tuple[Function, tuple[Any, ...], dict[str, Any]] | None = None
         tracer.arrays[id(self)] = self
 
@@ -61,7 +61,7 @@ class Traced(Proxy, NDArrayOperatorsMixin):
         return self
 
     def receive(self, result: Any, function: Any) -> Traced:
-        """Stand for what a function has computed with this array as `out`."""
+        """Stand for what a function computed with this array as `out`."""
         if not np.can_cast(result.dtype, self.dtype, "same_kind"):
             raise TypeError(
                 f"Cannot cast ufunc {function.__name__!r} output from {result.dtype!r} to {self.dtype!r} with casting "
@@ -71,18 +71,18 @@ class Traced(Proxy, NDArrayOperatorsMixin):
         return self.become(result)
 
     def become(self, result: Any) -> Traced:
-        """Stand for a new value, as an array does that is written into; the whole does, of which it is a window."""
+        """Stand for a new value, as an array does after a write; if it is a view, so does the array that it views."""
         if not getattr(self.value.concrete, "flags", self.flags).writeable:
             raise ValueError(f"the array that is written into at {users_line()} is read-only; write into a copy")
         if result.shape != self.shape:
             result = np.broadcast_to(result, self.shape).copy()
         result = result if result.dtype == self.dtype else result.astype(self.dtype)
-        # Not so in an operation: one that fills its result by windows is a line of its own, which ONNX may have, too.
+        # Not inside an operation: one that fills its result by views is a line of its own, which ONNX may have, too.
         if self.window and self.window[0] is GETITEM and self.tracer.span is None:
             self.window[1][0].become(self.tracer.call(SETITEM, (*self.window[1], result), {}))
             return self
         if any(other.window is None for other in self.tracer.windows(self)):
-            gc.collect()  # perhaps it is held in a circle only
+            gc.collect()  # perhaps only a reference cycle holds it
         windows = self.tracer.windows(self)
         if self.value.base is not None or any(other.window is None for other in windows):
             raise CompileError(
@@ -91,12 +91,12 @@ class Traced(Proxy, NDArrayOperatorsMixin):
             )
         self.stand_for(result.value)
         for other in windows:
-            now = self.tracer.call(*other.window)  # held until its array is
+            now = self.tracer.call(*other.window)  # held until `other` holds the array
             other.stand_for(now.value)
         return self
 
     def as_array(self) -> Any:
-        """Return it as the array of a tensor, in the machine's own order of bytes."""
+        """Return it as the array of a tensor, in the machine's own byte order."""
         if self.dtype.kind not in "biufc":
             raise DtypeError(unsupported_values(f"an array of dtype {self.dtype}"))
         return self if self.dtype.isnative else self.astype(self.dtype.newbyteorder("="))
@@ -118,7 +118,7 @@ class Traced(Proxy, NDArrayOperatorsMixin):
         return np.power(base, self)
 
     def _of_scalars(self, other: Any) -> bool:
-        """Return whether both are numbers: NumPy's scalars take powers by the C library, arrays by its own loops."""
+        """Return whether both are scalars: their powers are the C library's, those of arrays NumPy's own loops'."""
         if isinstance(other, Traced):
             return not (self.value.is_array or other.value.is_array)
         return not self.value.is_array and isinstance(other, (int, float, np.generic))
@@ -130,7 +130,7 @@ class Traced(Proxy, NDArrayOperatorsMixin):
         if not self.value.is_array:
             raise TypeError("a NumPy scalar does not support item assignment; write into the array that it is of")
         window, (whole, *places), _ = getattr(value, "window", None) or (None, (None,), {})
-        if window is not GETITEM or whole is not self or places[0] is not index:  # else x[index] += y has written it
+        if window is not GETITEM or whole is not self or places[0] is not index:  # else x[index] += y wrote it already
             self.become(self.tracer.call(SETITEM, (self, index, value), {}))
 
     def __len__(self) -> int:
@@ -177,7 +177,7 @@ class Traced(Proxy, NDArrayOperatorsMixin):
 
 
 class Buffer(Traced):
-    """An array that a rule adds into: what others saw of it stays as it was."""
+    """An array that a rule adds into: what was read from it before stays as it was."""
 
     __slots__ = ()
 
@@ -194,7 +194,7 @@ class Buffer(Traced):
 
 
 class _Window:
-    """What `buffer[index] += g` adds to; Python assigns it to the buffer afterwards, which changes nothing more."""
+    """What `buffer[index] += g` adds to; Python then assigns it to the buffer, which changes nothing more."""
 
     def __init__(self, buffer: Buffer, index: Any) -> None:
         self.buffer, self.index = buffer, index

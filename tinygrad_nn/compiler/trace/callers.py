@@ -1,4 +1,4 @@
-"""Whose code it is that calls: errors and lines name the user's, and some questions are the library's own."""
+"""Whose code is calling: errors and lines name the user's, and some reads of values are the library's own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PYTHONS_OWN = os.path.dirname(os.__file__) + os.sep
 
 
 def users_line() -> str:
-    """Return file and line of the innermost frame outside this package, NumPy and Python, and what stands there."""
+    """Return the file, line and function of the innermost frame outside this package, NumPy and Python."""
     frame: Any = sys._getframe()
     while is_no_users(frame.f_code.co_filename) and frame.f_back is not None:
         frame = frame.f_back
@@ -24,7 +24,7 @@ def users_line() -> str:
 
 @functools.cache
 def is_no_users(file: str) -> bool:
-    """Return whether a file is of this package, but for its program, or of NumPy or Python."""
+    """Return whether a file belongs to this package, except its `__main__`, or to NumPy or Python."""
     package = file.startswith(PACKAGES) and file != PACKAGE + "__main__.py"
     return package or (file.startswith((_PYTHONS_OWN, "<frozen ")) and "-packages" not in file)
 

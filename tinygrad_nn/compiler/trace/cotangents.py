@@ -1,4 +1,4 @@
-"""The cotangents of a backward pass that is traced: as they leave, it is noted which value is which adjoint."""
+"""The cotangents of a traced backward pass: as they leave, it is noted which value is which adjoint."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .proxies import value_of
 
 
 class NotedCotangents(Cotangents):
-    """The cotangents of a backward pass that is traced."""
+    """The cotangents of a traced backward pass."""
 
     def __init__(self, tracer: Any, seeds: Any, lift: Any, create_graph: bool) -> None:
         super().__init__(seeds, lift, create_graph)
         self.tracer = tracer
 
     def leave(self, node: Any) -> Any:
-        """Return a node's whole cotangent, having noted which value it is; what follows is the node's first rule."""
+        """Return a node's complete cotangent, and note which value it is; the node's first rule follows."""
         current, primal = self.tracer.passes[-1], self.tracer.of_node.get(node)
         if primal is None and node.operation is None and node.handle is not None:  # a tensor made of an argument
             primal = value_of(node.handle())
@@ -37,12 +37,12 @@ class NotedCotangents(Cotangents):
         return g
 
     def begin_rule(self, node: Any) -> None:
-        """Let the lines that follow belong to a rule of this node, which `arrive` names, if it has any."""
+        """Let the lines that follow belong to a rule of this node, if it has any; `arrive` names which."""
         span = Span(node.operation, None, self._names, self.tracer.of_node.get(node))
         self.tracer.span = span if isinstance(node.operation, Operation) else None
 
     def arrive(self, parent: Any, c: Any, node: Any, rule: Any) -> None:
-        """Add what a rule has made to the parent's cotangent, outside of that rule; the next one follows."""
+        """Add a rule's result to the parent's cotangent, outside of that rule's span; the next rule follows."""
         if self.tracer.span is not None:
             self.tracer.span.argument = rule.argument
         self.tracer.span = None
@@ -50,7 +50,7 @@ class NotedCotangents(Cotangents):
         self.begin_rule(node)
 
     def hooked(self, node: Any, g: Any) -> Any:
-        """Refuse to call a hook with what only stands for a gradient."""
+        """Refuse to call a hook with the proxy of a gradient."""
         raise CompileError(hook_in_trace(next(iter(node.hooks.values()))))
 
     def add_into(self, parent: Any, rule: Any, g: Any, saved: Any) -> None:
@@ -69,5 +69,5 @@ class NotedCotangents(Cotangents):
 
 
 def names_of(given: dict[str, Any]) -> dict[Value, str]:
-    """Return the names of what is traced among these."""
+    """Return the names of the traced values among these."""
     return {value: name for name, x in given.items() if isinstance(value := value_of(x), Value)}

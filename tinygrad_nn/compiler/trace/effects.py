@@ -1,4 +1,4 @@
-"""What a function does besides returning: what a program can't do again is found after the trace, and undone."""
+"""What a function does besides returning: what a program can't repeat is found after the trace, and undone."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from .proxies import is_of_a_trace, plain
 from .snapshot import CONTAINERS, MISSING, bound, entries_of, holds, paired, same
 from .table import Table
 
-_LARGE = 2**20  # bytes; whether an array of more was written into is found only where a line reads it
+_LARGE = 2**20  # bytes; a write into a larger array is found only if a line reads the array
 _ALWAYS_DRAWN_FROM = [np.random.mtrand._rand, vars(random)["_inst"]]
 
 
 class Effects:
-    """Notes what a function may not change: the table, the arguments, what stands for some, and generators' states."""
+    """Notes what a function may not change: the table, the arguments, their copies, and generators' states."""
 
     def __init__(self, table: Table, arguments: list[Any], twins: list[Any]) -> None:
         self._table, self._snapshot = table, table.snapshot
@@ -43,10 +43,10 @@ class Effects:
                 self._snapshot.name(x, name, compared=False)
 
     def changed(self) -> str:
-        """Return what the function changed that a program can't change again, in words; "" if there is nothing."""
+        """Return what the function changed that a program can't change again, in words; "" if nothing."""
         if twins := [x for x, then in self._twins if not holds(x, then)]:
             return f"changes a {type(twins[0]).__name__} among its arguments"
-        self._twins = []  # what stands for arguments is to be gone
+        self._twins = []  # lets go of the arguments' copies
         for x, then in self._snapshot.changed():
             line = self._table.line_of(self._table.labels.get(id(x), ""))
             if isinstance(x, np.ndarray):
@@ -64,16 +64,16 @@ class Effects:
         return ""
 
     def drew(self) -> str:
-        """Return where numbers were drawn of a generator that is no module's, in words; "" if none were."""
+        """Return where numbers were drawn from a generator that is not a module's, in words; "" if none were."""
         for x in self._generators:
             if not holds(*self._snapshot.kept[id(x)]):
                 return self._table.line_of(self._table.labels.get(id(x), "random")) or " in a function that it calls"
         return ""
 
     def rebound(self) -> list[tuple[Any, Any, Any]]:
-        """Return the names that the function bound anew: cells and dictionaries of globals, names, and values.
+        """Return the names that the function bound anew, each with its cell or dictionary of globals, and its value.
 
-        The program is for the numbers among them. Raises CompileError for a new container: each call makes its own.
+        The program is for the numbers among these. Raises CompileError for a new container, which each call makes.
         """
         found = []
         for holder, name, then, moves in self._snapshot.names:
@@ -87,5 +87,5 @@ class Effects:
 
 
 def _is_an_array_or_class(x: Any) -> bool:
-    """Return whether something is an array that is not large, or a class, but for those that tell tracers."""
+    """Return whether something is an array that is not large, or a class, except those that are patched."""
     return x.nbytes <= _LARGE if isinstance(x, np.ndarray) else isinstance(x, type) and x not in (Module, random.Random)

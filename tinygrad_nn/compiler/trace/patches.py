@@ -1,4 +1,4 @@
-"""What tells a tracer that it is used: modules' attributes and generators, and the system's entropy."""
+"""Patches that tell a tracer what is used: modules' attributes and generators, and the system's entropy."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _turn = Turn()
 
 
 class Patch:
-    """A function of a class or module, and what is called in place of it in the contexts that trace.
+    """A function of a class or module, and what is called in its place in contexts that trace.
 
-    That is `instead(tracer, function, *args, **kwargs)`. In all other contexts the function does what it did. Whenever
-    an interrupt comes, the next who applies or removes it puts things right.
+    That is `instead(tracer, function, *args, **kwargs)`. In all other contexts the function works as before. If an
+    interrupt leaves the patch half applied, the next `want` puts it right.
     """
 
     def __init__(self, owner: Any, name: str, instead: Callable[..., Any]) -> None:
@@ -53,7 +53,7 @@ class Patch:
         """Wrap the function as long as any tracer wants it."""
         with _turn.lock:
             (self.tracers.add if wanted else self.tracers.discard)(tracer)
-            own = vars(self._owner).get(self._name)  # None of a method that the class inherits
+            own = vars(self._owner).get(self._name)  # None if the class inherits the method
             if self.tracers and own is not self.wrapped:
                 self.own, self._function = own, getattr(self._owner, self._name)
                 bind(self._owner, self._name, self.wrapped)
@@ -76,7 +76,7 @@ def telling(tracer: Any, patches: Sequence[Patch]) -> Iterator[None]:
 
 
 class NotedGenerator(np.random.Generator):
-    """A generator that shares its numbers with a module's, and tells the tracer what is drawn of it."""
+    """A generator that shares the state of a module's, and tells the tracer what is drawn from it."""
 
     def __init__(self, generator: np.random.Generator, tracer: Any, place: tuple[Any, str]) -> None:
         super().__init__(generator.bit_generator)
@@ -106,7 +106,7 @@ def _noting(method: str) -> Any:
 
 
 def drawn_again(calls: Sequence[Callable[[Any], Any]], generator: np.random.Generator) -> Any:
-    """Return what the last of these calls in a row draws, and leave the generator as it is."""
+    """Return what the last of these consecutive calls draws, and leave the generator as it is."""
     twin = copy.deepcopy(generator)
     return [call(twin) for call in calls][-1]
 
@@ -116,11 +116,11 @@ for _method in dir(np.random.Generator):
         setattr(NotedGenerator, _method, _noting(_method))
 
 
-_OF_OBJECTS = frozenset({*dir(object)} - {"__dict__"})  # what says nothing of a module's state
+_OF_OBJECTS = frozenset({*dir(object)} - {"__dict__"})  # these say nothing about a module's state
 
 
 def _read(tracer: Any, function: Any, module: Any, name: str) -> Any:
-    """Return what a traced function is to see of a module's attribute: of an array and a generator a proxy."""
+    """Return what a traced function sees of a module's attribute: for an array or a generator, a proxy."""
     x = function(module, name)
     if not tracer.traces() or name in _OF_OBJECTS or tracer.is_made_inside(module):
         return x
@@ -140,7 +140,7 @@ def _read(tracer: Any, function: Any, module: Any, name: str) -> Any:
 def _set(tracer: Any, function: Any, module: Any, name: str, value: Any) -> None:
     if tracer.traces() and not tracer.is_made_inside(module):
         tracer.snapshot.meet(module)
-        held = held_by(module)  # m.w -= step sets the very tensor that stands there
+        held = held_by(module)  # m.w -= step sets the very tensor that is there
         if name not in held or held[name] is not value or type(value) is np.ndarray:
             raise tracer.refusal(effect(f"sets the attribute {name!r} at {users_line()}"))
     function(module, name, value)
@@ -161,7 +161,7 @@ def _seeded(tracer: Any, function: Any, generator: Any, *args: Any, **kwargs: An
     return function(generator, *args, **kwargs)
 
 
-# Through which the system's entropy is drawn: default_rng(), SystemRandom, secrets, uuid4, Random() without a seed.
+# These draw the system's entropy, for default_rng(), SystemRandom, secrets, uuid4, Random() without a seed.
 ENTROPY_TOLD = [
     Patch(bit_generator, "randbits", _entropy), Patch(random, "_urandom", _entropy), Patch(os, "urandom", _entropy),
     Patch(random.Random, "seed", _seeded),

@@ -1,4 +1,4 @@
-"""What stands for an array, or for a number, while a program is traced: it computes, and each call becomes a line."""
+"""Proxies for arrays and numbers while a program is traced: they compute, and each call becomes a line."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from ..refusals import value_read
 from .callers import in_package, users_line
 
 _ASARRAY = Function("np.asarray", np.asarray, "operator")
-_READING = frozenset({np.trim_zeros, np.real_if_close})  # of which view is returned the entries decide
+_READING = frozenset({np.trim_zeros, np.real_if_close})  # the entries decide which view is returned
 _WRITING = frozenset({np.put, np.place, np.putmask, np.copyto, np.fill_diagonal, np.put_along_axis})
-_UNEQUAL = {np.equal: ON_NUMBERS["eq"], np.not_equal: ON_NUMBERS["ne"]}  # of which strings and None are to numbers
+_UNEQUAL = {np.equal: ON_NUMBERS["eq"], np.not_equal: ON_NUMBERS["ne"]}  # of numbers with strings and None
 _STATIC = frozenset({np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.iscomplexobj, np.isrealobj})
 
 
 @functools.cache
 def _passing_for(proxy: Any, kind: Any) -> Any:
-    """Return the class of a proxy that `isinstance` takes for another.
+    """Return the class of a proxy that `isinstance` takes for another class.
 
-    C code asks for it where it expects no exception: no interrupt must come, as it could in a property.
+    C code reads `__class__` where it expects no exception, so this is no property: an interrupt could come in one.
     """
     return type(proxy.__name__, (proxy,), {"__slots__": (), "__class__": kind})
 
 
 class Proxy(ArrayProxy):
-    """NumPy's calls on it become lines of its tracer's program. It passes for what it stands for, if that is known.
+    """NumPy's calls on it become lines of its tracer's program. `isinstance` takes it for what it stands for, if known.
 
-    What Python asks of a number that is known is answered with the number, for which the program then is.
+    If Python asks for a number that is known, it gets that number, and the program is for this number only.
     """
 
     __slots__ = ("tracer", "value")
@@ -95,7 +95,7 @@ class Proxy(ArrayProxy):
             self._lacks(f"np.{function.__name__} that writes into an array")
         if function is np.where and len(args) == 1:
             function = np.nonzero
-        if function in REDUCTIONS and self.value.dtype != object:  # of which NumPy makes flags at last
+        if function in REDUCTIONS and self.value.dtype != object:  # NumPy turns those of objects into flags
             kwargs = {"axis": None} | given.arguments
             result = self.tracer.call(of_method(REDUCTIONS[function], "reduce"), (kwargs.pop("a"),), kwargs)
         else:
@@ -116,14 +116,14 @@ class Proxy(ArrayProxy):
         return np.array(self.number(), dtype)
 
     def number(self) -> Any:
-        """Return the number that it is, for which the program then is."""
+        """Return the number; the program is then for this number only."""
         x = self.value.concrete
         return self.tracer.guarded(self.value, x if self.value.dtype is None else x[()])
 
     def asked(self, what: str) -> Any:
         """Return the number, if it is known; raise CompileError if it is not.
 
-        An operation of the library's that asks for a NumPy scalar is a line of its own instead, for any number.
+        If the library's operation asks for a NumPy scalar, it becomes one line instead, for any number.
         """
         inside = _has_dtype(self) and self.tracer.span is not None and in_package(2)
         if inside or not (self.value.known or not self.tracer.open):
@@ -136,7 +136,7 @@ class Proxy(ArrayProxy):
         return bool(self.tracer.guarded(self.value, bool(self.value.concrete)))
 
     def __index__(self) -> int:
-        number = operator.index(self.value.concrete)  # of what is no whole number it raises what NumPy does
+        number = operator.index(self.value.concrete)  # raises as NumPy does if it is not a whole number
         return self.tracer.guarded(self.value, number)  # type: ignore[no-any-return]
 
     def __hash__(self) -> int:
@@ -157,7 +157,7 @@ class Proxy(ArrayProxy):
         return self._shown(repr)
 
     def _shown(self, function: Callable[..., str], *how: str) -> str:
-        """Return the number's text; of an array what the library's own messages say: nobody else can have one."""
+        """Return the number's text; for an array, what the library's messages call it, which alone may ask."""
         if self.value.known:
             return function(self.number(), *how)
         if self.tracer.traces() and not in_package(2):
@@ -186,7 +186,7 @@ class Proxy(ArrayProxy):
 
 
 def answer(name: str, function: Callable[..., Any]) -> Any:
-    """Return a method that gives what a function makes of the number."""
+    """Return a method that applies a function to the number."""
     return lambda self, *more: function(self.asked(f"{name}(...)"), *map(plain, more))
 
 
@@ -196,7 +196,7 @@ for _function in (float, int, complex, round, math.trunc, math.floor, math.ceil)
 
 @functools.cache
 def _signature(function: Any) -> inspect.Signature:
-    """Return which parameters NumPy's function has; two of C's have those of others, and no more of C's have `out`."""
+    """Return the parameters of a NumPy function; two in C have those of others, no other one in C has `out`."""
     try:
         return inspect.signature({np.concatenate: np.stack, np.dot: np.outer}.get(function, function))
     except ValueError:
@@ -204,17 +204,17 @@ def _signature(function: Any) -> inspect.Signature:
 
 
 def _received(result: Any, function: Any, out: Any = None) -> Any:
-    """Return a result, having written it into `out`, if that is given: n += 1 makes another NumPy scalar."""
+    """Return a result, written into `out` if that is an array; for a NumPy scalar, n += 1 makes another one."""
     return result if out is None or not out.value.is_array else out.receive(result, function)
 
 
 def _has_dtype(x: Any) -> bool:
-    """Return whether something stands for an array or a NumPy scalar."""
+    """Return whether something is the proxy of an array or a NumPy scalar."""
     return isinstance(x, Proxy) and x.value.dtype is not None
 
 
 def concretes(tree: Any) -> Any:
-    """Return nested arguments with what proxies stand for."""
+    """Return nested arguments with what their proxies stand for."""
     return over_leaves(lambda x: x.value.concrete if isinstance(x, Proxy) else x, tree)
 
 
@@ -224,21 +224,21 @@ def plain(x: Any) -> Any:
 
 
 def value_of(x: Any) -> Any:
-    """Return the value of what is traced, anything else as it is."""
+    """Return the value of a proxy, or of a Tensor of one, and anything else as it is."""
     x = x._array if isinstance(x, Tensor) else x
     return x.value if isinstance(x, Proxy) else x
 
 
 def is_of_a_trace(x: Any) -> bool:
-    """Return whether something is, or holds in lists, tuples and dicts, what stands for an array or a number."""
+    """Return whether something is a proxy, or holds one in lists, tuples and dicts."""
     return any(isinstance(value_of(leaf), Value) for leaf in leaves(x))
 
 
 class Number(Proxy):
-    """A Python number of the program: an argument or a hyperparameter, and what is computed from them.
+    """The proxy of a Python number: an argument, a hyperparameter, or what is computed from them.
 
-    Python decides by its value only where a branch, a length or an index asks for it; the program is
-    then for that answer, and another answer is traced again.
+    Python decides by its value only if a branch, a length or an index asks for it; the program is then for that answer,
+    and another answer is traced anew.
     """
 
     __slots__ = ()
@@ -252,12 +252,12 @@ class Number(Proxy):
 
 
 def _computing(name: str, reflected: bool) -> Any:
-    """Return an operator that computes in the program; NumPy does beside an array."""
+    """Return an operator that computes in the program; beside an array, NumPy's ufunc does."""
     function, ufunc = ON_NUMBERS[name], OPERATORS[name][1]
 
     def compute(self: Number, *others: Any) -> Any:
         operands = (*others, self) if reflected else (self, *others)
-        if not self.tracer.open:  # it has outlived its trace, as a key of a cache, and is the number
+        if not self.tracer.open:  # it outlived its trace, as a cache's key may: use the number
             return function.apply(*map(plain, operands))
         if not others or isinstance(others[0], (int, float, complex)):
             return self.tracer.call(function, operands, {})

@@ -29,10 +29,10 @@ _calls: ContextVar[int] = ContextVar("calls", default=0)  # how many calls were 
 class Recorder(Watcher):
     """Notes each call as a line.
 
-    `open` is whether the function still runs, `singular` whether something invalid was computed, as 0 * inf is,
-    `refused` what was refused, `failed` which error a line raised, and where, and `raising` which floating-point
-    errors `np.errstate` lets raise. `span` is the run of an operation that lines belong to now; `arrays` are the
-    proxies of arrays that are still held.
+    `open` says whether the function still runs, `singular` whether an operation was invalid, such as 0 * inf; `refused`
+    is what was refused, `failed` the error that a line raised, and where, and `raising` are the floating-point errors
+    that `np.errstate` lets raise. New lines belong to `span`, the run of an operation; `arrays` are the proxies of
+    arrays that are still held.
     """
 
     __slots__ = ("grad_enabled",)
@@ -80,7 +80,7 @@ class Recorder(Watcher):
         return type(result)(*proxies) if hasattr(result, "_fields") else type(result)(proxies)
 
     def _refuse_strangers(self) -> None:
-        """Raise CompileError where a proxy is used after its trace, or by a thread that does not trace."""
+        """Raise CompileError if a proxy is used after its trace, or by a thread that does not trace."""
         if not self.traces() or _calls.get() != self.calls:
             line = self.lines[-1].where if self.traces() else users_line()
             raise self.refusal(
@@ -93,11 +93,11 @@ class Recorder(Watcher):
         _calls.set(self.calls)
 
     def traces(self) -> bool:
-        """Return whether the function that is traced runs here and now: not in another thread, nor any more."""
+        """Return whether the traced function is running, and in this thread."""
         return self.open and getattr(watcher(), "__dict__", None) is self.__dict__
 
     def _computed(self, function: Function, args: Any, kwargs: Any) -> Any:
-        """Return what a call returns, having noted what went wrong in it."""
+        """Return what a call returns, and note what goes wrong in it."""
         modes: dict[str, Any] = dict(np.geterr())
         raising = {kind for kind, what in modes.items() if what == "raise"}
         self.raising |= raising | {"invalid"} if FLAG_TELLS else raising  # the function itself sees to 0 * inf
@@ -117,10 +117,10 @@ class Recorder(Watcher):
             raise
 
     def _operands(self, function: Function, args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return the arguments with values in place of proxies, and of arrays that are not traced.
+        """Return the arguments with values in place of proxies and of arrays that are not traced.
 
-        A number or a NumPy scalar stays one of the program's where it is an operand; where it is a length, an axis or
-        the end of a slice, the program is for that number.
+        A number or a NumPy scalar stays a value of the program if it is an operand; if it is a length, an axis or the
+        end of a slice, the program is for that number.
         """
         known = operand_count(function)
         operands = [self._unwrapped(x, i < known, takes_numbers(function, i)) for i, x in enumerate(args)]
@@ -145,13 +145,13 @@ class Recorder(Watcher):
             if isinstance(x, Traced):
                 return x.value if operand or x.shape else x.number()
             if isinstance(x, int) and type(x) is not bool:
-                return int(x)  # of a class that may show in its own way
+                return int(x)  # its class may have its own repr
             return self.constant(x) if isinstance(x, np.ndarray) else x
 
         return over_leaves(unwrapped, tree)
 
     def _outputs(self, line: Line, parts: Any) -> Iterator[Value]:
-        """Yield the values of what a call has computed; an operation may return a view now and an array later."""
+        """Yield the values of a call's results; an operation's are no views, as it may return an array next time."""
         reads = line.reads()
         for part in parts:
             looks = line.function.kind != "operation"
@@ -163,7 +163,7 @@ class Recorder(Watcher):
             yield value
 
     def _guard_kinds(self, line: Line) -> None:
-        """Let the program be for what this line computes of these shapes and dtypes alone."""
+        """Restrict the program to the shapes and dtypes that this line's results have now."""
         for value in [value for value in line.outputs if value.dtype is not None]:
             kind = KIND.apply(value)
             self.lines.append(Line(KIND, (value,), {}, (Value(kind),), users_line()))
@@ -175,13 +175,13 @@ class Recorder(Watcher):
         return self.refused
 
     def proxy_of(self, value: Value) -> Any:
-        """Return what stands for a value: an array, or a number of Python's."""
+        """Return the proxy for a value: an array, or a Python number."""
         return Number(self, value) if value.dtype is None else Traced(self, value)
 
     def constant(self, array: np.ndarray) -> Value:
-        """Return the value of an array that is not traced: as it is now, whatever is written into it later.
+        """Return the value of an array that is not traced: its entries as they are now, even if it changes later.
 
-        Raises CompileError if it was written into since it was read: the function may have read that, too.
+        Raises CompileError if it was written into after it was first read: the function may have read that, too.
         """
         if id(array) not in self.constants:
             frozen = array.flags.owndata and not array.flags.writeable
@@ -196,14 +196,14 @@ class Recorder(Watcher):
         return value
 
     def guarded(self, value: Value, answer: Any) -> Any:
-        """Let the program be for this answer about a number alone, and return it."""
+        """Restrict the program to this answer about a number, and return the answer."""
         if self.open and (value, type(answer), answer) not in self.answered:
             self.answered.add((value, type(answer), answer))  # True is 1, and says less
             self.lines.append(Line(GUARD, (value, answer), {}, (), users_line()))
         return answer
 
     def input(self, x: Any, name: str, kind: str, owner: Any, key: Any = None) -> Any:
-        """Return the proxy of an array or number that the program finds in a place of its own at each replay."""
+        """Return the proxy of an array or number that each replay fetches from a place of its own."""
         location = Location(Value(x, name), kind, owner, key)
         location.value.known |= isinstance(x, np.generic)
         if location.place not in self.inputs:
@@ -221,7 +221,7 @@ class Recorder(Watcher):
         return self.shadow(tensor).data
 
     def value(self, x: Any) -> Value:
-        """Return the value of a Tensor or a proxy, or of an array that is always the same."""
+        """Return the value of a Tensor or a proxy, or of a constant array."""
         x = self.array(x) if isinstance(x, Tensor) else x
         return x.value if isinstance(x, Proxy) else self.constant(np.asarray(x))
 
@@ -232,7 +232,7 @@ class Recorder(Watcher):
         return next(lines, "the call") if held else None
 
     def windows(self, array: Traced) -> list[Traced]:
-        """Return the other arrays that look into the memory of one, in the order in which they were made."""
+        """Return the other arrays that share the memory of one, in the order in which they were made."""
         root, held = array.value, list(self.arrays.values()) if array.value in self.viewed else []
         return [x for x in held if x is not array and x.value.is_array and x.value.root is root]
 
@@ -254,14 +254,14 @@ class Recorder(Watcher):
 
 
 def _looks_into(part: Any, value: Value) -> bool:
-    """Return whether a result is a view of a value, or that itself."""
+    """Return whether a result is a view of a value, or the value itself."""
     if not (isinstance(part, np.ndarray) and value.is_array):
         return False
     return part is value.concrete or (not part.flags.owndata and np.may_share_memory(value.concrete, part))
 
 
 def _snapshot(array: np.ndarray) -> np.ndarray:
-    """Return a copy that lies in memory as the array does: sums add up in an order that depends on it."""
+    """Return a copy in the memory layout of the array: the order of sums depends on it."""
     low, high = byte_bounds(array)
     if high - low > 2 * array.nbytes or array.dtype.hasobject:
         return array.copy(order="K")

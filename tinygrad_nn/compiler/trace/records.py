@@ -10,12 +10,12 @@ from typing import Any
 from ...tensor.handle import Tensor
 from ..program import Value
 
-UNREAD: Any = object()  # the gradient of a shadow as long as the function has not set it
+UNREAD: Any = object()  # the gradient of a shadow until the function sets it
 
 
 @dataclass(eq=False)
 class Handle:
-    """A tensor that the function read or changed, and its shadow, in which the trace reads and writes instead.
+    """A tensor that the function read or changed, and its shadow, which the trace reads and writes instead.
 
     A tensor that is an argument is its own shadow, made for the trace. The `owner` of the places in it is the tensor,
     or the index of the argument.
@@ -34,12 +34,12 @@ class Handle:
 
     @property
     def lasts(self) -> bool:
-        """Whether somebody besides the trace holds the tensor."""
+        """Whether anything besides the trace holds the tensor."""
         return isinstance(self.owner, int) or sys.getrefcount(self.tensor) > _ONE_HOLDER
 
 
 def place_of(kind: str, owner: Any, key: Any = None) -> tuple[Any, ...]:
-    """Return what tells a place from all others."""
+    """Return the key that tells a place from all others."""
     return kind, owner if isinstance(owner, int) else id(owner), key
 
 
@@ -54,10 +54,10 @@ _CODES = {
 class Location:
     """Where an input of the program is found at each replay, and its proxy in the trace; or where an output goes.
 
-    An "argument" has its place among the arguments as `key`, a "result" that among the outputs. The "array" or the
-    "gradient" is that of a tensor, the `owner`, or of the argument in that place. A "hyperparameter" and a "state" are
-    an optimiser's; an "entry" is an array of a module, and a "draw" comes of its generator: the owner is the module's
-    dictionary. What goes `in_place` goes into the memory of what is there.
+    The `key` of an "argument" is its index among the arguments, that of a "result" its index among the outputs. An
+    "array" or a "gradient" is that of a tensor, the `owner`, or of the argument with that index. A "hyperparameter" and
+    a "state" are an optimiser's; an "entry" is an array of a module, and a "draw" comes from its generator: the owner
+    is the module's dictionary. An output that goes `in_place` is written into the memory that is there.
     """
 
     value: Value
@@ -69,15 +69,15 @@ class Location:
 
     @property
     def place(self) -> tuple[Any, ...]:
-        """What an input and an output have in common if the one is put in the other's place."""
+        """The key that an input and an output share if the output is put in the input's place."""
         return place_of(self.kind, self.owner, self.key)
 
     def code(self, owner: str) -> str:
-        """Return the code of what is there, given that of the owner, for all but draws."""
+        """Return the code that reads the place, given the code of the owner, for everything except draws."""
         return _CODES[self.kind].format(owner=owner, key=self.key)
 
     def now(self, flat: Sequence[Any] = ()) -> Any:
-        """Return what is there now, where these are the arguments."""
+        """Return what is there now; `flat` are the arguments."""
         owner = flat[self.owner] if isinstance(self.owner, int) else self.owner
         return eval(self.code("owner"), {"owner": owner, "flat": flat})
 
@@ -86,7 +86,7 @@ class Location:
 class Pass:
     """One backward pass: the numbers of its first line and of the one after its last, and its seeds by their roots.
 
-    `adjoints` are pairs: an adjoint, and the value of which it is one.
+    `adjoints` are pairs: an adjoint, and the value whose adjoint it is.
     """
 
     start: int

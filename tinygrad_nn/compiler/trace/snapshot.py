@@ -1,4 +1,4 @@
-"""What names were bound to and containers held before a trace: whether they still do, and how to give it back."""
+"""What names were bound to and containers held before a trace: whether they still do, and how to restore it."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ _values = methodcaller("values")
 class Snapshot:
     """What names were bound to, what functions returned, and what lists, dictionaries, sets and classes held.
 
-    Numbers and strings count by value, all else by identity. Nearly always everything is the very same, which C code
-    sees at once. What is only kept, arrays and generators too, is not compared: it is here to be given back.
+    Numbers and strings are compared by value, all else by identity. Nearly always everything is the very same, which C
+    code sees at once. What is only kept, including arrays and generators, is not compared, but can be restored.
 
-    Modules are looked into when they are met: their dictionaries, those of their classes, and containers nested in
-    them. Plain objects inside are frozen. Optimisers are looked into in the same way, but for their hyperparameters
-    and their state, which are read anew at each replay. So are arrays that are attributes.
+    Modules are examined when they are met: their dictionaries, those of their classes, and containers nested in them.
+    Plain objects inside are frozen. Optimisers are examined in the same way, except their hyperparameters and their
+    state, which are read anew at each replay, as are arrays that are attributes.
     """
 
     def __init__(self) -> None:
         self.gets: list[functools.partial[Any]] = []
         self.values: list[Any] = []  # what these returned
-        self.names: list[tuple[Any, str, Any, bool]] = []  # holders, what was bound, whether it moves
+        self.names: list[tuple[Any, str, Any, bool]] = []  # holders, names, what was bound, whether it moves
         self.kept: dict[int, tuple[Any, Any]] = {}  # objects, and what they held
-        self.live: dict[int, set[int]] = {}  # of what is compared, the places whose entries may be others later
-        self.known: dict[int, Any] = {}  # what was met of modules
+        self.live: dict[int, set[int]] = {}  # of compared objects, the positions whose entries may change
+        self.known: dict[int, Any] = {}  # modules, and what was met in them
 
     def note(self, get: Callable[..., Any], *args: Any) -> Any:
         """Note what a function returns now, and return it."""
@@ -62,12 +62,12 @@ class Snapshot:
         return self.note(bound if value is MISSING else getattr, holder, name)
 
     def keep(self, x: Any) -> None:
-        """Note what a list, dictionary, set, class, array or generator holds, so that it can be given back."""
+        """Note what a list, dictionary, set, class, array or generator holds, so that it can be restored."""
         if id(x) not in self.kept:
             self.kept[id(x)] = x, state_of(x)
 
     def hold(self, x: Any, live: Collection[str] = ()) -> None:
-        """Note what a list, dictionary, set or class holds; the values of keys that are `live` may be others later."""
+        """Note what a list, dictionary, set or class holds; the values of keys that are `live` may change."""
         self.keep(x)
         self.live[id(x)] = {len(x) + i for i, key in enumerate(x) if key in live} if live else set()
 
@@ -76,7 +76,7 @@ class Snapshot:
         if id(x) in self.known or not isinstance(x, (Module, Optimizer, tuple, *CONTAINERS, np.ndarray)):
             return
         self.known[id(x)] = x
-        if isinstance(x, np.ndarray):  # one that is no attribute
+        if isinstance(x, np.ndarray):  # not an attribute
             self.note(x.tobytes)
             return
         held: Any = x
@@ -99,14 +99,14 @@ class Snapshot:
             self.hold(kind)
 
     def expose(self, module: Module) -> None:
-        """Let arrays of a module count, and their entries: the function has read them past the module's attributes."""
+        """Compare a module's arrays and their entries, too: the function read them past the module's attributes."""
         held = held_by(module)
         self.live[id(held)] = set()
         for part in held.values():
             self.meet(part)
 
     def settle(self) -> None:
-        """Get ready for being compared; nothing is noted from now on."""
+        """Prepare for comparisons; nothing is noted from now on."""
         self._compared = [(*self.kept[key], live) for key, live in self.live.items()]
         self._each = [vars(x) if isinstance(x, type) else x for x, _, _ in self._compared]
         self._dictionaries = [x for x in self._each if not isinstance(x, (list, deque, set))]
@@ -123,11 +123,11 @@ class Snapshot:
         return very_same or all(_alike(entries_of(x), then, live) for x, then, live in self._compared)
 
     def changed(self) -> Iterator[tuple[Any, Any]]:
-        """Yield what holds something else now, live or not, with what it held; no generators."""
+        """Yield each object that holds something else now, live or not, with what it held; no generators."""
         return ((x, then) for x, then in self.kept.values() if not (isinstance(then, bytes) or holds(x, then)))
 
     def undo(self) -> None:
-        """Bind names to what they were bound to, and give all else back what it held."""
+        """Bind names to what they were bound to, and restore what everything else held."""
         for holder, name, then, _ in self.names:
             if not same(bound(holder, name), then):
                 with suppress(AttributeError):  # a property that can't be set
@@ -136,7 +136,7 @@ class Snapshot:
             _restore(x, then)
 
     def forget(self) -> None:
-        """Let go of what was only to be given back: a program keeps none alive."""
+        """Let go of what only `undo` needs: a program keeps none of it alive."""
         self.names, self.kept, self.known = [], {}, {}
 
 
@@ -148,7 +148,7 @@ def state_of(x: Any) -> Any:
 
 
 def holds(x: Any, then: Any) -> bool:
-    """Return whether something holds what it held."""
+    """Return whether an object holds what it held."""
     if isinstance(x, np.ndarray):
         return bool(x.tobytes() == then.tobytes())
     now = state_of(x)
@@ -156,7 +156,7 @@ def holds(x: Any, then: Any) -> bool:
 
 
 def _restore(x: Any, then: Any) -> None:
-    """Let something hold again what it held."""
+    """Restore what an object held."""
     if isinstance(then, bytes):
         _bits(x).__setstate__(pickle.loads(then))
     elif isinstance(x, np.ndarray):
@@ -181,7 +181,7 @@ def _bits(generator: Any) -> Any:
 
 
 def held_by(x: Any) -> dict[str, Any]:
-    """Return the dictionary of a module or an optimiser, which no tracer is told of."""
+    """Return the dictionary of a module or an optimiser, without telling a tracer."""
     held: dict[str, Any] = object.__getattribute__(x, "__dict__")
     return held
 
@@ -216,9 +216,9 @@ def bind(holder: Any, name: str, value: Any) -> None:
 
 
 def same(now: Any, then: Any) -> bool:
-    """Return whether a value is what it was: a number or string by value, with the sign of zero, else itself.
+    """Return whether a value is what it was: numbers (with the sign of zero) and strings by value, else by identity.
 
-    Of a tuple that is made anew it is the parts that count.
+    A tuple that is made anew is compared by its parts.
     """
     if type(now) is tuple and type(then) is tuple:
         return all_same([*now], [*then])
@@ -228,16 +228,16 @@ def same(now: Any, then: Any) -> bool:
 
 
 def all_same(now: list[Any], then: list[Any]) -> bool:
-    """Return whether as many values are what they were, in the same order."""
+    """Return whether values are as many as before, and each is what it was."""
     return len(now) == len(then) and (all(map(is_, now, then)) or all(map(same, now, then)))
 
 
 def _alike(now: list[Any], then: list[Any], live: set[int]) -> bool:
-    """Return whether entries are what they were, but for those in live places."""
+    """Return whether entries are what they were, except those in live positions."""
     return len(now) == len(then) and all(i in live or same(*pair) for i, pair in enumerate(zip(now, then, strict=True)))
 
 
 def entries_of(x: Any) -> list[Any]:
-    """Return what a list, deque, tuple, dictionary, set or class holds, of dictionaries the keys too."""
+    """Return what a list, deque, tuple, dictionary, set or class holds, including a dictionary's keys."""
     x = vars(x) if isinstance(x, type) else x
     return [*x] if isinstance(x, (list, deque, tuple, set, frozenset)) else [*x, *x.values()]

@@ -1,7 +1,7 @@
-"""What a function's own code names outside itself, and one level behind it: a program is for what that was.
+"""What a function's own code names outside itself, and one level further: a program holds while this stays the same.
 
-Compared are numbers and strings by value, all else by identity. What lies deeper is frozen, as what called functions
-read. Modules are looked into as deep as they nest: `modules.py`.
+Numbers and strings are compared by value, all else by identity. What lies deeper is frozen, as is what called functions
+read. Modules are examined as deep as they nest: see `snapshot.py`.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Table:
 
     def __init__(self, functions: list[Any]) -> None:
         self.snapshot: Snapshot = Snapshot()
-        self.objects: list[Any] = []  # all that can change of what the code names, or lies one level behind
-        self.labels: dict[int, str] = {}  # by which names the code knows these, and Tensors
-        self.instructions: list[Any] = []  # of the code, each with the code that it is in
+        self.objects: list[Any] = []  # everything that can change, named by the code or one level further
+        self.labels: dict[int, str] = {}  # the code's names for these and for Tensors, by id
+        self.instructions: list[Any] = []  # of the code, each with its code object
         for function in own_functions(functions, self._add):
             found = _instructions(function)
             self.instructions += found
@@ -43,13 +43,13 @@ class Table:
             self._one_level_behind(x)
 
     def _add(self, x: Any, name: str = "self", own: str = "") -> None:
-        """Note an object by the name that leads to it; an array or a Tensor in a container has one of its own."""
+        """Note an object by the name that leads to it; an array or a Tensor in a container has its `own` name."""
         if id(x) not in self.labels and not isinstance(x, LEAVES):
             self.labels[id(x)] = own or name if isinstance(x, (Tensor, np.ndarray)) else name
             self.objects += [] if isinstance(x, Tensor) else [x]
 
     def _of_function(self, function: FunctionType, names: list[str]) -> None:
-        """Note the cells, defaults and globals of a function, which have these names."""
+        """Note the cells and defaults of a function, and its globals of these names."""
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             self._add(self.snapshot.name(cell, "cell_contents", moves=True), name)
         for name in names:
@@ -74,17 +74,17 @@ class Table:
         elif not isinstance(x, (Module, Optimizer, np.ndarray)):
             self._attributes_of(x)
             self.snapshot.note(type, x)
-            for part in _bound_in(x):  # as the generator that a method draws of
+            for part in _bound_in(x):  # such as a bound method's generator
                 self._add(part, self.labels[id(x)])
 
     def classes_of(self, arguments: list[Any]) -> None:
-        """Note what the classes of arguments have under the names of attributes; signatures tell what objects hold."""
+        """Note the attributes of arguments' classes that the code names; signatures tell what the objects hold."""
         for x in arguments:
             if not isinstance(x, (Module, Optimizer, Tensor, np.ndarray, *LEAVES)):
                 self._attributes_of(x, type)
 
     def _attributes_of(self, x: Any, kind: type = object) -> None:
-        """Note the attributes that the code names, where holders of this kind have them."""
+        """Note the attributes that the code names, in holders of this kind."""
         for name in self._attributes:
             for holder in _holders(x, name):
                 if isinstance(holder, kind):
@@ -154,7 +154,7 @@ def own_functions(functions: list[Any], named: Callable[..., None] = lambda *_: 
 
 
 def _instructions(function: FunctionType) -> list[tuple[CodeType, dis.Instruction]]:
-    """Return the instructions of a function and of the functions inside it, each with the code that it is in."""
+    """Return the instructions of a function and of the functions inside it, each with its code object."""
     codes = [function.__code__]
     for code in codes:
         codes += [x for x in code.co_consts if isinstance(x, CodeType)]
@@ -162,14 +162,14 @@ def _instructions(function: FunctionType) -> list[tuple[CodeType, dis.Instructio
 
 
 def _names(instructions: list[Any], *kinds: str) -> list[str]:
-    """Return the names that instructions use in one way: as globals, say."""
+    """Return the names that instructions use in some way, such as globals."""
     return list(dict.fromkeys(i.argval for _, i in instructions if i.opname.endswith(kinds)))
 
 
 def _holders(x: Any, name: str) -> Iterator[Any]:
-    """Yield what may hold an attribute: the object's dictionary, its classes up to the first that has it, but for C's.
+    """Yield what may hold an attribute: the object's dictionary, its classes up to the first that has it, except C's.
 
-    Of a slot, and of a property, or what `__getattr__` finds, that is a number or a string, it is the object itself.
+    For a slot, and for a number or string that a property or `__getattr__` returns, it is the object itself.
     """
     if type(getattr(x, "__dict__", None)) is dict and (name in x.__dict__ or not isinstance(x, ModuleType)):
         yield x.__dict__
@@ -186,7 +186,7 @@ def _holders(x: Any, name: str) -> Iterator[Any]:
         yield x
 
 
-_IMMUTABLE = 1 << 8  # a flag of such classes
+_IMMUTABLE = 1 << 8  # the flag of classes that can't be changed
 
 
 def _bound_in(x: Any) -> list[Any]:

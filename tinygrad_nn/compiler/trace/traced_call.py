@@ -32,7 +32,7 @@ from .tracer import Tracer
 
 @dataclass(frozen=True)
 class Placeholder:
-    """Where a result stands among the targets, and as what it is returned."""
+    """The position of a result among the targets, and the type that it is returned as."""
 
     number: int
     kind: type
@@ -43,11 +43,11 @@ class Trace:
     """What a run computed.
 
     `result` is what the function returned, with a Placeholder for each array and number of the program; `values` are
-    the targets' arrays and numbers, none of which shares memory with anything else. `cleared` are the tensors left
-    without a gradient, `without_gradient` those that must have none at first, and `rebound` the names that the function
-    bound anew, with their values; `delivered` holds whether the values were put in their places. The lines make no
-    program if `uncacheable`: some operation was invalid, as 0 * inf is, or an optimiser starts to keep something, which
-    happens once.
+    the targets' arrays and numbers, none of which shares memory with anything else. `cleared` are the tensors whose
+    gradient was removed, `without_gradient` those that must have none at first, and `rebound` the names that the
+    function bound anew, with their values; `delivered` holds whether the values were put in their places. The lines
+    make no program if `uncacheable`: an operation was invalid, such as 0 * inf, or an optimiser began to keep state,
+    which happens once.
     """
 
     tracer: Tracer
@@ -70,11 +70,11 @@ def traced(
     then: Callable[[Trace], Any],
     known: bool = False,
 ) -> Any:
-    """Return `then(trace)` of the trace of `function(*args, **kwargs)`. `own` is whose code the table is about.
+    """Return `then(trace)` for the trace of `function(*args, **kwargs)`; the table is about the code of `own`.
 
-    Where the function raises TypeError, it is traced for the very numbers that are `known` then: C code takes no
-    proxies for them. Raises CompileError where the function can't be a program, and what the function or `then` raises;
-    unless the trace's values are delivered by then, the table, arguments, modules and optimisers hold what they held.
+    If the function raises TypeError, it is traced again with its numbers `known`, for these only: C code accepts no
+    proxies of numbers. Raises CompileError if the function can't be a program, and what the function or `then` raises;
+    unless the trace's values were delivered before, the table, arguments, modules and optimisers hold what they held.
     """
     recorded = recording.get()
     table = Table(own)
@@ -100,7 +100,7 @@ def traced(
         table.snapshot.settle()
         return then(trace)
     except BaseException as error:
-        recording.set(recorded)  # an interrupt may have come before what does so
+        recording.set(recorded)  # an interrupt may have come before that was done
         if not trace.delivered[0]:
             table.snapshot.undo()
         tracer.let_go()
@@ -138,7 +138,7 @@ def _settle(trace: Trace, twins: dict[int, Any]) -> None:
 
 
 def _refuse_two_names(tracer: Tracer, twins: dict[int, Any]) -> None:
-    """Raise CompileError if a tensor is an argument, which has a twin, and is used as itself, too."""
+    """Raise CompileError if a tensor is an argument, which has a twin, and is also used directly."""
     if any(id(h.tensor) in twins for h in tracer.handles.values()):
         raise CompileError(
             "the compiled function uses a tensor that is its argument under another name, too; pass it, or name it"
@@ -146,14 +146,14 @@ def _refuse_two_names(tracer: Tracer, twins: dict[int, Any]) -> None:
 
 
 def _run(function: Callable[..., Any], given: Any, trace: Trace, effects: Effects, twins: dict[int, Any]) -> None:
-    """Run the function. Raises CompileError where it read a value, even if that was caught."""
+    """Run the function. Raises CompileError if it read a value, even if the function caught the error."""
     tracer = trace.tracer
     try:
         with tracer.running():
             trace.result = function(*given[0], **given[1])
             trace.rebound = effects.rebound()
     except Exception:
-        _refuse_two_names(tracer, twins)  # it may be why: no gradient leads from the one to the other
+        _refuse_two_names(tracer, twins)  # it may be the cause: no gradient goes from one to the other
         if tracer.refused is None:
             raise
     if tracer.refused is not None:
@@ -161,7 +161,7 @@ def _run(function: Callable[..., Any], given: Any, trace: Trace, effects: Effect
 
 
 def _refuse_effects(tracer: Tracer, effects: Effects) -> None:
-    """Raise CompileError for what the function did besides, and a program can't do again."""
+    """Raise CompileError if the function did something besides that a program can't repeat."""
     if tracer.failed is not None:
         error, line = tracer.failed
         raise CompileError(
@@ -207,7 +207,7 @@ def _is_recorded(result: Any, tracer: Tracer) -> bool:
 
 
 def _results(tree: Any, targets: list[Location], tracer: Tracer) -> Any:
-    """Return what the function returned with a Placeholder for each array and number in it, each of them a target."""
+    """Return what the function returned, with a Placeholder for each array and number, which becomes a target."""
 
     def placed(x: Any) -> Any:
         kind = type(x)
@@ -239,7 +239,7 @@ _IMMUTABLE = (*BY_VALUE, type, frozenset)
 def _changed(trace: Trace) -> None:
     """Append what the function changed to the targets: tensors, gradients, and the state of optimisers.
 
-    An optimiser that starts to keep what it didn't declare makes such a step once only.
+    If an optimiser begins to keep state that it didn't declare, the trace is uncacheable: that happens once.
     """
     tracer = trace.tracer
     for handle in list(tracer.handles.values()):
@@ -277,7 +277,7 @@ def _refuse_shared_memory(targets: list[Location], tracer: Tracer) -> None:
 
 
 def _values(targets: list[Location], tracer: Tracer) -> list[Any]:
-    """Return what the targets' values are, in memory of their own."""
+    """Return the targets' arrays and numbers, each in its own memory."""
     made = {output for line in tracer.lines if line.function.kind != "operation" for output in line.outputs}
     seen: set[Value] = set()
     found = []
@@ -289,10 +289,10 @@ def _values(targets: list[Location], tracer: Tracer) -> list[Any]:
 
 
 def _forget_what_was_made_inside(tracer: Tracer) -> None:
-    """Take tensors that the function made of numbers, and that nobody holds any more, for constants."""
+    """Turn tensors that the function made from numbers, and that nothing holds any more, into constants."""
     for key, handle in list(tracer.handles.items()):
         if not handle.lasts:
             source = tracer.inputs.pop(place_of("array", handle.tensor))
             tracer.constants[id(source.value)] = source.value.concrete, source.value
-            source.proxy = None  # a circle, which only a slow collection would undo
+            source.proxy = None  # a cycle, which only a slow collection would free
             del tracer.handles[key]

@@ -1,4 +1,4 @@
-"""What the library asks while a function is traced: the tracer answers with proxies, and notes what is computed."""
+"""The tracer: while a function is traced, it gives the library proxies, and notes what is computed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Tracer(Recorder):
         self.snapshot = snapshot
         self.handles: dict[int, Handle] = {}
         self.states: dict[int, tuple[Any, Any, list[dict[str, Any]]]] = {}
-        self.rewound: list[dict[int, list[Any]]] = []  # by generator, what is drawn before it is given its state back
+        self.rewound: list[dict[int, list[Any]]] = []  # by generator, what is drawn before its state is restored
         self.made_inside: dict[int, Any] = {}
         self.of_node: dict[Any, Value] = {}
         self.operations: dict[Value, str] = {}
@@ -54,7 +54,7 @@ class Tracer(Recorder):
                 lambda: operation.run(arrays, parameters), lambda: self._opaque(operation, arrays, parameters)
             )
             code = getattr(operation.forward, "__code__", None)
-            if code is None or code.co_filename.startswith(PACKAGE):  # ours may catch what it can compute anew
+            if code is None or code.co_filename.startswith(PACKAGE):  # our own code may catch errors
                 self.failed = failed
             return y
         except Exception as error:
@@ -64,7 +64,7 @@ class Tracer(Recorder):
             self.span = outer
 
     def attempted(self, compute: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
-        """Return what is computed on proxies, or otherwise, where that asks for what they can't tell."""
+        """Return `compute()`, or `otherwise()` if that asks proxies for what they can't tell."""
         refused, failed = self.refused, self.failed
         try:
             return compute()
@@ -77,13 +77,13 @@ class Tracer(Recorder):
 
     def _opaque(self, operation: Any, arrays: list[Any], parameters: dict[str, Any]) -> Any:
         """Compute an operation that can't be taken apart as one line: a call of its forward."""
-        operation.normalised(concretes(parameters), concretes(arrays))  # says what is wrong, if anything is
+        operation.normalised(concretes(parameters), concretes(arrays))  # raises if a parameter is wrong
         args = (list(arrays),) if operation.variadic else tuple(arrays)
         function = Function(f"op_{operation.name}", operation.forward, "operation")
         return self.call(function, args, operation.normalised(parameters, arrays))
 
     def recorded(self, operation: Any, arrays: list[Any], parameters: dict[str, Any], node: Any, y: Any) -> None:
-        """Note which operation computed what, from what without a way back for gradients, and the node of it."""
+        """Note which operation computed a result, its node, and the inputs that no gradient goes back to."""
         parents = (None,) * len(arrays) if node is None else node.parents
         read = [x for i, x in enumerate(arrays) if parents[i] is None and i not in operation.constant_inputs]
         if isinstance(operation, Operation):
@@ -107,7 +107,7 @@ class Tracer(Recorder):
         return NotedCotangents(self, seeds, lift, create_graph)
 
     def shadow(self, tensor: Any) -> Any:
-        """Return the Tensor that stands for one from outside; what was made of proxies stands for itself."""
+        """Return the Tensor that stands for one from outside; one that was made of proxies stands for itself."""
         if isinstance(tensor._array, ArrayProxy):
             if isinstance(tensor._array, Traced) and tensor.name:
                 tensor._array.value.name = tensor._array.value.name or tensor.name
@@ -125,12 +125,12 @@ class Tracer(Recorder):
         return self.handles[id(tensor)].shadow
 
     def created(self, tensor: Any) -> None:
-        """Let a Tensor that the function makes stand for itself: what it is made of is a constant."""
+        """Let a Tensor that the function makes stand for itself: the array it is made from is a constant."""
         if not isinstance(tensor._array, ArrayProxy) and self.traces():
             tensor._array = Traced(self, self.constant(tensor._array))
 
     def argument(self, x: Any, name: str) -> Any:
-        """Return what the function is given in place of an argument: of an array, a number or a Tensor."""
+        """Return what the function is given in place of an argument that is an array, a number or a Tensor."""
         index = len(self.inputs)
         if not isinstance(x, Tensor):
             return self.input(x, name, "argument", None, index)
@@ -144,7 +144,7 @@ class Tracer(Recorder):
         return twin
 
     def gradient(self, tensor: Any) -> Any:
-        """Return the gradient of a tensor: a proxy's, as long as the function has not set it."""
+        """Return the gradient of a tensor, which is a proxy until the function sets it."""
         gradient = self.shadow(tensor)._grad
         if gradient is not UNREAD:
             return gradient
@@ -163,7 +163,7 @@ class Tracer(Recorder):
         return array.value.concrete
 
     def hyperparameter(self, owner: Any, name: str, value: Any) -> Any:
-        """Return the proxy of a number of an optimiser's group; of one that the function has made, the number."""
+        """Return the proxy of a number of an optimiser's group; if the function made the optimiser, the number."""
         if id(owner) in self.made_inside:
             return value
         if not isinstance(value, tuple):
@@ -172,20 +172,20 @@ class Tracer(Recorder):
         return tuple([self.input(x, f"{one}{i + 1}", "hyperparameter", owner, f"[{name!r}][{i}]") for i, x in each])
 
     def setting(self, owner: Any, name: str) -> None:
-        """Refuse that the function sets an optimiser's number, or its state, unless it makes the optimiser."""
+        """Raise CompileError if the function sets a number or the state of an optimiser that it did not make."""
         if name not in vars(owner):
             self.made_inside[id(owner)] = owner
         if self.traces() and id(owner) not in self.made_inside:
             raise self.refusal(effect(f"sets {name.removeprefix('_')!r} of an optimiser at {users_line()}"))
 
     def is_made_inside(self, module: Any) -> bool:
-        """Return whether the function has made a module: it held nothing when it was first met."""
+        """Return whether the function made a module: if so, the module held nothing when it was first met."""
         if id(module) not in self.snapshot.known and not held_by(module):
             self.made_inside[id(module)] = module
         return id(module) in self.made_inside
 
     def state(self, owner: Any, state: Any) -> Any:
-        """Return proxies of an optimiser's state: of the initial one where there is none yet, but a gradient."""
+        """Return proxies of an optimiser's state, or of its initial state if a gradient has no state yet."""
         if id(owner) in self.made_inside:
             return state
         self.snapshot.meet(owner)
@@ -199,7 +199,7 @@ class Tracer(Recorder):
 
     @contextmanager
     def rewinding(self) -> Iterator[None]:
-        """Be told that generators get back the states that they had, once the body has drawn of them."""
+        """Note that generators get back the states that they had, after the body has drawn from them."""
         outer = self.rewound[-1] if self.rewound else {}
         self.rewound.append({key: [*calls] for key, calls in outer.items()})
         try:
@@ -208,7 +208,7 @@ class Tracer(Recorder):
             self.rewound.pop()
 
     def drawn(self, result: Any, generator: Any, place: Any, draw: Any) -> Any:
-        """Return the proxy of what a module's generator has drawn: an input, drawn anew at each replay."""
+        """Return the proxy of what a module's generator drew: an input, which is drawn anew at each replay."""
         if self.rewound:
             calls = self.rewound[-1].setdefault(id(generator.bit_generator), [])
             calls.append(draw)
@@ -216,13 +216,13 @@ class Tracer(Recorder):
         return self.input(result, "draw#", "draw", place[0], (place[1], draw))
 
     def note_rules(self) -> None:
-        """Note what a program is for besides: the rules of the operations that it is made of."""
-        for operation in self.used:  # one is planted in some contexts
+        """Note what a program depends on besides: the rules of the operations that it is made of."""
+        for operation in self.used:  # a rule may be planted in some contexts
             own = isinstance(operation.rules, tuple)
             self.snapshot.note(*(getattr, operation, "rules") if own else (rules_of, operation))
 
     def let_go(self) -> None:
-        """Forget the proxies: whoever still holds one keeps what a program does not put there again."""
+        """Forget the proxies: what still holds one keeps something that a program would not put there again."""
         for source in self.sources:
             source.proxy = None
         for held in (self.handles, self.of_node, self.made_inside, self.states):
@@ -230,7 +230,7 @@ class Tracer(Recorder):
 
 
 def rules_of(operation: Any) -> Any:
-    """Return an operation's rules; while one is planted, those that count in this context."""
+    """Return an operation's rules; while one is planted, those in effect in this context."""
     rules = operation.rules
     return rules if isinstance(rules, (tuple, RuleForEach)) else tuple(islice(rules, len(operation.arguments)))
 

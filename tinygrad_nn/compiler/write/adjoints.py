@@ -1,4 +1,4 @@
-"""What the lines of a backward pass compute, as a derivation says it: dL/dx = dL/dy ∘ f'(x)."""
+"""What the lines of a backward pass compute, in the notation of a derivation: dL/dx = dL/dy ∘ f'(x)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def loss(number: int) -> str:
 
 
 class Adjoints(Derivation):
-    """Writes above a line which adjoint it computes. `of` holds the values that are adjoints, and of what.
+    """Writes above a line which adjoint it computes.
 
-    The adjoint of a value that is read in the place of another is left out: it is one part of what that line's is.
-    So is one of several adjoints in a pass, and that of what reaches the loss in another way, too, detached. What has
-    no line, as it is `folded`, has no name either.
+    Three kinds of adjoints are left out: that of a value that is read in place of another, since it is only a part of
+    that one's; that of a value with several in a pass; and that of a value that also reaches the loss detached. A value
+    that has no line, because it is `folded`, has no name either.
     """
 
     def __init__(self, program: Program, tracer: Tracer, pass_of: dict[Value, int], notation: Notation) -> None:
@@ -29,7 +29,7 @@ class Adjoints(Derivation):
         super().__init__(self.symbol, folded, notation.called)
         self._program, self._pass_of, self._notation = program, pass_of, notation
         self.texts: dict[Value, str] = notation.texts
-        self._above = set(program.inputs)  # and what `comment` was asked for
+        self._above = set(program.inputs)  # and what `comment` has been called for
         found: dict[tuple[int, Value], set[Value]] = {}
         detached = [(program.present(y), program.present(x)) for y, x in tracer.detached]
         for number, one in enumerate(tracer.passes, start=1):
@@ -51,7 +51,7 @@ class Adjoints(Derivation):
         return f"d{loss(self._pass_of[value])}{OF}{self.symbol(self._of[value])}"
 
     def comment(self, line: Line) -> str:
-        """Return the adjoint that a line computes, or for which one it does; nothing outside of backward passes."""
+        """Return the adjoint that a line computes, or is needed for; nothing outside of backward passes."""
         value, found = line.outputs[0], ""
         if value in self._of:
             (found, *_) = self.statements(line)
@@ -63,13 +63,13 @@ class Adjoints(Derivation):
         return found
 
     def statements(self, line: Line) -> list[str]:
-        """Return what computes an adjoint as a derivation has it, any other line as it is."""
+        """Return a line that computes an adjoint as a derivation shows it, any other line as it is."""
         if line.outputs[0] not in self._of:
             return self._notation.statements(line)
         return [slope] if (slope := self.slope(line)) else super().statements(line)
 
     def first_adjoint(self, value: Value) -> Value | None:
-        """Return the first adjoint that a value goes into, of what is defined above."""
+        """Return the first adjoint that a value is used for, among those of values that are defined above."""
         reached = {value}
         for line in self._program.lines:
             if reached.intersection(line.reads()):
@@ -79,7 +79,7 @@ class Adjoints(Derivation):
         return None
 
     def slope(self, line: Line) -> str:
-        """Return dL/dx = dL/dy ∘ f'(x) for what the rule of a function f of one array makes; nothing of other lines."""
+        """Return dL/dx = dL/dy ∘ f'(x) for the rule's result of a function f of one array; nothing for other lines."""
         span, value = line.spans[-1] if line.spans else None, line.outputs[0]
         if span is None or span.y is None:
             return ""

@@ -59,8 +59,8 @@ class Emitter(Expressions):
     def source(self, name: str, probe: bool = False, checks: bool = False) -> str:
         """Return the whole file of a program of that name.
 
-        With `probe`, a global `probe` is told the number of each line when it is done, and None before the first.
-        With `checks`, `step` looks at the shapes and dtypes that it is given.
+        With `probe`, a global function `probe` gets the number of each line after it, and None before the first. With
+        `checks`, `step` checks the shapes and dtypes that it is given.
         """
         self.set_aside()
         names = [self._names.of(v) for v in self._program.inputs]
@@ -79,7 +79,7 @@ class Emitter(Expressions):
     def set_aside(self) -> None:
         """Write what `build` does: memory, constants, and the views of both."""
         for value in self._program.constants:
-            text = array_text(value.concrete) if value.concrete.flags.c_contiguous else None  # the order counts
+            text = array_text(value.concrete) if value.concrete.flags.c_contiguous else None  # the layout matters
             self.built.add(value)
             if text is None:
                 self.large.append(value)
@@ -124,7 +124,7 @@ class Emitter(Expressions):
         return [errstate(self._program.raising), *guarded, f"return ({returned}{',' if returned else ''})"]
 
     def written(self, line: Line) -> list[str]:
-        """Return how a line is written: into memory that is there, else as an assignment."""
+        """Return the statements of a line: they write into given memory, or assign."""
         if line.function.kind == "guard":
             return self.guard(line)
         target, kind = line.outputs[0], line.function.kind
@@ -146,12 +146,12 @@ class Emitter(Expressions):
         return [call] if there else [made, call]
 
     def same_memory(self, value: Any, target: Value) -> bool:
-        """Return whether a line's result lies where that operand lies."""
+        """Return whether a line's result lies where an operand lies."""
         place = self._plan.places.get(value) if isinstance(value, Value) else None
         return place is not None and place == self._plan.places.get(target)
 
     def infix(self, line: Line) -> bool:
-        """Return whether NumPy's scalars are computed by an operator: it costs less there, and rounds alike."""
+        """Return whether to write an operator, as for NumPy's scalars: it costs less there, and rounds alike."""
         scalar = super().infix(line) and not line.outputs[0].is_array
         return scalar and line.function.text not in ("np.power", "np.square", "np.matmul")
 

@@ -30,11 +30,11 @@ _COMMENTS = "In the comments: dL/dx is the adjoint of x, · the product of matri
 
 
 class Listing(str):
-    """A program's text, which shows as it is.
+    """A program's text; its repr is the text itself.
 
-    `inputs` are the arguments of its function `name` as they were traced, `derivation` are the lines of its backward
-    passes: the comments, and the code where a comment says less. `code` are the lines of each section, by its heading,
-    `functions` those that stand for operations of several lines, `kernels` the library's own that are called.
+    `inputs` are the traced arguments of its function `name`; `derivation` are the lines of its backward passes: the
+    comments, or the code where a comment says less. `code` has the lines of each section, by its heading; `functions`
+    are those that hold operations of several lines, `kernels` the library's own that are called.
     """
 
     inputs: dict[str, Any]
@@ -45,7 +45,7 @@ class Listing(str):
     kernels: list[str]
 
     def __str__(self) -> str:
-        """Return the text in characters that the standard output has: · is @ there, ᵀ is .T."""
+        """Return the text in characters that the standard output can show: if need be, · becomes @, and ᵀ .T."""
         encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
         try:
             self.encode(encoding)
@@ -57,9 +57,9 @@ class Listing(str):
         return str(self)
 
     def to_latex(self) -> str:
-        r"""Return the derivation of the backward passes as LaTeX for amsmath, an equation a line.
+        r"""Return the derivation of the backward passes as LaTeX for amsmath, with one equation per line.
 
-        Raises CompileError where there is no backward pass.
+        Raises CompileError if there is no backward pass.
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
@@ -119,7 +119,7 @@ class _Explainer:
     # What stands where.
 
     def heading(self, line: Line) -> str:
-        """Return what a line belongs to; to the update, if it leads to nothing but new parameters and state."""
+        """Return the section of a line: the update, if it leads only to new parameters and state."""
         value = line.outputs[0]
         number = self.pass_of.get(value, 0)
         if number:
@@ -131,7 +131,7 @@ class _Explainer:
         return {v for line in self.trace.tracer.lines[start:stop] for v in line.outputs}
 
     def reads(self, line: Line) -> set[Value]:
-        """Return what a line reads that has a line of its own, or is an input."""
+        """Return the values that a line reads, and for folded ones the values that those read."""
         found: set[Value] = set()
         for v in line.reads():
             found |= self.reads(self.folded[v]) if v in self.folded else {v}
@@ -140,7 +140,7 @@ class _Explainer:
     # Names.
 
     def name_all(self) -> None:
-        """Name results in their order, after the inputs; what replaces an input has the name of it, if it can."""
+        """Name results in their order, after the inputs; one that replaces an input takes its name, if that is free."""
         lines = [line for section in self.sections for line in section]
         last = {v: n for n, line in enumerate(lines) for v in self.reads(line)}
         places = [(v, source.value) for target, v in self.targets if (source := self.lowered.replaced.get(target))]
@@ -218,7 +218,7 @@ class _Explainer:
         return list(self.inputs)
 
     def constants(self) -> list[tuple[str, str]]:
-        """Return the lines that make constants: the smallest stand where they are read, large ones are parameters."""
+        """Return the lines that make constants; small ones are written where they are read, large ones are inputs."""
         found = []
         for value in [v for v in self.program.constants if v in self.read]:
             text = array_text(value.concrete)
@@ -231,7 +231,7 @@ class _Explainer:
         return found
 
     def called(self, function: Any, wish: str) -> str:
-        """Return the name of a function that NumPy does not have: its text comes first, or it is a parameter."""
+        """Return the name of a function that NumPy does not have: its text is in the file, or it is a parameter."""
         name = self.functions.called(function, wish)
         if name in self.functions.missing:
             self.inputs[name] = function

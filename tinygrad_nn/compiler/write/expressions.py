@@ -20,13 +20,13 @@ TEMPLATES |= {
     "np.matmul": "{0} @ {1}", "np.bitwise_and": "{0} & {1}", "np.bitwise_or": "{0} | {1}",
     "np.bitwise_xor": "{0} ^ {1}", "np.square": "{0} ** 2", "np.positive": "+{0}", "np.invert": "~{0}",
 }  # fmt: skip
-CHANGING = ("setitem", "into", "at", "add")  # forms that begin with a copy, and change entries of it
+CHANGING = ("setitem", "into", "at", "add")  # kinds that copy an array, and change entries of the copy
 
 
 class Expressions:
-    """Writes a line's right side. `name` gives the name of a value, `called` that of a function, for a wish.
+    """Writes a line's right side. `name` returns the name of a value, `called` that of a function, given a wish.
 
-    What an operator is applied to stands in parentheses, if it is more than a name, a number or a call.
+    An operator's operand is put in parentheses if it is more than a name, a number or a call.
     """
 
     def __init__(self, name: Callable[[Value], str], called: Callable[[Any, str], str]) -> None:
@@ -77,7 +77,7 @@ class Expressions:
         return self.call(self.function(function), args, line.kwargs)
 
     def function(self, function: Function) -> str:
-        """Return the name of a line's function: NumPy's, that of an object that can be imported, or of the text."""
+        """Return the name of a line's function: NumPy's, that of an imported object, or of a function in the text."""
         if function.kind == "operation":
             return self.called(function.apply, function.text.removeprefix("op_"))
         if function.text.startswith("np.") or function.kind == "helper":
@@ -102,7 +102,7 @@ class Expressions:
         return f"{names}{',' * (line.several and len(line.outputs) == 1)} = {self.line(line)}"
 
     def guard(self, line: Line) -> list[str]:
-        """Return the lines that stop the program where a number is another one than it is for."""
+        """Return the lines that stop the program if a number is not the one that it is for."""
         value, answer = line.args
         test = f"{self.operand(value)} != {literal(answer)}"
         if isinstance(answer, bool):
@@ -112,7 +112,7 @@ class Expressions:
         return [f"if {test}:", f"    raise Unusual({os.path.basename(line.where)!r})"]
 
     def in_place(self, line: Line, name: str) -> str:
-        """Return the statement that changes entries of what a line starts from, which is there by this name."""
+        """Return the statement that changes entries of a line's first argument, which has this name."""
         kind = line.function.kind
         if kind in ("into", "at"):
             function = self.called(line.function.write, "add_into") if kind == "into" else self.function(line.function)
@@ -120,7 +120,7 @@ class Expressions:
         return f"{name}[{self.index(line.args[1])}] {'=' if kind == 'setitem' else '+='} {self.operand(line.args[2])}"
 
     def index(self, index: Any) -> str:
-        """Return the text of an index, with colons where that is how one writes it."""
+        """Return the text of an index, with colons for slices."""
         parts = index if isinstance(index, tuple) else (index,)
         texts = [self.part_of_index(part) for part in parts]
         return ", ".join(texts) + "," * (isinstance(index, tuple) and len(parts) == 1) or "()"

@@ -16,7 +16,7 @@ _WIDE, _TINY, _OUTPUT = 76, 12, 1 << 20
 class Folding(Notation):
     """The values without a line of their own: transposes, and small steps that are read once.
 
-    What has a name of its own is kept, and so is the adjoint of what is kept.
+    A value with a name of its own keeps its line, and so does the adjoint of such a value.
     """
 
     def __init__(self, program: Program, sections: list[list[Line]], primals: dict[Value, Value]) -> None:
@@ -50,7 +50,7 @@ class Folding(Notation):
         return max(map(len, [*before, last.partition(" = ")[2]]))
 
     def is_small(self, value: Value) -> bool:
-        """Return whether a value is read once, and has neither a name of its own nor that of something kept."""
+        """Return whether a value is read once, has no name of its own, and is not the adjoint of a kept value."""
         line = self._makers[value]
         if line.function.kind == "operator" and self._uses[value] < _OUTPUT and self.width(line) <= _TINY:
             return True

@@ -1,7 +1,7 @@
-"""Functions as text that needs NumPy only: what a program calls, with all that it refers to.
+"""Functions as text that needs NumPy only: what a program calls, with everything that it refers to.
 
-The text is Python's own rendering of the function's source. What goes is what this package alone reads: the
-decorators that declare operations, and annotations; comments go too.
+The text is Python's own rendering of the function's source, without what only this package reads: the decorators that
+declare operations, and annotations. Comments are lost, too.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ..numpy_calls import of_numpy
 from .literals import NoSource, whole_literal
 
 PACKAGE = __package__.partition(".")[0]
-# What is called in another way where there are no proxies.
+# What is called differently where there are no proxies.
 _WITHOUT_TRACE = {
     array_of: "np.asarray", arrays.copied: "np.array", arrays.ArrayProxy: "()",
     arrays.zeros: "(lambda shape, x: np.zeros(shape, x.dtype))",
@@ -38,7 +38,7 @@ _WITHOUT_TRACE = {
 class Functions:
     """Texts of functions, in the order in which Python can run them.
 
-    `new` gives a name that nobody has. `missing` holds, by name, the functions that have no text; `reasons` says why.
+    `new` returns an unused name. `missing` holds, by name, the functions that have no text; `reasons` says why.
     """
 
     def __init__(self, new: Callable[[str], str]) -> None:
@@ -50,7 +50,7 @@ class Functions:
         self.reasons: dict[str, str] = {}
 
     def written(self) -> list[str]:
-        """Return the texts, one after the other; what has none is named in a comment."""
+        """Return the texts, one after the other; a function that has none is named in a comment."""
         without = [f"# {name}: {reason}. To run this file, define it here.\n" for name, reason in self.reasons.items()]
         return [*without, *self.texts]
 
@@ -121,7 +121,7 @@ class Functions:
                     node.returns, node.decorator_list = None, [d for d in node.decorator_list if not _declares(d, x)]
                 case ast.arg():
                     node.annotation = None
-                case ast.AnnAssign():  # of a field, which needs one, of whatever kind
+                case ast.AnnAssign():  # a field needs an annotation, of whatever kind
                     node.annotation = ast.Constant(ast.unparse(node.annotation))
         found = _Referring(self, x, name).visit(tree)
         found.name = name
@@ -129,12 +129,12 @@ class Functions:
         return name
 
     def _new(self, wish: str) -> str:
-        """Return a name for the top of the file, where it must hide nothing of Python's own."""
+        """Return a name for the top of the file, where it must not hide a builtin."""
         return self.new(f"{wish}_" if hasattr(builtins, wish) else wish)
 
 
 def is_installed(module: str) -> bool:
-    """Return whether what a module holds can be imported elsewhere: not this package's, nor the user's own."""
+    """Return whether a module can be imported elsewhere: it is neither this package's nor the user's own."""
     first = module.partition(".")[0]
     if first in sys.stdlib_module_names:
         return first not in ("__main__",)
@@ -160,9 +160,9 @@ def _declares(decorator: ast.expr, x: Any) -> bool:
 
 
 class _Referring(ast.NodeTransformer):
-    """Lets a text refer to what it refers to by the names that this has in the file.
+    """Replaces names in a text by those that the same objects have in the file.
 
-    Modules that need not be installed elsewhere, and operations, are not in the file: what they hold is.
+    Modules that may not be installed elsewhere, and operations, are not in the file; what they hold is.
     """
 
     def __init__(self, functions: Functions, x: Any, name: str) -> None:
@@ -177,7 +177,7 @@ class _Referring(ast.NodeTransformer):
         return self.reference(node, node.id)
 
     def reference(self, node: ast.expr, root: str, *attributes: str) -> ast.expr:
-        """Return the expression that refers to the same here. Raises NoSource."""
+        """Return the expression that refers to the same object in the file. Raises NoSource."""
         if root not in self.free or (root not in self.scope and hasattr(builtins, root)):
             return node
         if root not in self.scope:
@@ -207,14 +207,14 @@ def definition(x: Any) -> Any:
     except (OSError, TypeError, SyntaxError, ValueError):
         node = ast.Pass()
     if not isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-        raise NoSource(f"the source of {getattr(x, '__qualname__', x)} is not to be had")
+        raise NoSource(f"the source of {getattr(x, '__qualname__', x)} is not available")
     return node
 
 
 def _locals_and_globals(text: str) -> tuple[set[str], set[str]]:
     """Return the names that are some scope's own, and those that refer to something outside of the text."""
     tables: list[Any] = [symtable.symtable(text, "text", "exec")]
-    for table in tables:  # which grows meanwhile
+    for table in tables:  # grows on the way
         tables += table.get_children()
     top, *inner = [table.get_symbols() for table in tables]
     symbols = [symbol for found in inner for symbol in found]

@@ -31,7 +31,7 @@ def literal(x: Any) -> str:
 
 
 def nested(leaf: Callable[[Any], str], tree: Any) -> str:
-    """Return source for nested tuples, lists and dictionaries, given that of what they hold."""
+    """Return source for nested tuples, lists and dictionaries, given the source of their leaves."""
     if type(tree) is dict:
         return "{" + ", ".join([f"{nested(leaf, key)}: {nested(leaf, x)}" for key, x in tree.items()]) + "}"
     if type(tree) is not tuple and type(tree) is not list:
@@ -75,7 +75,7 @@ def array_text(x: Any, few: int = _FEW) -> str | None:
 
 
 def _numbers(x: np.ndarray) -> Any:
-    """Return an array as nested lists, of the shortest numbers that say what it holds."""
+    """Return an array as nested lists, with the shortest numbers that give its entries."""
     return x.astype(str).astype(float).tolist() if x.dtype.char in "ef" else x.tolist()
 
 

@@ -1,7 +1,7 @@
 """Lines of a derivation as mathematics: one printer, which writes LaTeX or MathML.
 
 It reads what `explain()` prints: Python, or the notation of its comments, dL/dx, · for products of matrices, ∘ for
-those of entries, ᵀ, Σ and f'. That becomes Python first, and what Python parses is printed; all else stays as it is.
+those of entries, ᵀ, Σ and f'. This becomes Python first, and what Python parses is printed; all else stays as it is.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _IN_LATEX = {
     "∑": r"\sum ", "⊤": r"\top ", "′": "'", "&=": "&=",
 }  # fmt: skip
 
-# What LaTeX takes in text and in formulas alike; of any other letter the number in Unicode is written.
+# What LaTeX accepts in text and in formulas alike; any other letter is written as its number in Unicode.
 _GREEK = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi "
 _GREEK += "psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega cdot odot top"
 _LETTERS = zip("αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΥΦΨΩ·∘ᵀ", _GREEK.split(), strict=True)
@@ -50,7 +50,7 @@ _SPECIAL |= {c: rf"\text{{\text{name}}}" for c, name in zip("\\~^", ("backslash"
 
 
 class Mathematics:
-    """Prints equations in a language. `names` has what is shown for identifiers that stand for other names."""
+    """Prints equations in a language. `names` maps identifiers to the names that are shown for them."""
 
     def __init__(self, language: int, names: dict[str, str] | None = None) -> None:
         self._language, self._names = language, names or {}
@@ -60,13 +60,13 @@ class Mathematics:
         return _FORMS[kind][self._language] % parts
 
     def escaped(self, text: str) -> str:
-        """Return text as the language takes it."""
+        """Return text as the language accepts it."""
         if self._language == MATHML:
             return escape(text)
         return "".join([_SPECIAL.get(c, c if c.isascii() else f"U+{ord(c):X}") for c in text])
 
     def sign(self, symbol: str) -> str:
-        """Return an operator, "" for a product that is not seen."""
+        """Return an operator; "" is a product without a sign."""
         if self._language == LATEX:
             return _IN_LATEX.get(symbol, self.escaped(symbol))
         return self.put("sign", escape(symbol) or "&#8290;")
@@ -91,7 +91,7 @@ class Mathematics:
         return self.put("fenced", left, x, right)
 
     def equation(self, text: str, relation: str = "=") -> str:
-        """Return a line `left = right`, or an expression, as mathematics; what can't be read as code."""
+        """Return a line `left = right`, or an expression, as mathematics, or as code if it can't be parsed."""
         sides = re.split(r"(?<![=<>!]) = ", text, maxsplit=1)
         return self.row(*[x for side in sides for x in (self.sign(relation), self.expression(side))][1:])
 
@@ -103,7 +103,7 @@ class Mathematics:
             return self.text(text)
 
     def printed(self, node: ast.expr) -> tuple[str, int]:
-        """Return an expression, and how strongly it binds. Raises NotImplementedError for what it does not know."""
+        """Return an expression, and how strongly it binds. Raises NotImplementedError for an unknown kind of node."""
         match node:
             case ast.Name(name):
                 return self.named(name), _ATOM
@@ -134,7 +134,7 @@ class Mathematics:
         return text if own >= level else self.fenced(text)
 
     def base(self, node: ast.expr) -> str:
-        """Return what something is raised or lowered from: an adjoint, which is a fraction, in brackets."""
+        """Return the base of a superscript or subscript; an adjoint, which is a fraction, in brackets."""
         text = self.within(node, _ATOM)
         return self.fenced(text) if isinstance(node, ast.Name) and OF in node.id else text
 
@@ -183,6 +183,6 @@ class Mathematics:
 
 
 def latex_of(lines: Iterable[str], names: dict[str, str] | None = None) -> str:
-    """Return the lines of a derivation as LaTeX for amsmath, an equation each."""
+    """Return the lines of a derivation as LaTeX for amsmath, one equation for each."""
     printer = Mathematics(LATEX, names)
     return "\\begin{align*}\n" + " \\\\\n".join([printer.equation(line, "&=") for line in lines]) + "\n\\end{align*}"

@@ -1,4 +1,4 @@
-"""Names for the values of a program, from what its trace knows: W1 and b1 make Z1, that A1, and its adjoint is dZ1."""
+"""Names for the values of a program, from what its trace knows: W1 and b1 give Z1, Z1 gives A1, its adjoint is dZ1."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SHORT = METHODS | {
     "matrix_product": "product",
 }  # fmt: skip
 
-# What the text around a program refers to: its own names, and those of Python's that are called in it.
+# Names that the text around a program uses: its own, and those of Python's builtins.
 _RESERVED = {
     "np", "memory", "step", "build", "constants", "Unusual", "run", "parameters", "gradients",
     "saved", "file", "checked", "probe", "state", "error", "bool", "float", "repr", "slice", "abs", "dict",
@@ -40,10 +40,10 @@ class Names:
     def __init__(self) -> None:
         self.used: set[str] = set(_RESERVED)
         self.found: dict[Value, str] = {}
-        self.primals: dict[Value, Value] = {}  # of what became an adjoint when the program was rewritten
+        self.primals: dict[Value, Value] = {}  # of values that became adjoints in rewrites
 
     def of(self, value: Value) -> str:
-        """Return the value's name, that of an adjoint with a d before its primal's."""
+        """Return the value's name; that of an adjoint is a d before the name of its primal."""
         if value not in self.found:
             primal = value.primal or self.primals.get(value)
             if primal is not None:
@@ -54,7 +54,7 @@ class Names:
         return self.found[value]
 
     def new(self, wish: str) -> str:
-        """Return a name like the wish that nobody has; one that ends in # is numbered."""
+        """Return an unused name like the wish; one that ends in # is numbered."""
         numbered = wish.endswith("#")
         stem = unicodedata.normalize("NFKC", wish.removesuffix("#"))  # as Python reads names
         stem = "".join([c if f"_{c}".isidentifier() else "_" for c in stem])
@@ -104,7 +104,7 @@ def keys(result: Any, name: str = "") -> Iterator[tuple[int, str]]:
 
 
 class _Names:
-    """Names the values of the program before memory was planned; those that come later are steps of these."""
+    """Names the values of the program before memory was planned; values that come later are named after these."""
 
     def __init__(self, lowered: Lowered, tracer: Tracer) -> None:
         program = lowered.plain
@@ -125,7 +125,7 @@ class _Names:
                 roots[0].name = roots[0].name or "loss"
 
     def of_lines(self) -> None:
-        """Name what each line computes: layers by their weights, all else by the operation."""
+        """Name what each line computes: layers after their weights, everything else after the operation."""
         for line in self.program.lines:
             for output in line.outputs:
                 output.name = output.name or self.of_layer(line, output) or self.of_call(line, output)
@@ -133,7 +133,7 @@ class _Names:
             output.name = "result#" if output.name.endswith("#") else output.name
 
     def of_layer(self, line: Line, output: Value) -> str | None:
-        """Return Z1 for what is made by a weight W1, with its bias, and A1 for the activation of that."""
+        """Return Z1 for the product with a weight W1, with its bias, and A1 for the activation of Z1."""
         operation = self.operations.get(output)
         if operation in _ACTIVATIONS or (operation == "maximum" and 0 in [x for x in line.args if type(x) is int]):
             given = [self.program.present(v) for span in line.spans[-1:] for v in span.names]
@@ -164,7 +164,7 @@ class _Names:
         return f"{_SHORT.get(name, name).removeprefix('op_')}#"
 
     def of_adjoints(self) -> None:
-        """Mark the adjoints: the name of each is a d before that of its primal."""
+        """Mark the adjoints: the name of each is a d before the name of its primal."""
         present = self.program.present
         arrays = [s for s in self.tracer.sources if s.kind == "array"]
         targets = [(t, v) for t, v in self.targets if t.kind == "gradient"]
@@ -179,5 +179,5 @@ class _Names:
 
 
 def _descends(value: Value | None, other: Value) -> bool:
-    """Return whether a value is another one, or an adjoint of it, or an adjoint of that."""
+    """Return whether a value is another one, or its adjoint, or the adjoint of its adjoint, and so on."""
     return value is not None and (value is other or _descends(value.primal, other))

@@ -22,7 +22,7 @@ METHODS = {
 
 
 class Notation(Expressions):
-    """Infix NumPy. `folded` has the lines of the values that are written as expressions, `texts` what others are."""
+    """Infix NumPy. `folded` has the lines of values that are written as expressions, `texts` the texts of others."""
 
     def __init__(
         self, name: Callable[[Value], str], folded: dict[Value, Line],
@@ -50,7 +50,7 @@ class Notation(Expressions):
         return super().line(line)
 
     def function(self, function: Function) -> str:
-        """Return the name of a line's function, the short one of two."""
+        """Return the name of a line's function, the shorter one of two."""
         return super().function(function).replace("np.absolute", "np.abs")
 
     def statements(self, line: Line) -> list[str]:
@@ -77,7 +77,7 @@ class Notation(Expressions):
         return nested(leaf, tree)
 
     def constant(self, x: Any) -> str:
-        """Return the text of what a function returns that no line computes."""
+        """Return the text of a result that no line computes."""
         return literal(x) if isinstance(x, (int, float, str)) else "None"
 
     def copy_of(self, x: Any) -> str:
@@ -85,22 +85,22 @@ class Notation(Expressions):
         return f"{self.inner(x)}.copy()"
 
     def in_place(self, line: Line, name: str) -> str:
-        """Return the statement that changes entries of what is there by this name; where it adds, by NumPy alone."""
+        """Return the statement that changes entries of the array of this name; additions are by NumPy alone."""
         kind, text = line.function.kind, line.function.text
         if kind != "into" and text != "np.add.at":
             return super().in_place(line, name)
         index, g = (line.args[-1], line.args[1]) if kind == "into" else line.args[1:]
         where = f"np.s_[{self.index(index)}]" if isinstance(index, tuple) else self.operand(index)
-        return f"np.add.at({name}, {where}, {self.operand(g)})"  # an entry may be named twice
+        return f"np.add.at({name}, {where}, {self.operand(g)})"  # an index may occur twice
 
     def templated(self, template: str, args: Any) -> str:
-        """Return operands with an operator, of a product first the number."""
+        """Return operands with an operator; in a product, the number is first."""
         if template == "{0} * {1}" and getattr(args[0], "shape", None) and getattr(args[1], "dtype", None) is None:
             args = args[::-1]
         return super().templated(template, args)
 
     def reduction(self, line: Line) -> str:
-        """Return a sum or the like: a method of a name, a function of an expression."""
+        """Return a sum or another reduction: a method of a name, a function of an expression."""
         usual = {"axis": 0} if line.function.text.endswith(".reduce") else {}
         given = usual | dict(zip(("axis", "dtype", "out", "keepdims"), line.args[1:], strict=False)) | line.kwargs
         idle = {"axis": None, "dtype": None, "out": None, "keepdims": False}
@@ -121,10 +121,10 @@ _TAKEN = {"{0} // {1}": "floor_divide", "~{0}": "invert"}
 
 
 class Derivation(Notation):
-    """The same as a derivation, in Python: `//` stands for products of entries, `~` for a sum, dLǀx for dL/dx."""
+    """A derivation's notation, in Python: `//` stands for products of entries, `~` for a sum, dLǀx for dL/dx."""
 
     def statements(self, line: Line) -> list[str]:
-        """Return a line as a derivation has it; calls that change entries are NumPy's."""
+        """Return a line as a derivation shows it; calls that change entries are NumPy's."""
         found = map(in_notation, super().statements(line))
         return (
             list(found)
@@ -151,7 +151,7 @@ _SIGNS = {"·": "@", "∘": "//", "ᵀ": ".T", "Σ ": "~"}
 
 
 def in_notation(text: str) -> str:
-    """Return what is written in Python as a derivation shows it: · and ∘ for products, ᵀ, Σ, f' and dL/dx."""
+    """Return Python as a derivation shows it: · and ∘ for products, ᵀ, Σ, f' and dL/dx."""
     text = re.sub(rf"\w+{OF}\w+", lambda match: _adjoint(match[0]), text.replace("__prime(", "'("))
     for sign, symbol in _SIGNS.items():
         text = text.replace(symbol, sign)
@@ -164,12 +164,12 @@ def _adjoint(name: str) -> str:
 
 
 def in_python(text: str) -> str:
-    """Return what a derivation shows as Python, in which adjoints are names. Raises SyntaxError for other code."""
+    """Return the notation of a derivation as Python, in which adjoints are names. Raises SyntaxError for other code."""
     if "//" in text or "~" in text:
         raise SyntaxError
     for sign, symbol in _SIGNS.items():
         text = text.replace(sign, symbol)
     text, before = re.sub(r"(\w)'\(", r"\1__prime(", text), ""
-    while before != text:  # of an adjoint of an adjoint the inner one first
+    while before != text:  # of an adjoint's adjoint, the inner one first
         before, text = text, re.sub(r"\b(dL\d*)/d(?:\((\w+)\)|(\w+))", rf"\1{OF}\2\3", text)
     return text

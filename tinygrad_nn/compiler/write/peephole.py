@@ -1,4 +1,4 @@
-"""Peephole rewrites for people: what is equal up to rounding is written as one says it."""
+"""Peephole rewrites for people: what is equal up to rounding is written in the usual way."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ SAME = Function("{0}", np.positive, "operator")
 
 
 def readable(program: Program, roots: list[Value], adjoints: set[Value]) -> Program:
-    """Return the program without its guards, in people's words, with what its backward passes start from.
+    """Return the program as people would write it, without its guards, with the roots of its backward passes.
 
-    No value of the program itself is changed; `instead` says what is now read in place of what. An output that is
-    the same as another value is that value, but for `adjoints`, which have lines of their own.
+    No value of the program itself is changed; `instead` maps replaced values to their replacements. An output that is
+    the same as another value is that value, except for `adjoints`, which have lines of their own.
     """
     program = program.copy()
     program.lines = [line for line in program.lines if line.function.kind != "guard"]
     program.outputs += [root for root in dict.fromkeys(roots) if root not in program.outputs]
-    # A view of a constant is one, too, unless it is of what the user named, which stays what it is.
+    # A view of a constant becomes a constant, too, unless the user named the constant.
     program = with_folded_constants(program, [v for v in program.constants if v.name.endswith("#")])
     makers = program.makers
     unnamed = {v for v in program.constants if v.name.endswith("#")}
@@ -45,7 +45,7 @@ def readable(program: Program, roots: list[Value], adjoints: set[Value]) -> Prog
 
 
 def _same(line: Line) -> Any:
-    """Return which argument a line gives back, if it is as large: x of 1 x, x to the power of 1, or a copy of x."""
+    """Return the argument that a line returns, if of the same size: x for 1 x, x to the power of 1, or a copy of x."""
     x, *more = line.args or (None,)
     text = line.function.text
     if text == "setitem" and more[0] is Ellipsis:
@@ -64,7 +64,7 @@ def _is_like(x: Any, y: Value) -> bool:
 
 
 def _number(value: Value, line: Line) -> Any:
-    """Return the number of which a constant consists, if another operand alone makes the result what it is."""
+    """Return the number that fills a constant, if another operand alone gives the result its shape and dtype."""
     x, y = value.concrete, line.outputs[0]
     enough = any(_is_like(v, y) for v in line.reads() if v is not value)
     if not enough or y.dtype.kind != "f" or x.dtype != y.dtype or not x.size or not (x == x.flat[0]).all():
@@ -73,7 +73,7 @@ def _number(value: Value, line: Line) -> Any:
 
 
 def _whole(x: Any) -> Any:
-    """Return a number as one writes it beside floats: 2 for 2.0."""
+    """Return a number as it is written beside floats: 2 for 2.0."""
     return int(x) if type(x) is float and x.is_integer() and abs(x) < 1e6 else x
 
 
@@ -97,7 +97,7 @@ def _with_sums(line: Line, makers: dict[Value, Line]) -> Any:
 
 
 def _with_means(line: Line, makers: dict[Value, Line]) -> Any:
-    """Write a product with 1/n as a quotient, where n is a number of entries, and a sum over them as their mean."""
+    """Write a product with 1/n as a quotient if n is a number of entries, and their sum over n as their mean."""
     text, (x, n, *_) = line.function.text, (*line.args, None)
     if text == "np.multiply" and not line.kwargs:
         x, n = (n, x) if isinstance(x, float) else (x, n)

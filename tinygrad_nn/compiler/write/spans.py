@@ -1,6 +1,6 @@
 """Operations that take several lines, as calls of functions that hold these lines.
 
-The trace says which lines belong to one run of an operation, or of its rule: nothing is recognised by its form.
+The trace says which lines belong to one run of an operation, or of its rule: nothing is recognised by pattern.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _SHORT = 72
 
 
 class Outlining:
-    """Puts the lines of each span that don't make one readable expression into a function. `texts` holds these.
+    """Puts the lines of each span into a function, unless they make one readable expression. `texts` holds these.
 
-    `kept` are the values that need a line of their own, `new` gives a name that nobody has, `called` that of a
-    function that NumPy doesn't have.
+    `kept` are the values that need a line of their own, `new` returns an unused name, `called` the name of a function
+    that NumPy doesn't have.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Outlining:
             self.outline(span, [line for line in program.lines if span in line.spans])
 
     def outline(self, span: Span, lines: list[Line]) -> None:
-        """Write a span's lines as one call, unless they are one expression, or compute what has to be seen."""
+        """Write a span's lines as one call, unless they are one expression, or compute a value that is kept."""
         inner = {v for line in lines for v in line.outputs}
         outside = [v for line in self._program.lines if line not in lines for v in line.reads()]
         results = inner.intersection([*outside, *self._program.outputs])
@@ -55,9 +55,9 @@ class Outlining:
             self._program.lines = [line for line in self._program.lines if line not in lines]
 
     def function(self, span: Span, arguments: list[Value], lines: list[Line], result: Value) -> str:
-        """Return the name of the function that holds these lines, one for all spans of the same text.
+        """Return the name of the function that holds these lines; spans with the same text share it.
 
-        What makes one expression of readable length, or a statement that reads one, has none: "".
+        Lines that make one expression of readable length, or a statement that reads one, need no function: "".
         """
         names = Names()
         own = {self._program.present(value): name for value, name in span.names.items()}
