@@ -145,7 +145,7 @@ class Compiled:
                     return verified(replay, flat, lambda: self._itself(args, kwargs), self.exact)
                 return replay(flat)
             except replay.stale as error:
-                failed = str(error) or "what is outside its arguments is in another state"
+                failed = str(error) or "the state outside its arguments has changed"
             except CompileError:
                 raise
             except Exception:  # an invalid operation, or one that fails: the function itself handles it
@@ -174,7 +174,7 @@ class Compiled:
         known = self.programs.get(key, ())
         if len(known) == SPECIALISATIONS or self.fruitless[key] >= FRUITLESS:
             holds = f"none of {len(known)} programs holds for this call: {failed}"
-            self._warn(holds if failed else "no program lasts for such arguments", 4)
+            self._warn(holds if failed else "no program holds for long with such arguments", 4)
             return self._itself(args, kwargs)
         words, given, begun = in_words([*args, kwargs]), remembered(args, kwargs), perf_counter()
 
@@ -248,7 +248,7 @@ class Compiled:
         """Warn once that programs are made in vain."""
         if not self.warned:
             self.warned = True
-            message = f"{self.name} is run as it is, without a program: {reason}. {remedy}"
+            message = f"{self.name} runs uncompiled, without a program: {reason}. {remedy}"
             warnings.warn(message, RuntimeWarning, stacklevel=stacklevel)
 
     def _itself(self, args: Any, kwargs: Any) -> Any:

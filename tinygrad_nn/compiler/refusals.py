@@ -51,7 +51,7 @@ def hook_in_trace(hook: Any) -> str:
 
 def not_described(kind: str) -> str:
     return (
-        f"an argument of type {kind} can't be told from others like it: a compiled function takes arrays, Tensors, "
+        f"an argument of type {kind} can't be distinguished from others: a compiled function takes arrays, Tensors, "
         "numbers, strings, lists, tuples and dicts of them, modules, and objects that can be copied; pass what it "
         "holds as one of these; of an iterator, pass list(...)"
     )

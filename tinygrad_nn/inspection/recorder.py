@@ -55,8 +55,8 @@ def watching(watcher_: Any) -> Iterator[Any]:
     """Let a watcher see the body. Raises GradientError inside the body of another watcher."""
     if watcher() is not None:
         raise errors.GradientError(
-            "what is computed here is watched already, by tg.watch, tg.detect_anomaly or tg.compile; put "
-            "this `with` around that one's call, or leave one of the two out"
+            "this code is watched already, by tg.watch, tg.detect_anomaly or tg.compile; put this `with` around that "
+            "call, or leave one of the two out"
         )
     with watched(watcher_.switched(bool(recording.get()))):
         yield watcher_

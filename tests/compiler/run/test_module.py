@@ -315,6 +315,6 @@ def test_a_program_that_draws_is_not_saved(tmp_path: Path) -> None:
     module = Centred()
     compiled = tg.compile(lambda x: x + module.generator.normal(size=3))
     compiled(np.zeros(3))
-    with pytest.raises(CompileError, match="draws of a module's generator, and a file has none; pass the numbers"):
+    with pytest.raises(CompileError, match="draws from a module's generator, and a file has none; pass the numbers"):
         compiled.save(tmp_path / "noise.py")
     assert not (tmp_path / "noise.py").exists()

@@ -289,7 +289,7 @@ def test_a_captured_tensor_as_argument_is_refused() -> None:
 def test_a_captured_tensor_as_argument_is_the_reason_where_no_gradient_leads_to_it() -> None:
     w = parameter()
     step = tg.compile(lambda parameters: tg.autograd.grad((w * w).sum(), parameters))
-    with pytest.raises(CompileError, match="another name, too; pass it, or name it"):
+    with pytest.raises(CompileError, match="by another name; use only one of the two"):
         step([w])
 
 

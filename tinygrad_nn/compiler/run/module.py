@@ -190,7 +190,7 @@ class Module:
             return self._notation.result(self._portable.result, self._program.outputs)
         except NoSource as error:
             raise CompileError(
-                f"the function returns {error}, nor computed by the program, so it is not saved; don't return it"
+                f"the function returns what the program does not compute, and {error}; don't return it"
             ) from None
 
     def described(self) -> str:

@@ -109,8 +109,8 @@ def for_any_rows(replay: Replay, own: list[Any]) -> Portable:
     """
     if replay.draws:
         raise CompileError(
-            "the program draws of a module's generator, and a file has none; pass the numbers as an argument, or save "
-            "the program of a module that draws nothing, as after net.eval()"
+            "the program draws from a module's generator, and a file has none; pass the numbers as an argument, or "
+            "save the program of a module that draws nothing, as after net.eval()"
         )
     table = Table(own)
     objects = [(table.labels[id(x)], x) for x in table.objects]

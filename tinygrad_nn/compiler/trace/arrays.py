@@ -86,8 +86,8 @@ class Traced(Proxy, NDArrayOperatorsMixin):
         windows = self.tracer.windows(self)
         if self.value.base is not None or any(other.window is None for other in windows):
             raise CompileError(
-                f"an array is written into at {users_line()} whose memory another one looks into, as a transposed or "
-                "reshaped one does; write into the whole, x[i, j] = v, or into a copy"
+                f"the array that is written into at {users_line()} shares its memory with another one, as a transposed "
+                "or reshaped one does; write into the whole, x[i, j] = v, or into a copy"
             )
         self.stand_for(result.value)
         for other in windows:

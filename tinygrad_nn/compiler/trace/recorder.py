@@ -84,9 +84,9 @@ class Recorder(Watcher):
         if not self.traces() or _calls.get() != self.calls:
             line = self.lines[-1].where if self.traces() else users_line()
             raise self.refusal(
-                "an array of the program is computed with in another thread or context, or when its trace is over, at "
-                f"{line}: a program is what one thread computes in one call. Compute it in the function itself, and "
-                "return what is needed later"
+                "an array of the program is used in another thread or context, or after its trace has ended, at "
+                f"{line}: a program is what one thread computes in one call. Compute with it in the function itself, "
+                "and return what is needed later"
             )
         # In another context the two get out of step: what is set there is not seen here, and the other way round.
         self.calls += 1

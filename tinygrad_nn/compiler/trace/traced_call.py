@@ -141,7 +141,7 @@ def _refuse_two_names(tracer: Tracer, twins: dict[int, Any]) -> None:
     """Raise CompileError if a tensor is an argument, which has a twin, and is also used directly."""
     if any(id(h.tensor) in twins for h in tracer.handles.values()):
         raise CompileError(
-            "the compiled function uses a tensor that is its argument under another name, too; pass it, or name it"
+            "the compiled function uses a tensor both as its argument and by another name; use only one of the two"
         )
 
 
