@@ -29,7 +29,7 @@ def scaled_dot_product_attention(
 ) -> Tensor:
     """Return softmax(query @ key.mT / √E + mask) @ value. Shapes: (..., L, E), (..., S, E), (..., S, V) -> (..., L, V).
 
-    `attn_mask` is broadcast to (..., L, S): numbers are added to the scores; in a boolean mask, False excludes a pair.
+    `attn_mask` is broadcast to (..., L, S): floats are added to the scores; in a boolean mask, False excludes a pair.
     With `is_causal`, position i attends to positions up to i. A position that may attend to none gets 0 and no
     gradient. Source: Vaswani et al., Attention is all you need (2017), equation 1.
 
@@ -129,7 +129,7 @@ class MultiheadAttention(Module, settings={"embed_dim": whole_number, "num_heads
     ) -> tuple[Any, Any]:  # fmt: skip
         """Return the outputs, and the weights or None.
 
-        `key_padding_mask` is (N, S), `attn_mask` (L, S) or (N · num_heads, L, S): numbers are added to the scores; in a
+        `key_padding_mask` is (N, S), `attn_mask` (L, S) or (N · num_heads, L, S): floats are added to the scores; in a
         boolean mask **True excludes**, as in PyTorch. With `is_causal`, position i attends to positions up to i; no
         mask is needed. The weights are those after dropout, averaged over the heads or, if not averaged, (N, num_heads,
         L, S). A position that may attend to none has weights of 0, where PyTorch's are nan.

@@ -65,8 +65,8 @@ def cross_entropy(
     """Return -log(softmax(input)[target]), averaged over samples. Shapes: (..., k), int (...) -> ().
 
     The target is class indices, or probabilities of the input's shape; `axis` says where the classes are. `weight` and
-    `ignore_index` are as in `nll_loss`; with probabilities, the mean divides by the number of samples.
-    `label_smoothing`, from 0 to 1, is the share of the target that is spread evenly over all classes.
+    `ignore_index` are as in `nll_loss`; with probabilities there is no such index, and the mean divides by the number
+    of samples. `label_smoothing`, from 0 to 1, is the share of the target that is spread evenly over all classes.
     Source: Szegedy et al., Rethinking the Inception Architecture (2016), section 7.
 
     >>> import tinygrad_nn as tg
