@@ -11,7 +11,7 @@ INTO_MEMORY = ("ufunc", "out", "where", "astype", "setitem", "copy", "into", "at
 
 
 def takes_out(line: Line) -> bool:
-    """Return whether a line can write its result into given memory, which a view is not, as einsum may return."""
+    """Return whether a line can write its result into given memory: not if it is a view, as einsum may return one."""
     (output, *more) = line.outputs or (None,)
     held = output is not None and not more and output.is_array and output.base is None and not output.dtype.hasobject
     return held and line.function.kind in INTO_MEMORY

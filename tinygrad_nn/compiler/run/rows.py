@@ -27,7 +27,7 @@ class Rows(int):
 
 
 class Ratio(float):
-    """A number that depends on the rows, as 1 / rows: `above` / `below`, rounded as `kind`. Its repr is that."""
+    """A number that depends on the rows, as 1 / rows: `above` / `below`, rounded as `kind`; its repr is the formula."""
 
     above: int
     below: int

@@ -79,7 +79,7 @@ class Adjoints(Derivation):
         return None
 
     def slope(self, line: Line) -> str:
-        """Return dL/dx = dL/dy ∘ f'(x) for the rule's result of a function f of one array; nothing for other lines."""
+        """Return dL/dx = dL/dy ∘ f'(x) for a line of the rule of a function f of one array; nothing for other lines."""
         span, value = line.spans[-1] if line.spans else None, line.outputs[0]
         if span is None or span.y is None:
             return ""

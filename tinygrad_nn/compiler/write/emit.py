@@ -124,7 +124,7 @@ class Emitter(Expressions):
         return [errstate(self._program.raising), *guarded, f"return ({returned}{',' if returned else ''})"]
 
     def written(self, line: Line) -> list[str]:
-        """Return the statements of a line: they write into given memory, or assign."""
+        """Return the statements of a line, which write into given memory if there is some, and assign otherwise."""
         if line.function.kind == "guard":
             return self.guard(line)
         target, kind = line.outputs[0], line.function.kind
