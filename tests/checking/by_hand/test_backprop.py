@@ -55,6 +55,14 @@ def test_right_backprop_is_never_called_wrong(dtype: Any, ends: str, data: st.Da
     report.raise_if_failed()
 
 
+@pytest.mark.parametrize("seed", [12, 29, 35, 82, 143, 353])
+def test_what_rounding_leaves_of_saturated_sigmoids_is_right(seed: int) -> None:
+    case = network_of([4, 9, 9, 1], ["sigmoid"] * 3, 30, seed)
+    case.parameters.update({name: 5 * value for name, value in case.parameters.items()})
+    report = compared(case, written_by_hand(case))
+    assert report, report
+
+
 # Each plants a mistake at layer n: what is changed, by which formula, and the words that tell it.
 Mistake = tuple[str, Callable[..., Any], str]
 MISTAKES: dict[str, Mistake] = {

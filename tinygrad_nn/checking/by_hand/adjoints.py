@@ -23,7 +23,7 @@ from ...tensor.handle import Tensor, make, node_of, root_of, seed_of
 
 CONVENTIONS = ("adjoint", "article")
 Arrays = dict[Node, np.ndarray]
-DRAWS, ROUNDINGS = 4, 32
+DRAWS, ROUNDINGS = 8, 32
 
 
 class Graph:
