@@ -346,6 +346,14 @@ def test_the_program_that_was_used_last_is_kept_longest() -> None:
         assert len(step.programs) < 196, "programs of long ago go"
 
 
+def test_what_was_traced_last_is_what_is_shown() -> None:
+    step = tg.compile(lambda x, n: x * 2 if n > 0 else x * 3)
+    for x, n in ((np.ones(2), 1), (np.ones(3), 1), (np.ones(2), -1)):
+        step(x, n)
+    assert "3 * x" in str(step.explain())
+    assert "(2,)" in str(step.explain())
+
+
 def test_thrashing_warns_once() -> None:
     step = tg.compile(lambda x: x * 2)
     with warnings.catch_warnings(record=True) as caught:

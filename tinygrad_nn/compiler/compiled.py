@@ -228,6 +228,7 @@ class Compiled:
 
     def _keep(self, key: Any, replays: list[Replay]) -> None:
         """Keep programs for a kind of arguments, as long as the objects in its signature exist."""
+        self.programs.pop(key, None)  # the newest stands last
         self.programs[key] = replays
         here = weakref.ref(self)
 

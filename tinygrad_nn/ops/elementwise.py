@@ -131,6 +131,8 @@ def _sigmoid(x: Any) -> Any:
     >>> tg.sigmoid([-1000.0, 0.0, 1000.0])
     tg.tensor([0. , 0.5, 1. ], dtype='float64')
     """
+    if getattr(x, "dtype", np.dtype(float)).kind in "biu":  # -x would wrap; np.exp has the same dtype for integers
+        x = x + np.float16(0)
     e = np.exp(np.minimum(x, 0))  # by the real part, so complex numbers are right as well
     return e / (e + np.exp(np.minimum(-x, 0)))
 

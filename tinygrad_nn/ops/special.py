@@ -80,7 +80,7 @@ def _logit(x: Any) -> Any:
     >>> tg.logit([0.5, 0.75]).numpy()
     array([0.        , 1.09861229])
     """
-    return np.log(x) - np.log1p(-x)
+    return np.log(x) - np.log1p(0.0 - x)  # not -x, which wraps for unsigned integers
 
 
 def _result_dtype(a: Any, b: Any) -> np.dtype[Any]:
