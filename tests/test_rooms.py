@@ -90,7 +90,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (216, 216, 1_678),
     "the top": (257, 250, 1_453),
 }
-WHOLE = (33_219, 28_181, 288_938)
+WHOLE = (33_222, 28_181, 288_978)
 
 
 def name_of(path: pathlib.Path) -> str:
