@@ -1,1 +1,1 @@
-"""Gradients held against numerical differences."""
+"""Gradients compared with numerical differences."""

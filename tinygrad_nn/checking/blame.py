@@ -1,4 +1,4 @@
-"""Which operation's rule is wrong: every recorded step of a function, judged by itself."""
+"""Which operation's rule is wrong: every recorded step of a function is judged by itself."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ TRIALS = 3
 
 @dataclass(frozen=True)
 class Step:
-    """One recorded step: its operation, the arrays and parameters that it had, and the line that called it.
+    """One recorded step: its operation, arrays and parameters, and the line that called it.
 
-    `active` are the positions of the inputs that a gradient goes back to; `line` says where the call is, `text` is its
-    source, "" where there is none.
+    `active` are the positions of the inputs that get a gradient; `line` says where the call is, and `text` is its
+    source, or "".
     """
 
     operation: Operation
@@ -50,7 +50,7 @@ class Step:
         return [f"{names[0]}[{i}]" for i in range(len(self.arrays))] if self.operation.variadic else names
 
     def subject(self, order: int = 1) -> Subject:
-        """Return the step as a function of those inputs, the others being constant; at order 2, its gradient."""
+        """Return the step as a function of the active inputs, with the others constant; at order 2, its gradient."""
 
         def alone(*given: Any) -> Any:
             inputs = list(self.arrays)
@@ -69,10 +69,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Culprit:
-    """An operation whose rule is wrong: where it was called, and how its derivative by one input is off.
+    """An operation whose rule is wrong: where it was called, and how its derivative with respect to one input is off.
 
-    `what` is wrong: its "rule", its "second derivative", or its "forward mode", of all inputs together.
-    `mistake` explains the rule's result, "" if none of the catalogue does.
+    `what` says what is wrong: its "rule", its "second derivative", or its "forward mode", for all inputs together.
+    `mistake` explains the rule's result; it is "" if no known mistake does.
     """
 
     step: Step
@@ -81,7 +81,7 @@ class Culprit:
     mistake: str = ""
 
     def told(self) -> str:
-        """Return one sentence: whose rule it is, where it was called, and the likely mistake."""
+        """Return one sentence: which rule, where it was called, and the likely mistake."""
         analytic, numeric = (f"{float(slope):.6g}" for slope in (self.finding.analytic, self.finding.numeric))
         name, line = self.step.operation.name, f"called at {self.step.line}"
         rule = f"to blame: the {self.what} of operation {name!r}"
@@ -93,10 +93,10 @@ class Culprit:
 
 @dataclass(eq=False)
 class Inquiry:
-    """All steps that a function records between its arrays and its results, and what is wrong with them.
+    """All steps that a function records from its arrays to its results, and what is wrong with them.
 
-    When first asked, it runs the function once more, with a watcher that is told every step and keeps its values. Of a
-    function with a gradient by hand there are none.
+    When first needed, the function is run once more with a watcher that keeps every step and its values. A function
+    with a gradient by hand has no steps.
     """
 
     subject: Subject
@@ -106,11 +106,11 @@ class Inquiry:
 
     @cached_property
     def steps(self) -> list[Step]:
-        """The steps that connect the arrays with the results, in the order of computing."""
+        """The steps that connect the arrays with the results, in the order of execution."""
         return self._recorded(self.arrays)[0]
 
     def _recorded(self, arrays: Arrays) -> tuple[list[Step], list[Any]]:
-        """Return the steps from arrays to results, and the constants beside them but whole numbers and what is flat."""
+        """Return the steps from arrays to results, and the constants beside them, except integers and flat values."""
         if self.subject.by_hand:
             return [], []
         steps, variables = _Steps(), [Tensor(x, requires_grad=True) for x in arrays]
@@ -119,30 +119,30 @@ class Inquiry:
         found = [steps.seen[n] for n in reversed(history([n for _, n in results if n])) if n in steps.seen]
         fixed = [x for step in found for i, x in enumerate(step.arrays) if i not in step.active]
         fixed += [y for y, n in results if n is None]
-        # A parameter that is an input's own array is none: by such a one sort knows ties.
+        # Not a parameter that is an input's own array: sort uses one to recognise ties.
         fixed += [p for step in found for p in leaves(step.parameters) if not any(p is x for x in step.arrays)]
         known = [x for x in fixed if not any(x is y for y in steps.flat)]
         return found, [x for x in map(np.asarray, known) if x.dtype.kind not in "biu"]
 
     @cached_property
     def hidden(self) -> bool:
-        """Whether values depend on the inputs beside what is recorded: then steps take other constants elsewhere."""
+        """Whether values depend on the inputs in unrecorded ways: then the constants of steps differ elsewhere."""
         rng = np.random.default_rng(self.seed)
         moved = [(x + NUDGE * largest(x) * signed_like(rng, x)).astype(x.dtype) for x in self.arrays]
         try:
             here, there = (self._recorded(arrays)[1] for arrays in (self.arrays, moved))
-        except (ArithmeticError, ValueError):  # numbers that the function refuses
+        except (ArithmeticError, ValueError):  # the function refuses these numbers
             return True
         return len(here) != len(there) or not all(map(np.array_equal, here, there))
 
     @property
     def trusted(self) -> bool:
-        """Whether the function is made of rules that are right, and of nothing else."""
+        """Whether the function consists only of operations whose rules are right."""
         return not (self.subject.by_hand or self.culprit or self.hidden)
 
     @cached_property
     def coarsest(self) -> float:
-        """The eps of the narrowest dtype that a step computes in where the arrays are float64, 0 if that is all."""
+        """The eps of the narrowest dtype in which a step computes when the arrays are float64; 0 if all use float64."""
         steps, _ = self._recorded([x.astype(float) for x in self.arrays])
         return coarsest_of([step.arrays[i] for step in steps for i in step.active])
 
@@ -154,7 +154,7 @@ class Inquiry:
 
     @cached_property
     def judged(self) -> list[tuple[Step, int, Finding]]:
-        """The worst finding on each input of every step, by position, along random directions; the last step first."""
+        """The worst finding for each input of every step, by position, along random directions; last step first."""
         found = []
         for step in reversed(self.steps):
             try:
@@ -172,7 +172,7 @@ class Inquiry:
 
     @cached_property
     def culprit(self) -> Culprit | None:
-        """The last step, in the order of computing, whose rule is wrong; None if all are right."""
+        """The last step, in the order of execution, whose rule is wrong, or None."""
         for step, position, finding in self.judged:
             if finding.verdict is Verdict.BUG:
                 what = "second derivative" if self.order == 2 else "rule"
@@ -182,7 +182,7 @@ class Inquiry:
 
     @cached_property
     def pusher(self) -> Culprit | None:
-        """The last step whose forward mode is not what its rules say; None if there is none."""
+        """The last step whose forward mode disagrees with its rules, or None."""
         for step in reversed(self.steps):
             finding = modes_compared(self._point(step), np.random.default_rng(self.seed))
             if finding.verdict is Verdict.BUG:
@@ -191,12 +191,12 @@ class Inquiry:
 
     @cached_property
     def conventions(self) -> str:
-        """What the steps on a kink or a singularity do there, as declared; nothing unless all rules are right."""
+        """What steps at a kink or a singularity do there, as declared; "" unless all rules are right."""
         found = []
         for step, _, finding in [] if self.culprit else self.judged:
             name = step.operation.name
             at = [f"{name} at {key}: {value}" for key, value in step.operation.kinks.items()]
-            if finding.verdict in (Verdict.KINK, Verdict.DISCONTINUITY):  # of a rule that jumps, at second order
+            if finding.verdict in (Verdict.KINK, Verdict.DISCONTINUITY):  # a rule that jumps, at second order
                 found.append(at[0] if at else f"the smallest one of {name}")
             elif finding.verdict not in (Verdict.OK, Verdict.PRECISION):
                 found.append(f"{name} where its derivative is singular: a zero cotangent stays zero")
@@ -208,11 +208,11 @@ class Inquiry:
 
 
 class _Steps(Watcher):
-    """The steps that are recorded while it watches."""
+    """Records the steps that are computed while it watches."""
 
     def __init__(self) -> None:
         self.seen: dict[Node, Step] = {}
-        self.flat: list[Any] = []  # what operations without a derivative gave, and what was made of that
+        self.flat: list[Any] = []  # results of operations without a derivative, and values computed from them
 
     def recorded(self, operation: Any, arrays: list[Any], parameters: dict[str, Any], node: Any, y: Any) -> None:
         if node is not None:
@@ -223,7 +223,7 @@ class _Steps(Watcher):
 
 
 def _users_line() -> tuple[str, str]:
-    """Return file, line and function of the innermost frame outside this package and NumPy, and the line's text."""
+    """Return file, line, function and source text of the innermost frame outside this package and NumPy."""
     frames = ((f.f_code, number) for f, number in traceback.walk_stack(None))
     code, number = next((code, number) for code, number in frames if not code.co_filename.startswith(PACKAGES))
     text = linecache.getline(code.co_filename, number).strip()

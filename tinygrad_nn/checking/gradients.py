@@ -1,4 +1,4 @@
-"""Gradient checks that give reasons: `tg.gradcheck` and what belongs to it."""
+"""Gradient checks that give reasons: `tg.gradcheck` and its companions."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ def gradcheck(
     full: bool = False,
     seed: int = 0,
 ) -> GradientReport:
-    """Return how a function's derivatives agree with the best numerical ones, with a verdict for each.
+    """Compare a function's derivatives with the best numerical ones, and return a report with a verdict for each.
 
-    `function` takes Tensors, Modules or nestings of them, and returns Tensors; several results are weighed
-    and added up. With `gradient` it takes and returns arrays, and `gradient(*inputs)` is the derivative that
-    somebody wrote by hand. `order=2` checks the gradient's own gradient too. `mode` is "reverse", "forward",
-    or "both", which also compares the two. Of more than 128 entries a sample is checked, drawn by `seed`, with
-    directions through all of them, unless `full`; if few entries are wrong, bisection of a direction finds them.
-    With `gradient`, inputs may be PyTorch's or JAX's, which both functions then get.
+    `function` takes Tensors, Modules or nestings of them, and returns Tensors; several results are weighted and added
+    up. With `gradient`, the function takes and returns arrays, and `gradient(*inputs)` is a derivative written by hand;
+    inputs may then be PyTorch's or JAX's, which both functions get. `order=2` also checks the gradient of the gradient.
+    `mode` is "reverse", "forward", or "both", which also compares the two. If there are more than 128 entries, a sample
+    of 128, drawn by `seed`, is checked, and directions through all entries, unless `full` is true; a few wrong entries
+    are then found by bisection of a direction.
 
-    The numerical derivative is the complex step's where that is allowed, exact to rounding, and
-    otherwise extrapolated from a ladder of steps with an estimate of its error, which is the tolerance.
-    The report is true if all is well; its verdicts are OK, CONVENTION, KINK, PRECISION (all right), and
-    DISCONTINUITY, DISCONNECTED, NONFINITE, NONDETERMINISTIC and BUG. On BUG it names the operation.
-    Raises TypeError and ValueError for what can't be checked.
+    The numerical derivative is by the complex step where the function allows that, which is exact to rounding;
+    otherwise it is extrapolated from a ladder of steps, with an estimate of its error, which is the tolerance. The
+    report is true if every verdict is OK, CONVENTION, KINK or PRECISION; the others are DISCONTINUITY, DISCONNECTED,
+    NONFINITE, NONDETERMINISTIC and BUG. On BUG it names the operation. Raises TypeError or ValueError for functions
+    that can't be checked.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -86,10 +86,10 @@ def assert_gradients(function: Callable[..., Any], *inputs: Any, **options: Any)
 def numerical_gradient(
     function: Callable[..., Any], *inputs: Any, method: str = "ridders", step: float | None = None
 ) -> Any:
-    """Return the numerical derivatives of a scalar function, nested as the inputs; a tuple for several of them.
+    """Return the numerical derivatives of a scalar function, nested as its inputs; for several inputs, a tuple.
 
-    `method` is "central", "forward" or "complex", with the given step or the usual one for float64, or
-    "ridders": extrapolated from many steps. `function` takes Tensors, and returns one, an array or a number.
+    `method` is "central", "forward" or "complex", with the given step or the usual one for float64, or "ridders":
+    extrapolated from many steps. `function` takes Tensors and returns a Tensor, an array or a number.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -121,10 +121,10 @@ def numerical_gradient(
 
 
 def error_curve(function: Callable[..., Any], *inputs: Any, entry: int = 0) -> ErrorCurve:
-    """Return how far difference quotients of a function are off at steps from 1/4 down: the classical V.
+    """Return the errors of a function's difference quotients at steps from 1/4 down: the classical V.
 
-    `entry` counts the inputs' entries in a row. The reference is the function's own derivative where that is
-    right, and the best numerical one where not.
+    `entry` counts the entries of all inputs in a row. The reference is the function's own derivative if that is right,
+    else the best numerical one.
 
     >>> import tinygrad_nn as tg
     >>> curve = tg.error_curve(lambda x: tg.exp(x), 1.0)
@@ -135,7 +135,7 @@ def error_curve(function: Callable[..., Any], *inputs: Any, entry: int = 0) -> E
 
 
 def _curve(point: Point, direction: Any) -> ErrorCurve:
-    """Return how far quotients along a direction, and the function's own derivative, are from the right one."""
+    """Return the errors of quotients along a direction, and of the function's own derivative."""
     finding, line = judge(point, direction), point.line(direction)
     trusted = finding.verdict is Verdict.OK or not np.isfinite(finding.numeric)
     derivative = float(finding.analytic if trusted else finding.numeric)
@@ -145,7 +145,7 @@ def _curve(point: Point, direction: Any) -> ErrorCurve:
 
 
 class _Check:
-    """One check: which derivatives are looked at, and what becomes of them."""
+    """One check: the derivatives to look at, and the findings."""
 
     def __init__(self, subject: Subject, mode: str, full: bool, seed: int, first: Subject | None = None) -> None:
         self.subject, self.mode, self.seed = subject, mode, seed
@@ -208,7 +208,7 @@ class _Check:
         return f"{self.of}{part}, and {self.directions} direction{'s' * (self.directions > 1)} through all"
 
     def _differing(self, runs: int) -> Finding | None:
-        """Return a row if further runs give other values or gradients."""
+        """Return a row if repeated runs give other values or gradients."""
         before = [*self.point.values, *(g for g in self.point.gradients if g is not None)]
         for _ in range(runs):
             again = Point(self.subject, self.subject.arrays, self.seed)
@@ -222,12 +222,12 @@ class _Check:
         return None
 
     def _reverse(self) -> list[Finding]:
-        """Return findings on entries, and along directions through all entries where not every one is checked."""
+        """Return findings for entries and, if not every entry is checked, along directions through all of them."""
         through: list[Finding] = []
         for number in range(DIRECTIONS if self.sampled else 0):
             direction = signed_like(np.random.default_rng((self.seed, number)), self.point.x)
             through.append(judge(self.point, direction))
-            if through[-1].verdict is Verdict.BUG:  # a few wrong entries are found by bisection; of many, a few tell
+            if through[-1].verdict is Verdict.BUG:  # a few wrong entries are found by bisection
                 few = wrong_entries(self.point, direction, through[-1])
                 self.few, self.entries, self.directions = bool(few), few or self.entries[:: SAMPLE // 32], len(through)
                 break
@@ -243,14 +243,14 @@ class _Check:
         return replace(judge(self.point, direction), input=self.of + name, index=tuple(np.argwhere(v)[0].tolist()))
 
     def _beside(self) -> list[Finding]:
-        """Return a row if the derivative is wrong next to the point: what was kept of an earlier run is used."""
+        """Return a row if the derivative is wrong next to the point, because an earlier run's values are used."""
         rng = np.random.default_rng(self.seed)
         arrays = self.point.beside(rng)
         inquiry = Inquiry(self.inquiry.subject, arrays, self.seed, self.inquiry.order)
         try:
             there = Point(self.subject, arrays, self.seed, lambda: inquiry)
             finding = judge(there, signed_like(rng, there.x))
-        except ValueError:  # other shapes, or a singular matrix
+        except ValueError:  # shapes differ there, or a matrix is singular
             return []
         if finding.verdict is not Verdict.BUG:
             return []
@@ -260,7 +260,7 @@ class _Check:
 
 
 def _sample(finite: list[Any], seed: int) -> list[int]:
-    """Return some entries of every input, and the rest of them at random."""
+    """Return a sample: some entries of every input, and others at random."""
     rng, share = np.random.default_rng(seed), SAMPLE // len(finite) or 1
     shuffled = [rng.permutation(part)[:SAMPLE] for part in finite]
     few, rest = (np.concatenate([part[which] for part in shuffled]) for which in (slice(share), slice(share, None)))

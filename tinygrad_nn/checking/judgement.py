@@ -19,11 +19,11 @@ def judge(point: Point, direction: Any, *, nudging: bool = True) -> Finding:
 
 
 class _Judgement:
-    """What is known of one derivative.
+    """What is known about one derivative.
 
-    `given` is the function's own, `right` the same in float64 at least, `found` what differences of values say,
-    `numeric` the best numerical derivative so far, and `size` that of the largest number that is moved. `moved` are the
-    gradient, the numbers and the direction of each input that is.
+    `given` is the function's own derivative, `right` the same in float64 at least, `found` the result of differences,
+    `numeric` the best numerical derivative so far, and `size` the size of the largest number that is moved. `moved` has
+    the gradient, the numbers and the direction of each input that is moved.
     """
 
     def __init__(self, point: Point, direction: Any, nudging: bool) -> None:
@@ -60,7 +60,7 @@ class _Judgement:
         return self._found(Verdict.OK) if self._is_zero() else self._blurred(agrees)
 
     def _agree(self, slope: Slope) -> list[bool]:
-        """Return who agrees with a slope: the function's own derivative, and the complex step's where there is one."""
+        """Return which witnesses agree with a slope: the function's own derivative, and the complex step's, if any."""
         own = [] if self.point.mistaken or not np.isfinite(self.right) else [self.right]
         exact = [self.exact.value] if self.exact.known else []
         return [self._agrees(witness, slope) for witness in own + exact]
@@ -70,13 +70,13 @@ class _Judgement:
         return Finding(self.given, numeric.value, float(numeric.error), numeric.step, verdict, note, room)
 
     def _refined(self) -> Slope:
-        """Return the slope by the complex step where that agrees with the ladder, the ladder's otherwise."""
+        """Return the slope by the complex step if that agrees with the ladder, else the ladder's."""
         rough, exact = self.found.value, self.exact
         if self.found.kinked or self.found.jumps or not exact.known:
             return rough
         if not self.found.central.known:
             return exact if self._is_exact() else rough
-        # The complex step has no truncation, but is wrong where |x| or a comparison is on the way: the ladder decides.
+        # The complex step has no truncation error, but is wrong if |x| or a comparison is involved: the ladder decides.
         agrees = abs(exact.value - rough.value) <= 2 * rough.error + 1e-12 * abs(rough.value)
         own = self._agrees(self.right, exact)
         self.point.holomorphic = agrees or own or not self._is_sharp(rough.value, rough)
@@ -84,19 +84,19 @@ class _Judgement:
             blur = self.point.spread(self.direction, 0.0, lambda there: there.complex_slope(self.direction).value)
             nearer = abs(self.right - rough.value) <= rough.error < abs(exact.value - rough.value)
             if nearer or abs(exact.value - self.right) <= 4 * blur:
-                return rough  # in complex numbers some functions lose digits, or little parts of the derivative
+                return rough  # some functions lose digits, or small parts of the derivative, in complex numbers
         sharp = rough.error <= 1e-3 * abs(rough.value) or rough.error <= 1e-6 * self._scale()
         off = abs(self.right - rough.value) > 2 * rough.error  # the complex step is nearer
         return exact if agrees and (sharp or own or off) else rough
 
     def _is_exact(self) -> bool:
-        """Return whether the complex step says the same as the derivative, to the last digits."""
+        """Return whether the complex step agrees with the derivative to the last digits."""
         return bool(self.exact.known and abs(self.exact.value - self.right) <= self.exact.error != 0)
 
     def _scale(self) -> float:
-        """Return the size that derivatives have around here: the largest in the arrays that are moved.
+        """Return the typical size of derivatives here: that of the largest in the arrays that are moved.
 
-        Where numbers of many sizes stand in one array, what the largest derivative makes of its own number counts.
+        If an array has numbers of many sizes, the product of derivative and number counts.
         """
         sizes = []
         for g, x, v in self.moved:
@@ -106,7 +106,7 @@ class _Judgement:
         return float(max(sizes, default=0.0))
 
     def _agrees(self, own: Any, numeric: Slope) -> bool:
-        """Return whether two derivatives may be one: but for rounding, and for the numerical one's error."""
+        """Return whether two derivatives are equal, except for rounding and the numerical one's error."""
         return bool(abs(own - numeric.value) <= self._room(own, numeric))
 
     def _room(self, own: Any, numeric: Slope) -> float:
@@ -114,20 +114,20 @@ class _Judgement:
         return float(10 * numeric.error + 256 * self.eps * (abs(own) + self._scale() * math.sqrt(entries)))
 
     def _is_sharp(self, own: Any, numeric: Slope) -> bool:
-        """Return whether the numerical derivative is known well enough to tell right from wrong."""
+        """Return whether the numerical derivative is accurate enough to tell right from wrong."""
         if numeric.error <= 1e-4 * max(abs(own), abs(numeric.value)) or not (own or self.found.moves):
             return True
         return bool(numeric.error <= 1e-6 * self._scale())
 
     def _is_zero(self) -> bool:
-        """Return whether both derivatives are 0 but for rounding beside those by other arrays: a bias before a norm."""
+        """Return whether both derivatives are 0 up to rounding of those of other arrays: a bias before a norm."""
         sizes = [np.abs(g).max(initial=0, where=np.isfinite(g)) for g in self.point.gradients if g is not None]
         scale, numeric = max(sizes, default=0.0), self.numeric
         is_small = max(abs(self.right), abs(numeric.value)) <= 256 * self.eps * scale
         return bool(is_small and numeric.error <= 1e-6 * scale)
 
     def _rounded(self) -> Finding:
-        """Return OK, or PRECISION where the arrays' own dtype loses more than half of its digits: by rounding."""
+        """Return OK, or PRECISION if rounding in the arrays' dtype loses more than half of its digits."""
         eps, smallest = (max(float(getattr(np.finfo(x.dtype), a)) for x in self.point.arrays) for a in ("eps", "tiny"))
         lost, right = abs(self.given - self.right), self.right
         if lost <= math.sqrt(eps) * max(abs(right), eps * self._scale(), smallest):
@@ -140,10 +140,10 @@ class _Judgement:
         return self._found(Verdict.PRECISION, f"right, but {names} holds {kept} of {digits} digits here")
 
     def _is_rounding(self, lost: Any, eps: float) -> bool:
-        """Return whether rounding may explain what a narrow dtype loses.
+        """Return whether rounding can explain what a narrow dtype loses.
 
-        Of one operation that is what moving its inputs by their last digits does. A function of many loses digits on
-        the way: then no operation is to blame, and the derivative isn't off by one factor at other points, too.
+        For one operation, that is the effect of moving its inputs by their last digits. A function of many operations
+        loses digits on the way: then no operation is to blame, and the error is not the same factor at other points.
         """
         point = self.point
         if point.subject.alone:
@@ -160,7 +160,7 @@ class _Judgement:
         return len(factors) == 1 or not np.ptp(factors) <= 0.01 * abs(factors[0] - 1)
 
     def _at_kink(self) -> Finding:
-        """Judge where the slopes of the two sides differ: all between them are right, and the sides have to be."""
+        """Judge a kink: all slopes between those of the two sides are right, if they are right on both sides."""
         left, right = self.found.left, self.found.right
         low, high = sorted([left.value, right.value])
         room = 10 * (left.error + right.error) + 1e-6 * (abs(low) + abs(high))
@@ -192,25 +192,25 @@ class _Judgement:
             return self._found(Verdict.DISCONNECTED, "no recorded step leads here, but values depend on it")
         if self._is_symmetrised():
             return self._found(Verdict.CONVENTION, "one triangle is read: both get half of its derivative")
-        # A convention holds at the point alone: a rule that is right on both sides of it is not to blame.
+        # A convention holds only at the point: a rule that is right on both sides of it is not to blame.
         doubtful = self.nudging and (not self.point.mistaken or self.point.inquiry().conventions)
         if doubtful and self._is_right_beside() and self._is_one_of_several():
             return self._convention() or self._found(Verdict.KINK, "several kinks meet, and cancel")
         return self._bug()
 
     def _bug(self, note: str = "") -> Finding:
-        """Return BUG, unless differences tell nothing here: the function varies below their steps, or is rounded."""
+        """Return BUG, unless differences are useless here: the function varies below their steps, or is rounded."""
         if self.nudging and self._is_unresolved():
             return self._found(Verdict.PRECISION, "rounding, or a scale below that of differences, hides it")
         self.point.mistaken = True
         return self._found(Verdict.BUG, note)
 
     def _is_unresolved(self) -> bool:
-        """Return whether all speaks for the derivative but differences, which may see too little.
+        """Return whether everything but differences, which may see too little, supports the derivative.
 
-        The complex step agrees with it, values next to the point are off the line that differences draw, or the
-        function rounds to one value, or to a narrower dtype. All rules are right and nothing is hidden; a rule alone,
-        or a gradient by hand, is right where its numbers are of size 1.
+        The complex step agrees with it, or values next to the point are off the line that differences give, or the
+        function rounds to one value or to a narrower dtype. All rules are right and nothing is hidden; a single rule,
+        or a gradient by hand, is right at numbers of size 1.
         """
         point, agrees = self.point, self._is_exact()
         if point.subject.by_hand or point.subject.alone:
@@ -222,10 +222,10 @@ class _Judgement:
         return bool(agrees or rounds or self._departs()) and inquiry.trusted
 
     def _departs(self) -> bool:
-        """Return whether values next to the point are off the line that differences draw, nearly as far as disputed.
+        """Return whether values next to the point are off the line of differences, nearly as much as is disputed.
 
-        Or whether the derivative varies as much with the last digits of the narrowest dtype on the way, or rounding
-        hides what is disputed.
+        Or whether the derivative varies as much with the last digits of the narrowest dtype on the way, or the disputed
+        part is hidden by rounding.
         """
         point, line, slope = self.point, self.point.line(self.direction), self.numeric.value
         size, off = self.size, abs(self.right - slope)
@@ -257,14 +257,14 @@ class _Judgement:
         return unread and self._agrees(self.right, point.ladder(along).value)
 
     def _convention(self) -> Finding | None:
-        """Return CONVENTION, if steps sit on a kink or on a singularity while all rules are right."""
+        """Return CONVENTION if steps are at a kink or a singularity, and all rules are right."""
         conventions = self.point.inquiry().conventions
         return self._found(Verdict.CONVENTION, conventions) if conventions else None
 
     def _is_one_of_several(self) -> bool:
-        """Return whether it may be one of several derivatives that meet here: made of right rules, or of right parts.
+        """Return whether it may be one of several derivatives that meet here: its rules, or its parts, are right.
 
-        Or it is between others very near the point, where a smooth function has one, as is the slope of values.
+        Or it lies between others very near the point, as the slope of values does; a smooth function has only one.
         """
         point, inquiry, parts = self.point, self.point.inquiry(), halves(self.direction)
         if inquiry.trusted or inquiry.conventions:
@@ -279,14 +279,14 @@ class _Judgement:
         return all(low - room <= slope <= high + room for slope in (self.right, self.numeric.value))
 
     def _is_right_beside(self) -> bool:
-        """Return whether the derivative is right on both sides of the point, a little off in all coordinates."""
-        rng = np.random.default_rng(self.point.seed + 1)  # another seed: the weights were drawn by the point's own
+        """Return whether the derivative is right on both sides of the point, a little away in all coordinates."""
+        rng = np.random.default_rng(self.point.seed + 1)  # another seed, because the point's own drew the weights
         sides = [self.point.beside(rng, self.direction, nudge) for nudge in (NUDGE, -NUDGE)]
         found = {*map(self._elsewhere, sides)} - {Verdict.NONFINITE}
         return bool(found) and found <= {Verdict.OK, Verdict.PRECISION, Verdict.CONVENTION}
 
     def _elsewhere(self, arrays: Arrays) -> Verdict:
-        """Return the verdict at other arrays, NONFINITE if the function refuses these, as it may a singular matrix."""
+        """Return the verdict at other arrays, or NONFINITE if the function refuses them, such as a singular matrix."""
         try:
             there = Point(self.point.subject, arrays, self.point.seed)
             return judge(there, self.direction, nudging=False).verdict

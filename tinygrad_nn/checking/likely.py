@@ -1,4 +1,4 @@
-"""The likely mistake in a derivative rule, or in a gradient by hand, whose right values can be measured."""
+"""The likely mistake in a derivative rule, or a gradient by hand, found from measured right values."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ CLOSE = 1e-5
 
 
 def likely_mistake(subject: Subject, position: int) -> str:
-    """Return in words how a derivative by the input at a position is wrong, "" if nothing fits.
+    """Return in words how the derivative with respect to one input is wrong, or "" if nothing fits.
 
-    What it should be is measured, entry by entry: of an input of more than 512 entries at a few of them.
+    The right derivative is measured entry by entry; if an input has more than 512 entries, at a few of them.
     """
     point = Point(subject, [x.astype(WIDE) for x in subject.arrays])
     wrong = point.gradients[position]
@@ -36,7 +36,7 @@ def likely_mistake(subject: Subject, position: int) -> str:
     values = dict(zip(subject.names, point.arrays, strict=True)) | subject.constants | {"the output": point.values[0]}
     case = WrongGradient("", wrong, right, "what is right", before, values, 1, (), CLOSE)
     c = case.factor(wrong, right)
-    if case.same(wrong, right) or not (wrong.any() or np.nan_to_num(right).any()):  # it may be wrong elsewhere only
+    if case.same(wrong, right) or not (wrong.any() or np.nan_to_num(right).any()):  # it may be wrong only elsewhere
         return f"it is {c:.9g} times what is right" if abs(c - 1) >= 1e-9 else ""
     case = replace(case, sizes=_sizes(case, g, subject.by_hand), known=_products(case, g))
     first = [look(case) for look in (zero, known_factor, any_factor, unchanged, changed, reordered)]
@@ -45,7 +45,7 @@ def likely_mistake(subject: Subject, position: int) -> str:
 
 
 def _entries(wrong: Any, seed: int) -> Any:
-    """Return the entries to measure: all, or the first, the largest, and others at random."""
+    """Return the entries to measure: all, or the first, the largest, and random ones."""
     if wrong.size <= ENTRIES:
         return np.arange(wrong.size)
     largest = np.argpartition(np.abs(wrong).reshape(-1), -FEW // 2)[-FEW // 2 :]
@@ -53,7 +53,7 @@ def _entries(wrong: Any, seed: int) -> Any:
 
 
 def _measured(point: Point, position: int, entries: Any) -> Any:
-    """Return the right derivatives by some entries of an input, by extrapolated differences; nan at the others."""
+    """Return the right derivatives for some entries of an input, by extrapolated differences; nan for the others."""
     x = point.arrays[position]
     found = np.full(x.shape, math.nan)
     for index in entries[np.isfinite(x.flat[entries])]:
@@ -62,7 +62,7 @@ def _measured(point: Point, position: int, entries: Any) -> Any:
 
 
 def _sizes(case: WrongGradient, g: Any, by_hand: bool) -> tuple[tuple[str, int, str], ...]:
-    """Return the numbers that a 1/m can be of: lengths of axes, or what a gradient by hand has too much of."""
+    """Return the numbers that m in a factor 1/m can be: lengths of axes, or the factor of a gradient by hand."""
     wrong, c = case.wrong, abs(case.factor(case.wrong, case.right))
     found = {*wrong.shape, *g.shape, wrong.size, g.size, wrong.size // max(g.size, 1)}
     if by_hand and c:
@@ -71,7 +71,7 @@ def _sizes(case: WrongGradient, g: Any, by_hand: bool) -> tuple[tuple[str, int, 
 
 
 def _sums(point: Point, position: int, case: WrongGradient) -> Iterator[str]:
-    """It is the sum along an axis, or the mean, of what is right: the line through its largest entry tells."""
+    """It is the sum, or the mean, of the right one along an axis: judged by the line through its largest entry."""
     shape = case.wrong.shape
     index = np.unravel_index(np.abs(case.wrong).argmax(), shape)
     for axis, length in enumerate(shape):
@@ -85,7 +85,7 @@ def _sums(point: Point, position: int, case: WrongGradient) -> Iterator[str]:
 
 
 def _products(case: WrongGradient, g: Any) -> Iterator[tuple[str, Any]]:
-    """Yield what it would be with a factor missing or too many: one of the inputs, the output, or the cotangent."""
+    """Yield the results with a missing or an extra factor: one of the inputs, the output, or the cotangent."""
     for name, value in {**case.values, "the cotangent": g}.items():
         if _fits(value, case.wrong.shape):
             yield f"what is right, but a factor is missing: {name}", case.right / value
@@ -93,7 +93,7 @@ def _products(case: WrongGradient, g: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _stale(point: Point, position: int, case: WrongGradient, entries: Any) -> Iterator[str]:
-    """It ignores the inputs' values where the right derivative depends on them."""
+    """It does not depend on the inputs' values, and the right derivative does."""
     moved = Point(point.subject, [x * (1 + 2.0**-7) + 2.0**-7 for x in point.arrays])
     constant = case.same(moved.gradients[position], case.wrong)
     if constant and not case.same(_measured(moved, position, entries), case.right):

@@ -1,7 +1,7 @@
 """The catalogue of mistakes: what a wrong gradient is instead of the right one, in one sentence.
 
-`tg.gradcheck` and `tg.diff_backprop` share it. Each adds what it alone can see: the one can measure derivatives at
-other points, the other knows the gradients and values of the layers around.
+`tg.gradcheck` and `tg.diff_backprop` share it. Each adds mistakes that only it can see: the former can measure
+derivatives at other points, the latter knows the gradients and values of neighbouring layers.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ Arrays = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class WrongGradient:
-    """A wrong gradient beside the right one, and what it may be made of.
+    """A wrong gradient, the right one, and the arrays that the wrong one may be made of.
 
-    A nan in `right` is an entry that is not known. `called` is what sentences call `right`, and `key` the wrong one, ""
-    if it has no name. `before` are the gradients that it is derived from, `values` the arrays that go in, and `m` the
-    number of samples, or 1. A constant factor may be made of `sizes`: each with a symbol, a number and what it counts.
-    `close` is the share of the largest entry that two arrays may differ by. The gradient is that by the tensor `name`,
-    if there is one. If an elementwise step is all that reads the tensor, `step` names its function and what it reads,
-    as in "relu at Z1", and `local` is its derivative alone. `known` are arrays that it may be, each after what that is.
+    A nan in `right` is an unknown entry. Sentences call the right one `called`, and the wrong one `key` ("" if it has
+    no name). `before` are the gradients that it is derived from, `values` the arrays that enter, and `m` the number of
+    samples, or 1. A constant factor may be made of `sizes`, each with a symbol, a number and what it counts. Arrays
+    count as equal if they differ by at most the fraction `close` of the largest entry. It is the gradient of the tensor
+    `name`, if given. If only an elementwise step reads the tensor, `step` names its function and argument, as in "relu
+    at Z1", and `local` is its derivative alone. `known` are pairs of a description and an array that it may be.
     """
 
     key: str
@@ -44,13 +44,13 @@ class WrongGradient:
 
     @property
     def subject(self) -> str:
-        """What a sentence about the wrong gradient begins with: its shape, where that is wrong."""
+        """The beginning of a sentence about the wrong gradient, with its shape if that is wrong."""
         if self.wrong.shape == self.right.shape:
             return self.key or "it"
         return f"{self.key} has shape {self.wrong.shape} where {self.right.shape} is right: it"
 
     def same(self, a: np.ndarray, b: np.ndarray) -> bool:
-        """Return whether two arrays agree in shape and in what is known of the second, and are not just zeros."""
+        """Return whether two arrays agree in shape and in the known entries of the second, and are not all zeros."""
         if a.shape != b.shape:
             return False
         known = ~np.isnan(b)
@@ -58,20 +58,20 @@ class WrongGradient:
         return bool(0 < largest < np.inf and np.abs(a - b)[known].max() <= self.close * largest)
 
     def factor(self, wrong: np.ndarray, right: np.ndarray) -> float:
-        """Return the number that `right` is to be multiplied by to give `wrong`, by least squares; nan if none does."""
+        """Return the number c, by least squares, for which c times `right` is `wrong`; nan if there is none."""
         known = ~np.isnan(right)
         if wrong.shape != right.shape or not right[known].any():
             return np.nan
-        scaled = right[known] / np.abs(right[known]).max()  # squares of tiny numbers would be 0
+        scaled = right[known] / np.abs(right[known]).max()  # squares of tiny numbers would underflow to 0
         c = float(np.vdot(scaled, wrong[known]) / np.vdot(scaled, right[known]))
         return c if self.same(wrong, c * right) else np.nan
 
     def is_one(self, c: float) -> bool:
-        """Return whether a factor is as good as 1."""
+        """Return whether a factor is 1, up to the tolerance."""
         return abs(c - 1) <= self.close
 
     def times(self, c: float) -> str:
-        """Return a factor in words that end before what it multiplies, "" for 1."""
+        """Return a factor in words that precede what it multiplies; "" for 1."""
         sign, size = "minus " if c < 0 else "", abs(c)
         for denominator in (1, 2, round(1 / size) if size < 1 else 3):
             numerator = round(size * denominator)
@@ -82,7 +82,7 @@ class WrongGradient:
         return f"{sign}{size:.4g} times "
 
     def meaning(self, c: float) -> str:
-        """Return what a factor says that is made of one or two of the sizes, 2 and -1; "" for others, and for 1."""
+        """Return the meaning of a factor made of one or two of the sizes, 2 and -1; "" for others, and for 1."""
         basics = [(2, "a factor 2 too much", ""), (1 / 2, "a missing factor 2, as from the derivative of a square", "")]
         for symbol, n, counted in reversed([size for size in self.sizes if size[1] != 1]):
             equation = f"{symbol} = {n} {counted}".rstrip()
@@ -96,7 +96,7 @@ class WrongGradient:
         single = [basic for basic in basics if self.is_one(abs(c) / basic[0])]
         pairs = (
             (a, b) for a, b in itertools.combinations(basics, 2)
-            if a[2][:1] != b[2][:1] and self.is_one(abs(c) / (a[0] * b[0]))  # one m is not two numbers
+            if a[2][:1] != b[2][:1] and self.is_one(abs(c) / (a[0] * b[0]))  # m is one number, not two
         )  # fmt: skip
         parts = single or list(next(pairs, ()))
         if not parts:
@@ -106,21 +106,21 @@ class WrongGradient:
         return " and ".join([*sign, text]) + (f" ({counts})" if counts else "")
 
     def formulas(self, target: np.ndarray) -> Iterator[str]:
-        """Yield each formula that gives `target`: of a gradient before it, one of the values perhaps, and `m`."""
+        """Yield each formula that gives `target`, from a gradient before it, perhaps one of the values, and `m`."""
         for text, candidate in _candidates(target.shape, self.before, self.values):
             for scaled, factor in ((text, 1.0), (f"{text} / m", 1 / self.m), (f"{text} * m", self.m)):
                 if self.same(candidate * candidate.dtype.type(factor), target):
                     yield scaled
 
     def right_formula(self) -> str | None:
-        """Return the formula of the right gradient, in words where it is an elementwise step's; None if unknown."""
+        """Return the formula of the right gradient, in words for an elementwise step; None if unknown."""
         found = next(self.formulas(self.right), None)
         if found is None and self.step:
             return f"{next(iter(self.before))} times the derivative of {self.step}"
         return found
 
     def remedy(self) -> str:
-        """Return what to write, as the end of a sentence; "" where no formula is known."""
+        """Return what to write, as the end of a sentence; "" if no formula is known."""
         return f"; write {right}" if (right := self.right_formula()) else ""
 
 
@@ -131,21 +131,21 @@ def zero(case: WrongGradient) -> Iterator[str]:
 
 
 def known_factor(case: WrongGradient) -> Iterator[str]:
-    """It is right but for a constant factor that has a meaning."""
+    """It is right, except for a constant factor that has a meaning."""
     c = case.factor(case.wrong, case.right)
     if meaning := case.meaning(c):
         yield f"{case.subject} is {case.times(c)}{case.called}: {meaning}"
 
 
 def any_factor(case: WrongGradient) -> Iterator[str]:
-    """It is right but for a constant factor."""
+    """It is right, except for a constant factor."""
     c = case.factor(case.wrong, case.right)
     if np.isfinite(c) and case.wrong.size > 1:
         yield f"{case.subject} is {case.times(c)}{case.called}: a constant factor is wrong"
 
 
 def unchanged(case: WrongGradient) -> Iterator[str]:
-    """It is still a gradient that it should be derived from."""
+    """It is still equal to a gradient from which it should be derived."""
     derivative = f"derivative of {case.step}" if case.step else "local derivative"
     for key, g in case.before.items():
         c = case.factor(case.wrong, g)
@@ -157,7 +157,7 @@ def unchanged(case: WrongGradient) -> Iterator[str]:
 
 
 def changed(case: WrongGradient) -> Iterator[str]:
-    """It is right but for a change of its axes, and perhaps for a constant factor."""
+    """It is right, except for a change of its axes, and perhaps a constant factor."""
     for how, array in _changes(case.key, case.wrong, case.right.shape):
         c = case.factor(array, case.right)
         if np.isfinite(c) and not case.same(array, case.wrong):
@@ -167,7 +167,7 @@ def changed(case: WrongGradient) -> Iterator[str]:
 
 
 def _changes(key: str, wrong: np.ndarray, shape: tuple[int, ...]) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield what has perhaps the right axes, each with what is wrong with them and what to write."""
+    """Yield arrays that may have the right axes, each with what is wrong with the axes and what to write."""
     for array in (wrong.swapaxes(-1, -2), wrong.T) if wrong.ndim > 1 else ():
         yield "is transposed" + (f"; write {key}.T" if key else ""), array
     if wrong.shape == shape:
@@ -197,7 +197,7 @@ def reordered(case: WrongGradient) -> Iterator[str]:
 
 
 def known(case: WrongGradient) -> Iterator[str]:
-    """It is one of the arrays that it may be by mistake, perhaps of the wrong sign."""
+    """It is one of the arrays that it may be by mistake, perhaps with the wrong sign."""
     for what, array in case.known:
         if case.is_one(abs(c := case.factor(case.wrong, array))):
             yield f"{case.subject} is {case.times(c)}{what}{case.remedy()}"
@@ -231,5 +231,5 @@ def _candidates(shape: tuple[int, ...], gradients: Arrays, values: Arrays) -> It
 
 
 def _both_ways(name: str, array: np.ndarray) -> list[tuple[str, np.ndarray]]:
-    """Return what a product may take: a vector, or a matrix and its transpose."""
+    """Return the forms in which an array may enter a product: a vector as it is, a matrix also transposed."""
     return {1: [(name, array)], 2: [(name, array), (f"{name}.T", array.T)]}.get(array.ndim, [])

@@ -1,4 +1,4 @@
-"""Derivatives along a line by differences of values, each with how far it may be off, by rounding, too."""
+"""Derivatives along a line by differences of values, each with an estimate of its error, rounding included."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WIDE = np.dtype(np.float64)
 EPS = float(np.finfo(WIDE).eps)
 NUDGE = 2.0**-9
 COARSE = 2.0**-20
-LAST = 64  # times eps: moves the last two digits
+LAST = 64  # times eps: changes the last two digits
 SHRINK = 4
 COLUMNS = 6
 COMPLEX_STEP = 1e-40
@@ -22,7 +22,7 @@ Line = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class Slope:
-    """A derivative, how far it may be off, and the step it was taken with."""
+    """A derivative, the estimate of its error, and the step with which it was computed."""
 
     value: Any = math.nan
     error: Any = math.inf
@@ -30,7 +30,7 @@ class Slope:
 
     @property
     def known(self) -> bool:
-        """Whether there is a finite number."""
+        """Whether the value is finite."""
         return bool(np.isfinite(self.value) and np.isfinite(self.error))
 
 
@@ -38,8 +38,8 @@ class Extrapolation:
     """Ridders' table: difference quotients at shrinking steps, extrapolated to step 0.
 
     `order` is the power of the step in the leading error, 2 for central quotients, 1 for one-sided ones.
-    Its best entry is that with the smallest error: the larger of its differences from the two entries that
-    it was made of, and what rounding of the values alone may have done to it.
+    The best entry has the smallest error. An error is the larger of the differences from the two entries that the entry
+    was made of, and the possible effect of rounding.
     Source: C. J. F. Ridders, Accurate computation of F'(x) and F'(x)F''(x), 1982.
     """
 
@@ -50,7 +50,7 @@ class Extrapolation:
         self._last = self.best
 
     def add(self, quotient: Any, step: float, noise: Any) -> None:
-        """Take in the quotient at the next smaller step."""
+        """Add the quotient at the next smaller step."""
         if not np.isfinite(quotient):
             self.row = []
             return
@@ -67,7 +67,7 @@ class Extrapolation:
 
     @property
     def value(self) -> Slope:
-        """The best entry, unless the last quotient, which is off by less than it has changed, speaks against it.
+        """The best entry, unless it contradicts the last quotient, whose error is less than its last change.
 
         Between many kinks two entries may agree by chance.
         """
@@ -76,9 +76,9 @@ class Extrapolation:
 
 
 class Ladder:
-    """What central and one-sided quotients at shrinking steps say about a line at 0; whether values moved at all.
+    """The results of central and one-sided quotients at shrinking steps for a line at 0; whether values moved at all.
 
-    Steps larger and smaller than half of `size` are extrapolated apart. It ends early where an error is small `enough`.
+    Steps above and below half of `size` are extrapolated separately. It ends early if an error is small `enough`.
     """
 
     def __init__(self, line: Line, middle: Any, steps: Iterator[float], size: float, noise: Any, enough: float) -> None:
@@ -93,7 +93,7 @@ class Ladder:
             above.add((up - middle) / step, step, 2 * rounding)
             heights.append((up - middle, down - middle))
             gaps.append(abs(up - 2 * middle + down) / step)
-            # Settled: at smaller steps rounding alone is more. Vanishing: the slopes of the two sides get closer.
+            # Settled: at smaller steps, rounding alone would be larger. Vanishing: the two sides' slopes get closer.
             settled = max(central.best.error, below.best.error / 2, above.best.error / 2) <= SHRINK * rounding
             known = central.best.error <= enough * abs(central.best.value) or settled
             vanishes = len(central.row) > 3 and (gaps[-1] <= 0.6 * gaps[-2] or gaps[-1] <= 100 * rounding)
@@ -108,12 +108,12 @@ class Ladder:
 
     @property
     def value(self) -> Slope:
-        """The derivative: central where both sides have values, or of the only side that has."""
+        """The derivative: central if both sides have values, else that of the side that has."""
         return self.central if self.central.known else min(self.left, self.right, key=lambda side: side.error)
 
     @property
     def kinked(self) -> bool:
-        """Whether the slopes of the two sides differ by more than they may be off."""
+        """Whether the two sides' slopes differ by more than their errors."""
         return _differ(self.left, self.right)
 
 
@@ -121,21 +121,21 @@ def descend(
     line: Line, size: float, middle: Any, noise: Any, fine: Any,
     agree: Callable[[Slope], Sequence[bool]] = lambda _: (), enough: float = 1e-9,
 ) -> Ladder:  # fmt: skip
-    """Return what a descending ladder of steps finds out about a line at 0, where its value is `middle`.
+    """Return the results of a descending ladder of steps for a line at 0, where its value is `middle`.
 
-    `size` is that of the numbers that are moved: steps larger and smaller than that are extrapolated apart, for
-    1 / x looks smooth from afar. `noise` is how far a value may be off by rounding, `fine` what tiny steps show of it.
-    The ladder ends early once the derivative is known well enough, or no smaller step can tell more, and neither a
-    kink nor a jump is in sight. Where one is, or where the last witness contradicts (`agree` says for each whether a
-    slope is like its own), the ladder goes on down to rounding: a function may vary on any scale, and have a kink or an
-    edge next to the point. What is found there counts if the kink is gone, or if a witness says the same.
+    `size` is that of the numbers that are moved: steps above and below it are extrapolated separately, because 1 / x
+    looks smooth from afar. `noise` is the possible rounding error of a value, `fine` the part that tiny steps show. The
+    ladder ends early when the derivative is accurate enough, or smaller steps can't improve it, and there is no sign of
+    a kink or a jump. If there is one, or if the last witness disagrees (`agree` says for each whether it agrees with a
+    slope), the ladder goes on down to rounding: a function may vary on any scale, and may have a kink or an edge next
+    to the point. The result there counts if the kink is gone, or if a witness agrees.
     """
     found = Ladder(line, middle, _steps(size), size, noise, enough)
     rough = found.kinked or found.jumps
     if not rough and found.value.known and all(agree(found.value)[-1:]):
         return found
     slope = abs(found.value.value) if found.value.known else 0.0
-    # Below those steps, down to where numbers of the size have few digits left to move.
+    # Below those steps, down to where numbers of this size have few digits left to change.
     tiny = _powers(min(2.0**-26 * max(size, 1.0), size / 4096 or 1.0), 256 * EPS * (size or 1.0))
     closer = Ladder(line, middle, tiny, 0, fine + 4 * EPS * size * slope, 0.0)
     smooth = closer.value.known and not (closer.kinked or closer.jumps) and (closer.moves or noise <= 8 * fine)
@@ -147,7 +147,7 @@ def descend(
 
 
 def _nearer(near: Slope, wide: Slope) -> Slope:
-    """Return the slope from small steps, unless that from large ones is within its error, and more exact."""
+    """Return the slope from small steps, unless that from large ones is within its error and more accurate."""
     if not near.known:
         return wide
     agree = wide.known and abs(near.value - wide.value) <= 10 * near.error
@@ -155,9 +155,9 @@ def _nearer(near: Slope, wide: Slope) -> Slope:
 
 
 def _steps(size: float) -> Iterator[float]:
-    """Yield powers of two, which leave no rounding in most sums, from a 64th of the numbers' size down.
+    """Yield powers of two, with which most sums are exact, from 1/64 of the numbers' size down.
 
-    Between the steps that suit numbers of size 1 and those that suit tiny ones there is a gap.
+    There is a gap between the steps for numbers of size 1 and those for tiny numbers.
     """
     yield from _powers(max(size, 1.0) / 64, 2.0**-25 * max(size, 1.0))
     if size:
@@ -179,7 +179,7 @@ def _differ(left: Slope, right: Slope) -> bool:
 
 
 def _stays(heights: list[tuple[Any, Any]], noise: Any) -> bool:
-    """Return whether the function's change to a side doesn't shrink with the step: where it is continuous, it does."""
+    """Return whether the change to one side doesn't shrink with the step, as it does for a continuous function."""
     if len(heights) < 7:
         return False
     last = np.abs(heights[-5:])
@@ -190,13 +190,13 @@ def _stays(heights: list[tuple[Any, Any]], noise: Any) -> bool:
 def complex_slope(line: Line, size: float = 1.0) -> Slope:
     """Return the imaginary part of the value at an imaginary step, over the step: exact to rounding.
 
-    The step is small beside the numbers' size. Unknown where the function refuses complex numbers, or gives real ones.
+    The step is small compared with the numbers. Unknown if the function refuses complex numbers, or returns real ones.
     Source: W. Squire and G. Trapp, Using complex variables to estimate derivatives of real functions, 1998.
     """
     step = min(COMPLEX_STEP, 1e-9 * size)
     try:
         value = line(1j * step)
-    except Exception:  # whatever a function does with numbers that it was not written for
+    except Exception:  # a function may raise anything for numbers that it was not written for
         return Slope()
     if not np.iscomplexobj(value):
         return Slope()
@@ -212,18 +212,18 @@ def difference_quotient(line: Line, method: str, step: float | None) -> Any:
 
 
 def largest(x: Any) -> float:
-    """Return the size of the largest finite number, 1 if there is none but 0: moves are to suit what is there."""
+    """Return the size of the largest finite number, or 1 if there is only 0: moves are in proportion to it."""
     return float(np.abs(x).max(initial=0, where=np.isfinite(x))) or 1.0
 
 
 def noise_of_values(line: Line, size: float, eps: float) -> tuple[Any, float, float]:
-    """Return the value, how far rounding may move it, and what tiny steps show of that.
+    """Return the value, the possible effect of rounding, and the part of that which tiny steps show.
 
     `line` is the value as a function of a step through all entries, relative to their sizes; `size` is its size at
-    the point, and `eps` that of the narrowest dtype on the way. It may be rounding of intermediate numbers, which are
-    larger than the results. Second differences at steps of a few last digits are rounding alone, and where these change
-    nothing, so is what the first larger step changes: of 1 + x**2 at a tiny x. Fourth differences at larger steps see
-    what is rounded coarsely. They are taken on both sides, for on one they may be a kink's.
+    the point, and `eps` that of the narrowest dtype on the way. Intermediate numbers may be larger than the results,
+    and so is their rounding. Second differences at steps of a few last digits are rounding alone. If such steps change
+    nothing, so is the change by the first larger step, as of 1 + x**2 at a tiny x. Fourth differences at larger steps
+    show coarse rounding. They are taken on both sides, since on one side they may come from a kink.
     """
     middle, last, usual = line(0.0), LAST * EPS * np.arange(1, 4), 4 * eps * size
     fine = max(float(np.abs(np.diff([line(start + h) for h in last], 2)).max()) for start in (0.0, NUDGE))
@@ -237,5 +237,5 @@ def noise_of_values(line: Line, size: float, eps: float) -> tuple[Any, float, fl
 
 
 def within(a: Any, b: Any, room: Any) -> bool:
-    """Return whether two arrays have one shape and differ by no more than the room; two nan are no difference."""
+    """Return whether two arrays have the same shape and differ by at most `room`; nan equals nan."""
     return a.shape == b.shape and bool(np.all((np.abs(a - b) <= room) | (a == b) | (np.isnan(a) & np.isnan(b))))

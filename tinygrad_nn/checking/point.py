@@ -1,4 +1,4 @@
-"""A function at one point: values along any direction, and its own derivatives in both modes."""
+"""A function at one point: values along any direction, and the function's own derivatives in both modes."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ NOTHING = SimpleNamespace(conventions="", culprit=None, coarsest=0.0, largest=0.
 
 
 class Point:
-    """A subject at certain arrays, whose results are weighed and added up: a function with one value.
+    """A subject at given arrays, with results that are weighted and added up: a function with one value.
 
-    Weights are of both signs and of similar size, drawn by `seed`, exact in float16, and 0 for results
-    that are not finite.
-    What `inquiry` returns is asked for `coarsest`, the eps of the narrowest dtype inside, and only where differences
-    don't settle it for `conventions` of steps on a kink or on a singularity, the `culprit` whose rule is wrong, and
-    whether the function is `trusted`: it is made of right rules.
-    Directions, and the numbers `x` that they move, are rows of all inputs' entries.
-    Once it is `mistaken`, its own derivative is no witness any more.
+    Weights have both signs and similar sizes, are drawn by `seed`, exact in float16, and 0 for results that are not
+    finite. The result of `inquiry` gives `coarsest`, the eps of the narrowest dtype inside. Only if differences don't
+    decide, it is also asked for `conventions` of steps at a kink or a singularity, the `culprit` whose rule is wrong,
+    and whether the function is `trusted`, that is, made of right rules.
+    Directions, and the numbers `x` that they move, are rows with the entries of all inputs. If the function is
+    `mistaken`, its own derivative is no longer a witness.
     """
 
     def __init__(
@@ -40,7 +39,7 @@ class Point:
         self.values: Arrays = subject.values(arrays)
         self.mistaken: bool = False
         self.holomorphic: bool = True
-        self.narrow: bool = coarsest_of(arrays) > 0  # some array has less precision than float64
+        self.narrow: bool = coarsest_of(arrays) > 0  # an array has less precision than float64
         rng = np.random.default_rng(seed)
         drawn = [signed_like(rng, y) for y in self.values]
         self.results: int = sum(y.size for y in self.values)
@@ -50,7 +49,7 @@ class Point:
 
     @functools.cached_property
     def eps(self) -> float:
-        """The eps of the narrowest dtype on the way to the results, 0 if none is narrower than that of the arrays."""
+        """The eps of the narrowest dtype on the way to the results, or 0 if none is narrower than the arrays'."""
         own = coarsest_of(self.values)
         return max(own if own > coarsest_of(self.arrays) else 0.0, float(self.inquiry().coarsest))
 
@@ -66,12 +65,12 @@ class Point:
 
     @functools.cached_property
     def size_of_values(self) -> float:
-        """The sum of the weighed results' sizes: rounding is relative to that."""
+        """The sum of the sizes of the weighted results; rounding is relative to it."""
         return float(dot(map(np.abs, self.weights), map(np.abs, self.values)))
 
     @functools.cached_property
     def middle(self) -> tuple[Any, float, float]:
-        """The value, how far rounding may move it, and what tiny steps show of that."""
+        """The value, the possible effect of rounding, and the part of that which tiny steps show."""
         random = signed_like(np.random.default_rng(self.seed), self.x)
         return noise_of_values(self.line(random * self.sizes), self.size_of_values, max(EPS, self.eps))
 
@@ -81,7 +80,7 @@ class Point:
         return self.subject.row([np.where(np.isfinite(x), largest(x), 0.0) for x in self.arrays])
 
     def line(self, direction: Any) -> Line:
-        """Return the weighed results, in float64, as a function of the step along a direction."""
+        """Return the weighted sum of the results, in float64, as a function of the step along a direction."""
         moved = np.flatnonzero(direction)
 
         def along(step: Any) -> Any:
@@ -92,12 +91,12 @@ class Point:
         return along
 
     def ladder(self, direction: Any, *how: Any) -> Ladder:
-        """Return what difference quotients along a direction say; `how` as for `descend`."""
+        """Return the results of difference quotients along a direction; `how` is as in `descend`."""
         size = float(np.abs(self.x[direction != 0]).max(initial=0))
         return descend(self.line(direction), size, *self.middle, *how)
 
     def complex_slope(self, direction: Any) -> Slope:
-        """Return what the complex step says along a direction, a step that is small beside all that is moved."""
+        """Return the slope by the complex step along a direction; the step is small compared with the moved numbers."""
         moved = np.abs(self.x[direction != 0])
         return complex_slope(self.line(direction), float(moved.min(initial=1.0, where=moved > 0)))
 
@@ -106,9 +105,9 @@ class Point:
         return dot([direction], [self.subject.row(gradients)])
 
     def spread(self, direction: Any, eps: float = 0.0, minus: Callable[[Point], Any] = lambda there: 0.0) -> float:
-        """Return how much that derivative, `minus` another, varies with the last digits of what the direction moves.
+        """Return how much that derivative, `minus` another, varies with the last digits of the moved numbers.
 
-        So do the weights. The digits are those of float64, or of a dtype whose precision is `eps`, if that is less.
+        The weights vary as well. The digits are those of float64, or of a less precise dtype with this `eps`.
         """
         rng, found = np.random.default_rng(self.seed), []
 
@@ -123,9 +122,9 @@ class Point:
         return float(np.ptp(found)) if np.isfinite(found).all() else 0.0
 
     def beside(self, rng: np.random.Generator, direction: Any = 0, nudge: float = NUDGE) -> Arrays:
-        """Return arrays a little off, along the direction, or at random where that leads nowhere.
+        """Return arrays a little away from the point, along the direction, and randomly where that is 0.
 
-        They are of float64 at least: few numbers of float16 are next to a kink, and not on it.
+        They are at least float64: in float16, few numbers are close to a kink but not on it.
         """
         random = abs(nudge) * rng.uniform(0.25, 0.5, self.x.shape) * rng.choice([-1, 1], self.x.shape)
         along = nudge * direction * rng.uniform(0.75, 1.25, self.x.shape)
@@ -139,12 +138,12 @@ def coarsest_of(arrays: Arrays) -> float:
 
 
 def dot(us: Iterable[Any], vs: Iterable[Any]) -> Any:
-    """Return the sum of products, in no less than float64; a factor of 0 in `us` leaves out what is not finite."""
+    """Return the sum of products, at least in float64; a factor of 0 in `us` leaves out numbers that are not finite."""
     return sum(np.where(u == 0, 0, u * v.astype(np.result_type(v, WIDE))).sum() for u, v in zip(us, vs, strict=True))
 
 
 def modes_compared(point: Point, rng: np.random.Generator) -> Finding:
-    """Return how <u, J v> by forward mode agrees with <J' u, v> by reverse mode, for a random v, in float64."""
+    """Return the finding on <u, J v> by forward and <J' u, v> by reverse mode, for a random v, in float64."""
     if point.is_nowhere_finite:
         return Finding(math.nan, math.nan, math.inf, math.nan, Verdict.NONFINITE, "the function's value is not finite")
     direction = signed_like(rng, point.x)
@@ -182,19 +181,19 @@ def signed(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
 
 
 def signed_like(rng: np.random.Generator, x: Any) -> Any:
-    """Return such numbers in the shape of an array, 0 where that is not finite."""
+    """Return such numbers in the shape of an array, with 0 where the array is not finite."""
     return np.where(np.isfinite(x), signed(rng, x.shape), 0.0)
 
 
 def unit(size: int, entry: int) -> Any:
-    """Return the direction of one entry of so many."""
+    """Return the direction of one entry of `size`."""
     direction = np.zeros(size)
     direction[entry] = 1.0
     return direction
 
 
 def halves(direction: Any) -> list[Any]:
-    """Return a direction in two parts, each of half of its entries; in one if it has one entry only."""
+    """Return a direction in two parts, each with half of its entries; in one part if it has only one entry."""
     entries, first = np.flatnonzero(direction), direction.copy()
     first[entries[entries.size // 2 :]] = 0
     return [first, direction - first] if entries.size > 1 else [direction]

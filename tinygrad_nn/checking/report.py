@@ -1,4 +1,4 @@
-"""What a gradient check finds: verdicts, and reports as a table, a picture and data."""
+"""The findings of a gradient check: verdicts, and reports as a table, a picture and data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STEPS = 2.0 ** np.arange(-2, -50, -1)
 
 
 class Verdict(StrEnum):
-    """What a check found, from best to worst; the first four mean that the gradient is right."""
+    """The verdicts, from best to worst; the first four mean that the gradient is right."""
 
     OK = "OK"
     CONVENTION = "CONVENTION"
@@ -34,7 +34,7 @@ class Verdict(StrEnum):
 
     @property
     def rank(self) -> int:
-        """0 for the best; the worst has the highest."""
+        """The position, from 0 for the best verdict."""
         return list(Verdict).index(self)
 
     @property
@@ -45,11 +45,11 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One derivative: what the function's own rule says, what differences of values say, and the verdict.
+    """One derivative: by the function's own rule, by differences of values, and the verdict.
 
-    `uncertainty` is how far the numerical derivative may be off, `room` how far the function's own might have been
-    without a word; `note` says what the verdict alone doesn't. In a report it is that by an entry of an `input`, by
-    `index`, or along a direction through all of them.
+    `uncertainty` is the error estimate of the numerical derivative, `room` the largest error that would have passed;
+    `note` explains the verdict. In a report it is the derivative with respect to the entry `index` of an `input`, or
+    along a direction through all entries.
     """
 
     analytic: Any
@@ -64,12 +64,12 @@ class Finding:
 
     @property
     def error(self) -> float:
-        """How far the two derivatives are apart."""
+        """The difference of the two derivatives."""
         return 0.0 if self.analytic == self.numeric else float(abs(self.analytic - self.numeric))
 
     @property
     def badness(self) -> tuple[int, float]:
-        """By what findings are sorted: the verdict, then the error."""
+        """The key by which findings are sorted: the verdict, then the error."""
         return self.verdict.rank, self.error
 
 
@@ -77,8 +77,8 @@ class Finding:
 class ErrorCurve:
     """Errors of central and forward differences against step size, of one derivative.
 
-    Left of the lowest point rounding rules, and errors grow as 1 / step; right of it truncation, where they
-    grow as step**2 (central) and step (forward). `gap` is how far the function's own derivative is off.
+    Left of the lowest point, rounding dominates, and errors grow as 1 / step; right of it, truncation, and they grow as
+    step**2 (central) or step (forward). `gap` is the error of the function's own derivative.
     """
 
     steps: Any
@@ -112,11 +112,11 @@ class ErrorCurve:
 
 @dataclass(frozen=True, eq=False)
 class GradientReport:
-    """The outcome of `tg.gradcheck`: true if every derivative is right.
+    """The result of `tg.gradcheck`: true if every derivative is right.
 
-    `verdict` is the worst of all, `culprit` the name of the operation whose rule is wrong, if one is. `covered`
-    says what was looked at, `notes` what else there is to know, `coverage` the share of the inputs' entries that have
-    a row of their own.
+    `verdict` is the worst of all, `culprit` the name of the operation whose rule is wrong, if any. `covered` says what
+    was checked, `notes` has further remarks, and `coverage` is the share of the inputs' entries that have their own
+    row.
     """
 
     rows: tuple[Finding, ...]
@@ -128,9 +128,9 @@ class GradientReport:
 
     @property
     def smallest_detectable(self) -> float:
-        """The smallest error that would have been seen in the derivative by any entry, wherever it was made.
+        """The smallest error in the derivative with respect to any single entry that would have been noticed.
 
-        Entries without a row of their own are seen along directions, where one counts by half at least.
+        Entries without their own row are checked along directions, in which each counts by at least a half.
         """
         own = [row for row in self.rows if "forward mode" not in row.input] or self.rows
         return max(row.room * (1 if isinstance(row.index, tuple) else 2) for row in own)
@@ -149,8 +149,8 @@ class GradientReport:
     def table(self) -> Any:
         """A structured array with a row per derivative that was checked.
 
-        `input` and `index` say which, `error` is how far `analytic` and `numeric` are apart, `uncertainty` how far
-        `numeric` may be off, and `step` what it was taken with.
+        `input` and `index` say which one, `error` is the difference of `analytic` and `numeric`, `uncertainty` the
+        error estimate of `numeric`, and `step` the step with which it was computed.
         """
         kinds = ["O", "O", "f8", "f8", "f8", "f8", "f8", "U16"]
         return np.array(list(map(attrgetter(*COLUMNS), self.rows)), dtype=list(zip(COLUMNS, kinds, strict=True)))
@@ -168,12 +168,12 @@ class GradientReport:
         return self.curve().plot(ax)
 
     def _cells(self) -> list[tuple[str, ...]]:
-        """Return the worst rows as text, the columns' names first."""
+        """Return the worst rows as text, after the names of the columns."""
         worst = sorted(self.rows, key=lambda row: row.badness, reverse=True)[:SHOWN]
         return [("input", "index", "analytic", "numeric", "error", "verdict"), *map(_cells_of, worst)]
 
     def _lines(self) -> list[str]:
-        """Return what stands around the table: the verdict and what it covers, then who is to blame."""
+        """Return the lines before the table (the verdict and what it covers) and after it (what is to blame)."""
         counts = {v: sum(row.verdict is v for row in self.rows) for v in Verdict}
         counted = ", ".join(f"{n} {v}" for v, n in counts.items() if n)
         blame = [] if self.blame is None else [self.blame.told(), *filter(None, [self.blame.step.text])]
@@ -195,7 +195,7 @@ def _cells_of(f: Finding) -> tuple[str, ...]:
 
 
 def as_html(cells: Sequence[Sequence[str]]) -> str:
-    """Return the rows as an HTML table, whatever the cells hold."""
+    """Return the rows as an HTML table, with escaped cells."""
     first, *rows = [[html.escape(cell) for cell in row] for row in cells]
     head = "".join(f"<th>{cell}</th>" for cell in first)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)

@@ -1,4 +1,4 @@
-"""Which entries have a wrong derivative, of very many: a wrong direction is parted until single entries are left."""
+"""Finding the wrong entries among very many: a wrong direction is divided until single entries are left."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ STEPS = 2.0**-13, 2.0**-17, 2.0**-21
 
 
 def wrong_entries(point: Point, direction: Any, finding: Finding) -> list[int]:
-    """Return the entries that make a derivative along a direction wrong; [] if they are many.
+    """Return the entries that make the derivative along a direction wrong; [] if there are many.
 
-    Errors along parts of a direction add up: each part that is measured, by one evaluation (a complex step) or two,
-    tells of the rest. Groups are halved until one half is right. The other, which may hold one wrong entry only, is
-    then weighed by position, if its error is large: the ratio of two errors says where that is.
+    Errors along parts of a direction add up, so measuring one part, by one evaluation (a complex step) or two, also
+    tells the error of the rest. Groups are halved until one half is right. The other half may have a single wrong
+    entry. If its error is large, it is measured again with weights by position: the ratio of the two errors gives the
+    position.
     """
     slope, room = _measure(point, direction, finding)
 
@@ -44,7 +45,7 @@ def wrong_entries(point: Point, direction: Any, finding: Finding) -> list[int]:
 
 
 def _around_one(group: Any, error: float, off: Callable[[Any], float], room: float) -> list[Any]:
-    """Return a group in two parts, the first around the wrong entry if there is one only; in halves if that is all."""
+    """Return a group in two parts, the first around the wrong entry if there is only one; otherwise halves."""
     entries, ramp, inside = np.flatnonzero(group), np.zeros(group.size), np.zeros(group.size)
     ramp[entries] = group[entries] * np.arange(entries.size) / entries.size
     at, width = (entries.size / error * e for e in (off(ramp), 4 * room))
@@ -54,7 +55,7 @@ def _around_one(group: Any, error: float, off: Callable[[Any], float], room: flo
 
 
 def _measure(point: Point, direction: Any, finding: Finding) -> tuple[Any, float]:
-    """Return a cheap numerical derivative along parts of a direction, and how far it may be off."""
+    """Return a cheap numerical derivative along parts of a direction, and its possible error."""
     exact = point.complex_slope(direction)
     if abs(exact.value - finding.numeric) <= exact.error + 10 * finding.uncertainty:
         size = float(np.abs(point.subject.row(point.gradients) * direction).sum())

@@ -1,4 +1,4 @@
-"""What is checked: a function of the numbers in arrays, with derivatives by rules or by hand."""
+"""The subject of a check: a function of the numbers in arrays, with derivatives by rules or by hand."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ Arrays = list[Any]
 
 
 class Subject:
-    """A function of Tensors: its values and derivatives at any arrays like those of its inputs.
+    """A function of Tensors: its values and derivatives at any arrays like its inputs'.
 
-    `arrays` are the numbers in the inputs, in a row, `names` says where each is; `alone` that it is one operation, and
-    `constants` are then its other arrays, by name. The
-    function sees Tensors in the inputs' nesting, Modules with replaced parameters among them.
+    `arrays` are the arrays of numbers in the inputs, and `names` says where each is. If it is `alone`, one operation,
+    `constants` are its other arrays, by name. The function gets Tensors in the inputs' nesting, and Modules with
+    replaced parameters.
     """
 
     by_hand = measured = alone = False
@@ -56,30 +56,30 @@ class Subject:
         self.constants: dict[str, Any] = {}
 
     def row(self, arrays: Arrays) -> Any:
-        """Return the numbers of arrays like the inputs' in a row, in no less than float64; 0 where there is none."""
+        """Return the numbers of arrays like the inputs' in one row, at least in float64; 0 in place of None."""
         parts = [np.zeros(x.size) if a is None else np.ravel(a) for a, x in zip(arrays, self.arrays, strict=True)]
         return np.concatenate([np.zeros(0), *parts])
 
     def parted(self, row: Any) -> Arrays:
-        """Return the numbers in a row as arrays like the inputs'."""
+        """Return the numbers of a row as arrays like the inputs'."""
         ends = np.cumsum([x.size for x in self.arrays])
         return [part.reshape(x.shape) for part, x in zip(np.split(row, ends[:-1]), self.arrays, strict=True)]
 
     def only(self, position: int, direction: Any) -> Any:
-        """Return the direction that moves one input along this, and the others not at all."""
+        """Return a direction that moves only one input."""
         return self.row([direction if i == position else None for i in range(len(self.arrays))])
 
     def values(self, arrays: Arrays) -> Arrays:
-        """Return the results as arrays. Raises TypeError and ValueError for what is no function of numbers."""
+        """Return the results as arrays. Raises TypeError or ValueError unless they are floating-point numbers."""
         given = [np.array(x) for x in arrays]
         try:
             with no_grad(), quiet():
                 results = list(leaves(self.called([wrap(x) for wrap, x in zip(self.wraps, given, strict=True)])))
-        except (ArithmeticError, ValueError):  # next to numbers that it took: they are on the edge of what it takes
+        except (ArithmeticError, ValueError):  # it accepted numbers next to these: they are at the edge of its domain
             if self.shapes is None:
                 raise
             return [np.full(shape, np.nan) for shape in self.shapes]
-        each = zip(self.names, given, arrays, strict=True) if self.shapes is None else ()  # one call tells
+        each = zip(self.names, given, arrays, strict=True) if self.shapes is None else ()  # one call is enough to know
         for name in [name for name, x, before in each if not np.array_equal(x, before, equal_nan=True)]:
             raise ValueError(
                 f"the function changes {name} in place, so no two calls are alike; let it work on a copy, np.array(x)"
@@ -87,7 +87,7 @@ class Subject:
         return self._numbers([self._array_of(y) for y in results])
 
     def pull(self, arrays: Arrays, cotangents: Arrays) -> list[Any]:
-        """Return what the function's own derivative says: a gradient per array, None where nothing connects."""
+        """Return the function's own derivative: a gradient per array, or None if nothing connects."""
         variables = [Tensor(x, requires_grad=True) for x in arrays]
         with quiet(), enable_grad():
             results = [y for y in leaves(self.called(variables)) if y.dtype.kind in "fc"]
@@ -106,7 +106,7 @@ class Subject:
         return [t.data for t in leaves(pushed)]
 
     def called(self, tensors: Sequence[Any]) -> Any:
-        """Return what the function returns for Tensors in place of its inputs' numbers."""
+        """Return the function's results for Tensors in place of its inputs."""
         try:
             with restoring(self.function, self.inputs):
                 return self.function(*self._filled(tensors))
@@ -122,14 +122,14 @@ class Subject:
         return map_leaves(lambda _: next(each), self.inputs)
 
     def _array_of(self, y: Any) -> Any:
-        """Return the array of a result. Raises TypeError for what has to be a Tensor and is none."""
+        """Return the array of a result. Raises TypeError if it must be a Tensor and is not."""
         if not (isinstance(y, Tensor) or self.measured):
             kind = f"{type(y).__module__.partition('.')[0]}.{type(y).__name__}"
             raise TypeError(errors.returns_no_tensor(kind.removeprefix("builtins.")))
         return np.asarray(_plain(y))
 
     def _numbers(self, arrays: Arrays) -> Arrays:
-        """Return the arrays that can have a derivative. Raises ValueError where shapes change between calls."""
+        """Return the arrays that can have a derivative. Raises ValueError if shapes change between calls."""
         numbers = [y for y in arrays if y.dtype.kind in "fc"]
         if not numbers:
             raise TypeError(
@@ -147,15 +147,15 @@ class Subject:
 
 
 class Measured(Subject):
-    """A function whose values alone are asked for: it may return arrays and numbers, too."""
+    """A function of which only values are needed: it may also return arrays and numbers."""
 
     measured = True
 
 
 class HandWritten(Measured):
-    """A function of arrays with a gradient that somebody wrote: `gradient(*inputs)`, nested as the inputs.
+    """A function of arrays with a gradient written by hand: `gradient(*inputs)`, nested as the inputs.
 
-    Where an input is PyTorch's or JAX's, both get its like.
+    If an input is PyTorch's or JAX's, both functions get arrays of that library.
     """
 
     by_hand = True
@@ -165,7 +165,7 @@ class HandWritten(Measured):
         self.gradient = gradient
 
     def pull(self, arrays: Arrays, cotangents: Arrays) -> list[Any]:
-        """Return the gradient by hand. Raises ValueError where its nesting or shapes are not the inputs'."""
+        """Return the gradient by hand. Raises ValueError unless its nesting and shapes are the inputs'."""
         if len(cotangents) != 1 or cotangents[0].size != 1:
             raise ValueError(
                 "a gradient by hand is that of one number, but the function returns shapes "
@@ -185,7 +185,7 @@ class HandWritten(Measured):
 
 
 def derivative_of(subject: Subject, weights: Arrays) -> Subject:
-    """Return the gradient of a subject's weighed and summed results, as a function of the same inputs."""
+    """Return the gradient of a subject's weighted sum of results, as a function of the same inputs."""
 
     def scalar(*args: Any) -> Any:
         results = [y for y in leaves(subject.function(*args)) if isinstance(y, Tensor) and y.dtype.kind == "f"]
@@ -196,12 +196,12 @@ def derivative_of(subject: Subject, weights: Arrays) -> Subject:
 
 
 def _plain(x: Any) -> Any:
-    """Return the array of a Tensor, and PyTorch's without its graph."""
+    """Return the array of a Tensor; a PyTorch tensor without its graph."""
     return x.data if isinstance(x, Tensor) else x.detach().cpu().numpy() if hasattr(x, "detach") else x
 
 
 def _maker(x: Any) -> Callable[[Any], Any]:
-    """Return what makes of an array the like of an input. Raises TypeError for tables."""
+    """Return a function that converts an array to the input's kind. Raises TypeError for tables."""
     package = type(x).__module__.partition(".")[0]
     if package == "pandas":
         raise TypeError(f"a {type(x).__name__} of pandas can't be moved by small steps; pass x.to_numpy()")
@@ -212,7 +212,7 @@ def _maker(x: Any) -> Callable[[Any], Any]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Give no warnings: values far from the point may be anything."""
+    """Suppress warnings: values far from the point may be anything."""
     with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
         yield
 

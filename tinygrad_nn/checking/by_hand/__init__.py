@@ -1,1 +1,1 @@
-"""Whose backprop is wrong: gradients by hand, held against the adjoints of the recorded graph."""
+"""Backprop written by hand, compared with the adjoints of the recorded graph."""

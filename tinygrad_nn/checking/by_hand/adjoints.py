@@ -1,7 +1,7 @@
-"""Adjoints of a recorded graph, with what rounding can do to them, with others put in their place, and by hand.
+"""Adjoints of a recorded graph: how far rounding can move them, and how they are written by hand.
 
-Every pass runs over a copy of the graph's nodes, so that hooks stay silent, no `.grad` changes, and
-the graph can be differentiated afterwards as if nothing had happened.
+Every pass runs over a copy of the graph's nodes: no hook is called, no `.grad` changes, and the graph can still be
+differentiated afterwards.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ DRAWS, ROUNDINGS = 8, 32
 
 
 class Graph:
-    """What a loss was computed from.
+    """The graph that a loss was computed by.
 
-    Raises TypeError for what is no Tensor, and GradientError for a loss of several entries or without a graph.
+    Raises TypeError unless the loss is a Tensor, GradientError if it has several entries or no graph.
     """
 
     def __init__(self, loss: Tensor) -> None:
@@ -40,7 +40,7 @@ class Graph:
         self.order: list[Node] = history([self.root])
 
     def next_ones(self, chosen: set[Node]) -> dict[Node, set[Node]]:
-        """Return, for each chosen node, the chosen ones (or the root) that it leads to without another between."""
+        """Return, for each chosen node, the chosen nodes (or the root) to which it leads without another in between."""
         met: dict[Node, set[Node]] = {self.root: set()}
         for node in self.order:
             through = {node} if node in chosen or node is self.root else met[node]
@@ -50,10 +50,10 @@ class Graph:
         return {node: met[node] for node in chosen}
 
     def adjoints(self, wanted: list[Node], given: Mapping[Node, np.ndarray], eps: float) -> tuple[Arrays, Arrays]:
-        """Return the wanted nodes' adjoints, and how far from them rounding to `eps` may lead.
+        """Return the adjoints of the wanted nodes, and how far rounding to `eps` may move them.
 
-        Where a node is among `given`, its own adjoint is returned, but what is given goes on to
-        earlier nodes. How far rounding leads is measured, by passes that round every array anew.
+        For a node in `given`, its own adjoint is returned, but the given one is passed on to earlier nodes. The effect
+        of rounding is measured by passes that round every array differently.
         """
         exact, *draws = [self._pass(wanted, given, draw, eps * (draw > 0)) for draw in range(DRAWS + 1)]
         room = {}
@@ -92,7 +92,7 @@ class Graph:
 
 
 def _rounded(node: Node, noise: Callable[[Any], Any]) -> Any:
-    """Return what a node keeps, rounded anew where a rule multiplies by it, and not where it compares."""
+    """Return the saved arrays of a node, rounded again if a rule multiplies by them, but not if it compares."""
     operation, saved = node.operation, node.saved
     if operation is None or not saved or getattr(operation, "variadic", True):
         return saved
@@ -106,10 +106,10 @@ def _rounded(node: Node, noise: Callable[[Any], Any]) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Aligned:
-    """A Tensor, the `key` of its gradient, and how that is written by hand; `hand` is what was, if anything.
+    """A Tensor, the `key` of its gradient, and the layout of that by hand; `hand` is the gradient by hand, or None.
 
-    By hand, the gradient has this `shape`, for which a matrix is `turned` or a vector made a column, and is
-    `scale` times the adjoint.
+    By hand, the gradient has this `shape`: a matrix may be transposed (`turned`), a vector be a column. It is `scale`
+    times the adjoint.
     """
 
     key: str
@@ -127,19 +127,19 @@ class Aligned:
 
     @property
     def fits(self) -> bool:
-        """Whether what was written by hand has the right shape."""
+        """Whether the gradient by hand has the right shape."""
         return self.hand is not None and bool(self.hand.shape == self.shape)
 
     def laid_out(self, array: Any) -> Any:
-        """Return what has the Tensor's shape in the layout of its gradient by hand."""
+        """Return an array of the Tensor's shape in the layout of the gradient by hand."""
         return array.T if self.turned else array.reshape(self.shape)
 
     def by_hand(self, adjoint: Any) -> Any:
-        """Return an adjoint as it is written by hand."""
+        """Return an adjoint in the layout and scale of the gradient by hand."""
         return self.laid_out(adjoint) * adjoint.dtype.type(self.scale)
 
     def adjoint(self, hand: Any) -> Any:
-        """Return what is written by hand in the layout and scale of an adjoint."""
+        """Return a gradient by hand in the layout and scale of the adjoint."""
         return (hand.T if self.turned else hand.reshape(self.tensor.shape)) / self.scale
 
 
@@ -150,7 +150,7 @@ class Alignment:
         if convention not in CONVENTIONS:
             raise ValueError(f"convention is {convention!r}; write one of {', '.join(map(repr, CONVENTIONS))}")
         self.convention, self._root = convention, graph.root
-        filled = [node.handle() for node in reversed(graph.order) if node.handle is not None]  # by its backward pass
+        filled = [node.handle() for node in reversed(graph.order) if node.handle is not None]  # their `.grad` is filled
         own = {t.name: t for t in filled if t is not None and t.name is not None}
         self.named: dict[str, Any] = own | _by_name(tensors)
         known = set(graph.order)
@@ -161,7 +161,7 @@ class Alignment:
         self.sizes: tuple[tuple[str, int, str], ...] = self._sizes(graph)
 
     def _sizes(self, graph: Graph) -> tuple[tuple[str, int, str], ...]:
-        """Return how many samples and outputs what the loss was last computed from has, each with its symbol."""
+        """Return the numbers of samples and outputs of the last array before the loss, each with its symbol."""
         named = [root_of(t) for t in self.reached.values() if not t.is_leaf]
         newest = sorted(named, key=lambda node: -node.number) + graph.order
         shape = next((n.shape for n in newest if n.shape and not getattr(n.operation, "multiple_outputs", False)), (1,))
@@ -169,7 +169,7 @@ class Alignment:
         return ("m", samples, "samples"), ("k", outputs if len(shape) > 1 else 1, "outputs")
 
     def aligned(self, gradients: Mapping[str, Any]) -> list[Aligned]:
-        """Return the Tensors that lead to the loss. Raises ValueError for two gradients of one, and for none at all."""
+        """Return the Tensors that lead to the loss. Raises ValueError for two gradients of one Tensor, or for none."""
         keys: dict[str, str] = {}
         for key in gradients:
             name = self._named_by(key)
@@ -199,7 +199,7 @@ class Alignment:
         )
 
     def _check(self, name: str, key: str) -> None:
-        """Raise TypeError, GradientError or DisconnectedError if what is so named has no adjoint."""
+        """Raise TypeError, GradientError or DisconnectedError if the object of this name has no adjoint."""
         tensor = self.named[name]
         if not isinstance(tensor, Tensor):
             raise TypeError(
@@ -218,7 +218,7 @@ class Alignment:
             )
 
     def frame(self, name: str, tensor: Tensor, key: str = "", hand: Any = None) -> Aligned:
-        """Return how the convention lays out and scales what has the shape of a Tensor of this name."""
+        """Return the layout and scale that the convention gives to the gradient of a Tensor of this name."""
         shape, turned, scale = tensor.shape, False, 1
         if self.convention == "article" and node_of(tensor) is not self._root:
             if name.rpartition(".")[2][:1] not in ("W", "b", "w"):
@@ -230,7 +230,7 @@ class Alignment:
 
 
 def _by_name(tensors: Any) -> dict[str, Any]:
-    """Return what a mapping or a Module holds by name; Modules inside a mapping add their parameters."""
+    """Return the entries of a mapping or a Module by name; Modules in a mapping add their parameters."""
     if hasattr(tensors, "named_parameters"):
         return dict(tensors.named_parameters())
     if tensors is None:
@@ -245,7 +245,7 @@ def _by_name(tensors: Any) -> dict[str, Any]:
 
 
 def _floats(gradient: Any) -> np.ndarray:
-    """Return a gradient by hand as an array of floats. Raises DtypeError for what is not real numbers."""
+    """Return a gradient by hand as an array of floats. Raises DtypeError unless it has real numbers."""
     array: np.ndarray = gradient.data if isinstance(gradient, Tensor) else as_array(gradient)
     if array.dtype.kind == "c":
         raise errors.DtypeError(errors.no_gradient_dtype(array.dtype))

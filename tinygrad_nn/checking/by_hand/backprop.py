@@ -1,4 +1,4 @@
-"""Whose backprop is wrong: hand-derived gradients, aligned with the adjoints of the recorded graph."""
+"""`diff_backprop`: gradients derived by hand, compared with the adjoints of the recorded graph."""
 
 from __future__ import annotations
 
@@ -22,12 +22,11 @@ from .diagnosis import diagnosed, slopes_of
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """What was found of one gradient.
+    """What was found out about one gradient.
 
-    `verdict` is "right", "wrong", "follows" for what is right but for an earlier mistake, or "unclear"
-    where that mistake, a shape or a nan, leaves nothing to hold it against. `error` is the largest
-    difference from `expected`, relative to the largest entry of that; nan where the shapes differ.
-    `expected` is in the layout and scale of the convention.
+    `verdict` is "right", "wrong", "follows" (right, except for an earlier mistake), or "unclear" (the earlier mistake,
+    a wrong shape or a nan, leaves nothing to compare with). `error` is the largest difference from `expected`, relative
+    to the largest entry of `expected`; nan if the shapes differ. `expected` has the layout and scale of the convention.
     """
 
     name: str
@@ -40,7 +39,7 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class BackpropReport:
-    """The outcome of `tg.diff_backprop`: true if every gradient is right; `table` has its rows in backward order."""
+    """The result of `tg.diff_backprop`: true if every gradient is right. `table` has its rows in backward order."""
 
     table: tuple[Row, ...]
 
@@ -53,7 +52,7 @@ class BackpropReport:
         return next((row.name for row in self.table if row.verdict != "right"), None)
 
     def __getitem__(self, name: str) -> Row:
-        """Return the row of a gradient, by the name that it was given under."""
+        """Return the row of a gradient, by the name under which it was passed."""
         return {row.name: row for row in self.table}[name]
 
     def raise_if_failed(self) -> None:
@@ -75,21 +74,21 @@ class BackpropReport:
 def diff_backprop(
     loss: Tensor, gradients: Mapping[str, Any], tensors: Any = None, convention: str = "adjoint"
 ) -> BackpropReport:
-    """Return how gradients derived by hand agree with the adjoints, and what is wrong with the first that doesn't.
+    """Compare gradients derived by hand with the adjoints, and return a report that explains the first mistake.
 
-    `gradients` maps names to arrays: "dZ2", or "Z2", is the derivative of the loss, one number, by the
-    Tensor named Z2. That is looked up in `tensors`, a mapping such as `network.memory(X)` or
-    `locals()` (of which the Tensors and Modules count) or a Module, and among the leaves, and the Tensors that
-    retain their grad, that have a `name` and are still in use. By default a gradient is the adjoint, in its
-    Tensor's shape. With `convention="article"` columns are samples, db has shape (n, 1), and the gradients of
-    all but W and b are m times the adjoint, m the number of samples; the Tensors may have samples in rows, as
-    DenseNetwork has them, or in columns, beside biases of shape (n, 1).
+    `gradients` maps names to arrays: "dZ2", or "Z2", is the derivative of the loss, which is one number, with respect
+    to the Tensor named Z2. Names are looked up in `tensors`, a Module or a mapping such as `network.memory(X)` or
+    `locals()` (its Tensors and Modules count), and among the leaves, and the Tensors that retain their grad, that have
+    a `name` and still exist. By default a gradient is the adjoint, in its Tensor's shape. With `convention="article"`,
+    columns are samples, db has shape (n, 1), and the gradients of everything but W and b are m times the adjoint, where
+    m is the number of samples. The Tensors may have samples in rows, as in DenseNetwork, or in columns, beside biases
+    of shape (n, 1).
 
-    How far a gradient may be from the adjoint is measured: some thirty times as far as rounding every
-    array on the way moves it, and the root of the dtype's precision. After a mistake, a gradient is held
-    against what the given ones before it lead to, so that it "follows" if it only inherits. The graph and
-    every `.grad` stay as they were, and hooks are not run. Raises ValueError for unknown names, and
-    GradientError or DisconnectedError for Tensors that no gradient reaches.
+    The tolerance is measured: some thirty times as far as rounding of every array on the way moves the adjoint, and the
+    root of the dtype's precision. After a mistake, a gradient is compared with what the given gradients before it lead
+    to, so it "follows" if it only inherits the mistake. The graph and every `.grad` stay as they were, and hooks are
+    not run. Raises ValueError for unknown names, and GradientError or DisconnectedError for Tensors that no gradient
+    reaches.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -106,7 +105,7 @@ def diff_backprop(
 
 
 class _GivenGradients:
-    """The gradients by hand in backward order, and what is right: by the graph, and by those before."""
+    """The gradients by hand in backward order, and what is right: by the graph, and by the gradients before."""
 
     def __init__(self, graph: Graph, gradients: Mapping[str, Any], tensors: Any, convention: str) -> None:
         self.graph, self.alignment = graph, Alignment(graph, tensors, convention)
@@ -120,7 +119,7 @@ class _GivenGradients:
         self.mistakes: dict[Aligned, list[str]] = {}
 
     def _sources(self, several: list[Aligned]) -> dict[Aligned, list[Aligned]]:
-        """Return, for each of several, those of the others that its gradient is derived from directly."""
+        """Return, for each of several, those others from which its gradient is derived directly."""
         at: dict[Node, list[Aligned]] = {}
         for one in several:
             at.setdefault(one.node, []).append(one)
@@ -132,7 +131,7 @@ class _GivenGradients:
         }
 
     def rows(self) -> Iterator[Row]:
-        """Yield what was found of each gradient."""
+        """Yield the row of each gradient."""
         for one in self.hands:
             expected = self._right(one)
             with np.errstate(all="ignore"):
@@ -163,7 +162,7 @@ class _GivenGradients:
         return "wrong", diagnosed(self._case(one, right, called))
 
     def _led_to(self, one: Aligned) -> tuple[np.ndarray, np.ndarray]:
-        """Return the adjoint, in its Tensor's layout, that the gradients by hand before it lead to, and its room."""
+        """Return the adjoint to which the gradients by hand lead, in its Tensor's layout, and the tolerance."""
         for alias in self.sources_by_hand[one]:
             if alias.node is one.node and alias.fits:
                 return alias.adjoint(alias.hand), self.room[one.node]
@@ -172,7 +171,7 @@ class _GivenGradients:
 
     @functools.cached_property
     def _inherited(self) -> tuple[Arrays, Arrays]:
-        """The adjoints where each gradient by hand is passed on in place of its own."""
+        """The adjoints if each gradient by hand is passed on instead of the right one."""
         given = {one.node: one.adjoint(one.hand) for one in self.hands if one.fits}
         return self.graph.adjoints(self.nodes, given, self.eps)
 
@@ -180,7 +179,7 @@ class _GivenGradients:
         return one.by_hand(self.right[one.node])
 
     def _hand(self, one: Aligned) -> Any:
-        """Return a gradient by hand, and the right one where none is given."""
+        """Return the gradient by hand, or the right one if none is given."""
         return self._right(one) if one.hand is None else one.hand
 
     def _case(self, one: Aligned, right: np.ndarray, called: str) -> WrongGradient:
@@ -198,14 +197,14 @@ class _GivenGradients:
         )
 
     def _others(self, one: Aligned) -> Iterator[tuple[str, np.ndarray]]:
-        """Yield the right gradients that are neither this one nor what it is derived from."""
+        """Yield the right gradients other than this one and those from which it is derived."""
         for other in self.every:
             if other.node is not one.node and other not in self.sources[one]:
                 layer = "it is taken from another layer, or the layers are miscounted"
                 yield f"the right {other.key}: {layer}", self._right(other)
 
     def _instead(self, one: Aligned) -> Iterator[tuple[str, np.ndarray]]:
-        """Yield what each other gradient of the shape of one before leads to in the place of that."""
+        """Yield what follows if another gradient of the same shape takes the place of one before it."""
         for place, other in itertools.product(self.sources[one], self.every):
             hand = self._hand(other)
             if other not in (place, one) and hand.shape == place.shape:
@@ -214,7 +213,7 @@ class _GivenGradients:
 
 
 def _in_backward_order(graph: Graph, every: list[Aligned]) -> list[Aligned]:
-    """Return all, each after what it is derived from; of those from the same one the leaves first, the last first."""
+    """Return all, each after those it is derived from; of those with the same source, leaves first, newest first."""
     ahead = graph.next_ones({one.node for one in every})
 
     def when(one: Aligned) -> tuple[float, bool, int]:

@@ -1,4 +1,4 @@
-"""What is wrong with a hand-derived gradient: mistakes that people make, each held against the numbers."""
+"""What is wrong with a gradient derived by hand: common mistakes, each compared with the numbers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WRITTEN: dict[str, tuple[str, Callable[[Any], Any]]] = {
 
 @np.errstate(all="ignore")
 def diagnosed(case: WrongGradient) -> str:
-    """Return one sentence: what the gradient is instead of what it should be, and what to write."""
+    """Return one sentence: what the gradient is instead of the right one, and what to write."""
     looks = (_few_digits, _entries) if case.same(case.wrong, case.right) else _CATALOGUE
     return next(finding for look in looks for finding in look(case))
 
@@ -120,10 +120,10 @@ _CATALOGUE = (
 
 
 def slopes_of(one: Aligned, after: Aligned, hand: np.ndarray, arrays: Arrays) -> dict[str, Any]:
-    """Return what is known of the step between two Tensors, the gradient by hand of the second being `hand`.
+    """Return what is known about the step between two Tensors; `hand` is the gradient by hand of the second.
 
-    `arrays` are the values of the Tensors of this shape, by name: a derivative may be taken at the wrong one.
-    That is nothing if the step is not elementwise, or reads the Tensor twice.
+    `arrays` are the values of the Tensors of this shape, by name: the derivative may be taken at the wrong one. Nothing
+    is known if the step is not elementwise, or reads the Tensor twice.
     """
     node, x, g = after.node, arrays[one.name], after.adjoint(hand)
     operation, parents = node.operation, list(node.parents or ())
