@@ -1401,7 +1401,7 @@ def expand_dims(x: Any, axis: Any) -> Tensor:
            [1., 1., 1.]])
     """
 def expit(x: Any) -> Tensor:
-    r"""Return 1 / (1 + exp(-x)), exact in both tails. Shapes: (...) -> (...).
+    r"""Return 1 / (1 + exp(-x)), accurate in both tails. Shapes: (...) -> (...).
 
     >>> import tinygrad_nn as tg
     >>> tg.sigmoid([-1000.0, 0.0, 1000.0])
@@ -2097,7 +2097,7 @@ def log_softmax(x: Any, axis: Any = -1) -> Tensor:
     tg.tensor([    0., -1000.], dtype='float64')
     """
 def logaddexp(a: Any, b: Any) -> Tensor:
-    r"""Return log(exp(a) + exp(b)), without overflow. Shapes broadcast: (...), (...) -> (...).
+    r"""Return log(exp(a) + exp(b)), without overflow or warning. Shapes broadcast: (...), (...) -> (...).
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2109,7 +2109,7 @@ def logaddexp(a: Any, b: Any) -> Tensor:
     array([0.05732418, 0.81757448, 0.14185106])
     """
 def logaddexp2(a: Any, b: Any) -> Tensor:
-    r"""Return log2(2**a + 2**b), without overflow. Shapes broadcast: (...), (...) -> (...).
+    r"""Return log2(2**a + 2**b), without overflow or warning. Shapes broadcast: (...), (...) -> (...).
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -3267,7 +3267,7 @@ def set_at(x: Any, value: Any, index: Any) -> Tensor:
     tg.tensor([9., 2., 3.], dtype='float64')
     """
 def sigmoid(x: Any) -> Tensor:
-    r"""Return 1 / (1 + exp(-x)), exact in both tails. Shapes: (...) -> (...).
+    r"""Return 1 / (1 + exp(-x)), accurate in both tails. Shapes: (...) -> (...).
 
     >>> import tinygrad_nn as tg
     >>> tg.sigmoid([-1000.0, 0.0, 1000.0])

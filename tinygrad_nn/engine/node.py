@@ -19,13 +19,13 @@ class Node:
     A step is recorded after its output is computed, and only if one of its inputs requires grad. In relu(x @ W + b),
     where all three require grad, the product's node saves x and W, the sum's saves nothing, and relu's saves its
     output. No node saves the product or the sum: their memory is free as soon as the next step has read them. A node
-    knows the shape and dtype of its output; its cotangent has the same: see `reverse`.
-    A leaf, which `requires_grad=True` creates, is a Node without an operation, and its `parents` is (). `parents` has
-    one entry per input, None where no gradient is wanted. After the graph is freed, `parents` itself is None.
-    An operation with several outputs has one node, whose `shape` is a tuple of their shapes. Each output that is used
-    has a node of its own, of the operation `outputs.ITEM`, which puts the output's cotangent into the tuple of all.
-    `handle` is None or a weak reference to the Tensor whose `.grad` is to be filled: a graph keeps no Tensor alive.
-    `hooks`, by the keys that remove them, are called with the node's complete cotangent, and may return another.
+    knows the shape and dtype of its output, which are those of its cotangent, too: see `reverse`.
+    `requires_grad=True` creates a leaf: a Node without an operation, whose `parents` is (). `parents` has one entry per
+    input, None where no gradient is wanted. After the graph is freed, `parents` itself is None. An operation with
+    several outputs has one node, whose `shape` is a tuple of their shapes. Each output that is used has a node of its
+    own, of the operation `outputs.ITEM`, whose rule puts its cotangent into the tuple of all. `handle` is None or a
+    weak reference to the Tensor whose `.grad` is to be filled: a graph keeps no Tensor alive. `hooks` are functions by
+    the keys that remove them; each gets the node's complete cotangent and may return another.
     """
 
     __slots__ = ("dtype", "handle", "hooks", "number", "operation", "parents", "saved", "shape")
@@ -57,9 +57,9 @@ def history(roots: Iterable[Node], since: int = 0) -> list[Node]:
     """Return every node that the roots were computed from, newest first.
 
     Nodes are numbered as they are created, and a node is created after all the nodes that it reads. So the numbers are
-    already a topological order: newest first, each node comes after everything that was computed from it. The walk does
-    not go beyond nodes numbered before `since`. That is for `checkpoint`, which saves memory: it computes a part of the
-    graph again during the backward pass, and then differentiates the nodes of that part alone.
+    already a topological order: newest first, each node comes after everything that was computed from it. Nodes
+    numbered below `since` are returned, but the walk ends there. That is for `checkpoint`, which saves memory: it
+    computes a part of the graph again during the backward pass, and then differentiates that part alone.
     """
     found = dict.fromkeys(roots)
     nodes = list(found)

@@ -14,7 +14,7 @@ from .outputs import item
 from .rules import Rule, RuleForEach
 from .zero_safe import FLAG_TELLS, product_of_entries
 
-Normalise = Callable[[Any, Any], Any]  # (value of a parameter, inputs) -> its normal form, such as an axis from 0 on
+Normalise = Callable[[Any, Any], Any]  # (value of a parameter, inputs) -> its normal form, such as an axis >= 0
 OPERATIONS: dict[str, Operation] = {}  # every operation, by its name
 
 
@@ -22,19 +22,19 @@ class Operation:
     """One operation: its forward on arrays, a rule per input, and everything derived from them.
 
     In a user's call, `bind` matches the arguments with inputs and parameters, and `run` normalises the parameters and
-    calls `forward` on arrays. A rule that needs an operation calls its `kernel`: on arrays that is `forward`, on
-    Tensors a recorded call.
+    calls `forward` on arrays. A rule that needs an operation calls its `kernel`, set by the declaration: `forward` on
+    arrays, a recorded call on Tensors.
 
     Its nodes save what is read by the rules of those inputs that require grad. A `variadic` operation takes a list of
     any number of inputs and has one rule for all. With `multiple_outputs` there is one node for all outputs.
-    `constant_inputs` have no rule, because the derivative is zero or does not exist, and so no parent node. An
-    operation `masks` if its output can hide a nan of an input, as 1**nan does: a rule's 0 * nan then raises no flag.
+    `constant_inputs` have no rule, because the derivative is zero or does not exist. An operation `masks` if its output
+    can hide a nan of an input, as 1**nan = 1 does: 0 * nan in an older node's rule raises no flag.
 
-    Forward mode pushes tangents, derivatives by one number, from the inputs to the output, and needs no rules of its
-    own. A `pointwise` operation computes each entry from the corresponding ones: its Jacobian is diagonal, so the same
-    rule pulls a cotangent and pushes a tangent. An operation that is `linear` in all inputs with rules is `applied` to
-    the tangents; its nodes save its parameters for that. Any other may have tangent rules. Without them its rule, a
-    product with the transposed Jacobian, is itself transposed.
+    Forward mode pushes tangents, derivatives with respect to one number, from the inputs to the output. It needs no
+    rules of its own. A `pointwise` operation computes each entry from the corresponding ones: its Jacobian is diagonal,
+    so the same rule pulls a cotangent and pushes a tangent. An operation that is `linear` in all inputs with rules
+    together is `applied` to the tangents; its nodes save its parameters for that. Others may have tangent rules.
+    Without them, forward mode transposes their rule, a product with the transposed Jacobian.
 
     `domain` and `kinks` are for the tests: the range to draw inputs from, and the subgradients chosen at kinks.
     """
@@ -59,7 +59,7 @@ class Operation:
         self.normalise: dict[str, Normalise] = dict(normalise or {})
         if unknown := self.normalise.keys() - self.defaults:
             raise TypeError(f"{sorted(unknown)} are keywords of neither `primitive` nor the function; leave them out")
-        if not (pointwise or FLAG_TELLS):  # some libraries of products raise NumPy's invalid flag on valid numbers
+        if not (pointwise or FLAG_TELLS):  # some BLAS libraries raise NumPy's invalid flag on valid numbers
             forward = np.errstate(invalid="ignore")(forward)
         self.name: str = name
         self.forward: Callable[..., Any] = forward
@@ -85,8 +85,8 @@ class Operation:
     def bind(self, args: tuple[Any, ...], parameters: dict[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
         """Return the inputs of a call, and all parameters by name. Raises TypeError as Python does.
 
-        A call is regular if it passes the inputs by position and each required parameter once. Other calls are bound by
-        the signature, which takes some ten times as long.
+        A call is regular if inputs are positional and no parameter is missing, unknown or given twice. Other calls are
+        bound by the signature, which takes some ten times as long.
         """
         n, names, given = len(self.arguments), self.names, len(args)
         inputs: Sequence[Any] = args if given == n else [*args[:n], *[None] * (n - given)]
@@ -111,7 +111,7 @@ class Operation:
         return self.forward(arrays, **values) if self.variadic else self.forward(*arrays, **values)
 
     def normalised(self, values: dict[str, Any], arrays: list[Any]) -> dict[str, Any]:
-        """Return the parameters, normalised in place, for example an axis counted from 0. Done nowhere else."""
+        """Return the parameters, normalised in place (only here): for example, an axis is counted from 0."""
         for name, normal in self.normalise.items():
             values[name] = normal(values[name], arrays)
         return values
@@ -164,10 +164,10 @@ class Operation:
             elif self.variadic:
                 yield tuple(map(lift, value, parents))
             else:
-                yield lift(value, parents[slot]) if hasattr(value, "dtype") else value  # a number stays one
+                yield lift(value, parents[slot]) if hasattr(value, "dtype") else value  # or a number
 
     def applied(self, tangents: Mapping[int, Any], saved: Any) -> Any:
-        """Return this linear operation applied to the tangents, by input; inputs without one count as zeros."""
+        """Return this linear operation applied to tangents, keyed by input; inputs without one count as zeros."""
         by_name = dict(zip(self.slots, saved, strict=False))
         parameters = {name: by_name[name] for name in self.defaults}
         if self.variadic:

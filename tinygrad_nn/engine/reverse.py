@@ -1,12 +1,12 @@
 """Reverse mode: cotangents pulled from node to node, newest first. It knows no operation.
 
 The cotangent of a node is the derivative of the final output with respect to the node's output, and has its shape. The
-pass begins at the final output with the seed: 1, or, if that output has several entries, the weight of each in the sum
-that is differentiated. A cotangent is an array; if an operation has several outputs, it is a tuple of arrays.
+pass begins at the final output with the seed: 1, or a weight for each entry of that output, if there are several; then
+their weighted sum is differentiated. A cotangent is an array, or a tuple of arrays if an operation has several outputs.
 
 Everything that was computed from a node is newer than the node, so its cotangent is complete when its turn comes.
-`leave` takes it out and runs the node's hooks. Each rule turns it into a contribution to a parent's cotangent, and
-`arrive` adds that, summed over the axes along which the parent was broadcast. No rule can forget the sum.
+`Cotangents.leave` removes it and runs the node's hooks. Each rule turns it into a contribution to a parent's cotangent,
+and `arrive` adds that, summed over the axes along which the parent was broadcast. No rule can forget the sum.
 
 With `create_graph`, cotangents are Tensors, made by `lift`. The same rules then record the graph of the derivative, and
 a second derivative is a pass through that graph.
@@ -36,26 +36,27 @@ def pullback(
 ) -> dict[Node, Any]:  # fmt: skip
     """Return the cotangents of the targets that are reached, by node; `seeds` are the cotangents of the outputs.
 
-    `targets=None` means every leaf, and every node that retains its gradient. The returned arrays own their memory. The
-    caller writes them to `.grad`, so a pass that fails changes no gradient. Without `retain_graph` the graph's arrays
-    are freed on the way, and a second pass raises FreedGraphError; with `create_graph` the caller retains it. `since`
-    ends the pass at older nodes, which must be targets: see `history`.
-    IEEE says 0 * inf = nan, but here a zero cotangent stays zero: what a mask switched off stays off. NumPy's invalid
-    flag makes `suspicion` true. A matrix product on several threads may lose the flag, so it is always `mended`.
+    `targets=None` means every node with a `handle`: leaves, and nodes that retain their gradient. The returned arrays
+    own their memory. The caller writes them to `.grad`, so a pass that fails changes no gradient. Without
+    `retain_graph` the graph's arrays are freed on the way, and a second pass raises FreedGraphError; with
+    `create_graph` callers retain it by default. `since` ends the pass at older nodes, which must be targets: see
+    `history`. IEEE says 0 * inf = nan, but here a zero cotangent stays zero: what a mask switched off stays off.
+    After NumPy's invalid flag, or a mask, `suspicion` is true: cotangents are `mended`. Those of matrix products always
+    are: threads may lose the flag.
     """
     keep_memory_once()  # from now on freed memory is reused for the next array, not returned to the system
     order = history(seeds, since)
     useful = None if targets is None else _computed_from(targets, order)
     cotangents, results = cotangents_from(seeds, lift, create_graph), {}
     leave, arrive = cotangents.leave, cotangents.arrive  # looked up once: called at every node and edge
-    suspicion = Suspicion(seeds.values())  # false until NumPy reports 0 * inf, or a mask may have hidden one
+    suspicion = Suspicion(seeds.values())  # false until NumPy reports 0 * inf, or a mask, such as a seed's zeros
     with suspicion.listening(), recording_rules() if create_graph else nullcontext():
         for node in order:
             older = node.number < since  # an input of a checkpointed part: the outer pass runs its hooks and rules
             if (g := cotangents.pop(node, None) if older else leave(node)) is None:
                 continue
             is_target = node.handle is not None if targets is None else node in targets
-            if is_target:  # copied if anything else holds it: a rule may pass `g` on, and `arrive` adds in place
+            if is_target:  # copied if shared: rules such as `lambda g: g` pass it on, and `arrive` adds in place
                 results[node] = np.positive(g) if create_graph else g if owned(g) else copied(g)
             operation = node.operation
             if operation is None or older:
@@ -64,7 +65,7 @@ def pullback(
                 raise FreedGraphError(FREED)
             if useful is not None and useful.isdisjoint(node.parents):
                 continue  # not on the way to a target: neither read nor freed
-            if operation.masks or node.hooks:  # may hide a nan, or make a zero, and raise no flag
+            if operation.masks or node.hooks:  # a mask may hide a nan, a hook make a zero: no flag
                 suspicion.mask()
             saved = tuple(operation.lift_saved(node, lift)) if create_graph else node.saved
             for parent, rule in zip(node.parents, operation.rules):
@@ -77,7 +78,7 @@ def pullback(
                 if rule.zero_safe is not None and (suspicion or rule.zero_safe is sum_of_products):
                     c = suspicion.mended(rule, g, saved, c)
                 arrive(parent, c, node, rule)
-            # Free the arrays at once. If `c` still held one, `arrive` would have to copy it before adding to it.
+            # Free the saved arrays at once, and `c`: `arrive` has to copy an array that anything else still holds.
             saved = c = None
             if not retain_graph:
                 node.parents = node.saved = None

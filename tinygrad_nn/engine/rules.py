@@ -1,11 +1,11 @@
 """Derivative rules: a rule reads what its parameters name, and a node saves what its rules read.
 
 A rule's first parameter is `g`, the cotangent of the output. (A rule for forward mode has `t` instead, the tangent of
-an input, which it pushes to the output.) An operation on any number of inputs has a single rule, whose second parameter
-is `index_of_input`. All other parameters, in any order, name slots: what a node can save. The slots are, in order, the
-inputs, the output `y`, the inputs' shapes, `wanted` (which inputs get a cotangent), and the operation's parameters,
-such as `axis`. With several outputs, `g` and `y` are tuples with one entry per output. `saved` of a node has one entry
-per slot, None where no rule reads it; it ends after `y` if no later slot is read.
+an input: see `Operation`.) An operation on any number of inputs has a single rule, whose second parameter is
+`index_of_input`. All other parameters, in any order, name slots: what a node can save. The slots are, in order, the
+inputs, the output `y`, the inputs' shapes (`x_shape` of `x`), `wanted` (which inputs require grad, a tuple of bools),
+and the operation's parameters, such as `axis`. With several outputs, `g` and `y` are tuples with one entry per output.
+`saved` of a node has one entry per slot, None where nothing reads it; it ends after `y` if no later slot is read.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Rule:
     """One derivative rule: `pull(g, saved)` returns the cotangent of the input `argument`, given that of the output.
 
     `zero_safe(rule, g, saved, c)`, if not None, corrects a cotangent `c` in which 0 * inf gave nan. `into(buffer, g,
-    ...)`, if not None, adds to an existing cotangent in place: that of `x[i]` is zero except at i.
+    ...)`, if not None, adds to an existing cotangent in place: for `x[i]`, only to the entries at i.
     """
 
     __slots__ = ("argument", "into", "into_slots", "pull", "read_slots", "reads", "zero_safe")
@@ -39,7 +39,7 @@ class Rule:
         self.into_slots: list[int] = []
 
     def add_by(self, function: Callable[..., None], slots: Names) -> None:
-        """Set `into`: `function(buffer, g, ...)` adds into the buffer; its other parameters name what it reads."""
+        """Set `into`: `function(buffer, g, ...)` adds into the buffer; it may read what the rule reads."""
         self.into, self.into_slots = function, slots_read(function, ("buffer", "g"), slots, "the rule `into`")
 
 

@@ -31,7 +31,7 @@ class Tanh(OfFunction):
 class Sigmoid(OfFunction):
     r"""`tg.sigmoid` as a module.
 
-    Return 1 / (1 + exp(-x)), exact in both tails. Shapes: (...) -> (...).
+    Return 1 / (1 + exp(-x)), accurate in both tails. Shapes: (...) -> (...).
 
     >>> import tinygrad_nn as tg
     >>> tg.sigmoid([-1000.0, 0.0, 1000.0])

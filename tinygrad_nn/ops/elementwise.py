@@ -1,15 +1,15 @@
 """Operations on corresponding entries: one row each, with the function and a derivative rule for each operand.
 
-`elementwise` declares a row: it returns the public function of arrays and Tensors, and makes it a Tensor method, a
-Python operator, and what NumPy's function calls for Tensors. A rule's parameters name what it reads: `g` is the
+`elementwise` declares a row: it returns the public function of arrays and Tensors, makes it a Tensor method and, if
+named, an operator, and lets NumPy's function call it for Tensors. A rule's parameters name what it reads: `g` is the
 cotangent, `y` the output, `x` or `a, b` the inputs, `wanted` tells which inputs require grad. For all rules, the engine
-sums over broadcast axes and keeps zeros zero. A rule is None if the derivative is zero wherever it exists; rows with no
-other rule, such as comparisons, are in `rounding`. Names of rows are `Final`: never set again.
+sums over broadcast axes and keeps zeros zero. A rule is None if the derivative is zero wherever it exists; rows with
+only None, such as comparisons, are in `rounding`. Names of rows are `Final`: never set again.
 
-`operator` names the Python operator; `method=False` says that a Tensor has no such method; `name` and `numpy` give the
-name here and the NumPy functions, if they differ from the function. `masks` says that the output can leave out a nan of
-an operand, as 1**nan does. Tests draw operands from `domain`. `kinks={point: slope}` is the slope taken where none
-exists (for two operands: pairs).
+`operator` names the Python operator; `method=False` says that a Tensor has no such method; `name` is the public name
+and `numpy` lists NumPy's functions, if they are not those of the first argument. `masks` says that the output can hide
+a nan of an operand, as 1**nan = 1 does. Tests draw operands from `domain`, and read in `kinks={point: slope}` which
+slope the rule takes where none exists (for two operands: pairs).
 """
 
 # ruff: noqa: E501
@@ -25,7 +25,7 @@ from .slopes import cosine_of, edge_product, exponential_share, over_square, pow
 
 # cosine_of: a/hypot(a, b); edge_product: 1 - x^2; exponential_share: e^a/(e^a + e^b); over_square: a/(a^2 + b^2);
 # power_derivative: a^b, differentiated n times in a (default: once) and k times in b; tanh_slope: 1 - t^2, t = tanh x.
-# Each keeps the digits that its formula loses, as 1 - t^2 does where t is near 1.
+# Each keeps the digits that its formula loses: 1 - t^2 has few left where t is near 1.
 _TIE = {(1, 1): (0.5, 0.5)}  # the tie that tests try, a = b = 1: each operand gets half
 
 add: Final         = elementwise(np.add,         lambda g: g,               lambda g: g,                    operator="add", method=False)
@@ -98,14 +98,14 @@ fmin: Final        = elementwise(np.fmin,        lambda g, a, b, wanted: g * _sh
 
 
 def _slope_of_power(a: Any, b: Any) -> Any:
-    """Return b a^(b - 1), and 0 where b is 0. For a number such as 2 or 0.5, where b - 1 is exact, the formula will do."""
+    """Return b a^(b - 1), and 0 where b is 0. For Python numbers such as 2 or 0.5, b - 1 is exact: the formula does."""
     if isinstance(b, (int, float)) and not isinstance(b, np.generic) and b and 2 * b % 1 == 0:  # np.float64 is a float
         return b * a ** (b - 1)
     return power_derivative(a, b)
 
 
 def _share(wins: Any, ties: Any, wanted: Any) -> Any:
-    """Return an operand's share of `g`: 1 if it wins; at a tie 1/2, but 0 if the other operand is a constant."""
+    """Return an operand's share of `g`: 1 if it wins; at a tie 1/2, or 0 (the least slope) beside a constant."""
     return np.where(ties, 0.5, wins) if all(wanted) else wins
 
 
@@ -113,19 +113,19 @@ def _share(wins: Any, ties: Any, wanted: Any) -> Any:
 
 
 def _logaddexp(a: Any, b: Any) -> Any:
-    """Return log(exp(a) + exp(b)), without overflow. Shapes broadcast: (...), (...) -> (...)."""
+    """Return log(exp(a) + exp(b)), without overflow or warning. Shapes broadcast: (...), (...) -> (...)."""
     with np.errstate(over="ignore"):
         return np.logaddexp(a, b)
 
 
 def _logaddexp2(a: Any, b: Any) -> Any:
-    """Return log2(2**a + 2**b), without overflow. Shapes broadcast: (...), (...) -> (...)."""
+    """Return log2(2**a + 2**b), without overflow or warning. Shapes broadcast: (...), (...) -> (...)."""
     with np.errstate(over="ignore"):
         return np.logaddexp2(a, b)
 
 
 def _sigmoid(x: Any) -> Any:
-    """Return 1 / (1 + exp(-x)), exact in both tails. Shapes: (...) -> (...).
+    """Return 1 / (1 + exp(-x)), accurate in both tails. Shapes: (...) -> (...).
 
     >>> import tinygrad_nn as tg
     >>> tg.sigmoid([-1000.0, 0.0, 1000.0])
@@ -133,7 +133,7 @@ def _sigmoid(x: Any) -> Any:
     """
     if getattr(x, "dtype", np.dtype(float)).kind in "biu":  # -x would wrap; np.exp has the same dtype for integers
         x = x + np.float16(0)
-    e = np.exp(np.minimum(x, 0))  # by the real part, so complex numbers are right as well
+    e = np.exp(np.minimum(x, 0))  # compares real parts: right for complex numbers, too
     return e / (e + np.exp(np.minimum(-x, 0)))
 
 

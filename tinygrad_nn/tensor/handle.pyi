@@ -1174,7 +1174,7 @@ class Tensor:
                [4, 3]])
         """
     def sigmoid(x: Any) -> Tensor:
-        r"""Return 1 / (1 + exp(-x)), exact in both tails. Shapes: (...) -> (...).
+        r"""Return 1 / (1 + exp(-x)), accurate in both tails. Shapes: (...) -> (...).
 
         >>> import tinygrad_nn as tg
         >>> tg.sigmoid([-1000.0, 0.0, 1000.0])
