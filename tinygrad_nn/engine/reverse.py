@@ -41,8 +41,7 @@ def pullback(
     `retain_graph` the graph's arrays are freed on the way, and a second pass raises FreedGraphError; with
     `create_graph` callers retain it by default. `since` ends the pass at older nodes, which must be targets: see
     `history`. IEEE says 0 * inf = nan, but here a zero cotangent stays zero: what a mask switched off stays off.
-    After NumPy's invalid flag, or a mask, `suspicion` is true: cotangents are `mended`. Those of matrix products always
-    are: threads may lose the flag.
+    After the invalid flag, or a mask, cotangents are `mended`; those of matrix products always: threads lose flags.
     """
     keep_memory_once()  # from now on freed memory is reused for the next array, not returned to the system
     order = history(seeds, since)
