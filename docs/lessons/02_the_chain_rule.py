@@ -3,7 +3,7 @@ r"""
 =====================================================
 
 In lesson 1 we went backward through the steps. Here we look at the order of that walk. There is one mistake that is
-easy to make: a value hands on its adjoint before all of it has arrived. One simple fact avoids it.
+easy to make: a value hands on its adjoint before all parts of it have arrived. One simple fact lets us avoid it.
 """
 
 import itertools
@@ -33,8 +33,8 @@ types.SimpleNamespace(_repr_html_=lambda: f'<div style="max-width: 30em">{graph.
 
 # %%
 # From p to y there are three ways: p → q → y, p → r → y, and p → q → r → y. From x to p there are two, since ``x * x``
-# reads x twice. So there are 3 · 2 = 6 ways. We list them by a search from y, and multiply along each. ``edges`` has
-# pairs for each value: what it reads, and the slope for that: :math:`y = q r` has the slope r for q, and q for r.
+# reads x twice. So there are 3 · 2 = 6 ways. We search them from y back to x, and multiply along each. ``edges`` lists
+# the inputs of each value, each with its slope: since :math:`y = q r`, the slope for q is r, and the slope for r is q.
 
 edges = {"y": [("q", r.item()), ("r", q.item())], "r": [("p", 1.0), ("q", 1.0)]}
 edges |= {"q": [("p", np.cos(p.item()))], "p": [("x", x.item()), ("x", x.item())]}
@@ -52,19 +52,18 @@ print(len(found), "ways, sum", sum(found), " backward:", x.grad.item())
 assert np.isclose(sum(found), x.grad.item())
 
 # %%
-# Where ways part and meet again, as from p to r, we speak of a *diamond*, even if one side has no value on it. With n
-# diamonds in a row there are :math:`2^n` ways. The walk adds up where ways meet, so it uses each edge once.
+# Where two ways part and meet again, as p → r and p → q → r, we speak of a *diamond*, with or without values on them.
+# With n diamonds in a row there are :math:`2^n` ways. The walk adds up where ways meet, so it uses each edge once.
 #
 # The order matters
 # -----------------
 #
 # A value may pass its adjoint on only when the adjoint is *complete*: after everything that read the value has sent its
-# part. ``q`` is read by ``r`` and by ``y``. If q goes before r, the part that comes through r is lost. We try every
-# order of the steps, and look which ones give the right derivative.
+# part. ``q`` is read by ``r`` and by ``y``. If q goes before r, the part that comes through r is lost: y, q, r, p gives
+# -3.372 in place of -4.839. We try every order of the steps, and look which ones give the right derivative.
 
 
 def walked(order):
-    """Return the derivative of y with respect to x if the steps are visited in this order."""
     adjoint = dict.fromkeys("xpqry", 0.0) | {"y": 1.0}
     for name in order:
         for other, slope in edges[name]:
@@ -74,10 +73,11 @@ def walked(order):
 
 results = {"".join(order): walked(order) for order in itertools.permutations("yrqp")}
 right = [order for order, slope in results.items() if np.isclose(slope, x.grad.item())]
-print(len(right), "of", len(results), "orders are right:", right)
+print(len(right), "of", len(results), "orders are right:", right, " y, q, r, p gives", results["yqrp"])
+assert np.allclose([x.grad.item(), results["yqrp"]], [-4.839, -3.372], rtol=0, atol=5e-4)
 
 # %%
-# Of 24 orders only y, r, q, p is right. Every value comes after all that read it: that is a *topological order*.
+# Of 24 orders only y, r, q, p is right. Every value comes after everything that reads it: a *topological order*.
 #
 # Newest first
 # ------------
@@ -85,16 +85,15 @@ print(len(right), "of", len(results), "orders are right:", right)
 # How do we find such an order? One could sort the graph. There is no need: a value is made **after** the values that it
 # reads. So we number the steps as they are made. From the newest to the oldest, what reads a value comes before it.
 
-numbers = {node.name: node.number for node in graph}
-print(numbers)
+print(numbers := {node.name: node.number for node in graph})
 assert right == ["".join(sorted("pqry", key=numbers.get, reverse=True))]
 
 # %%
 # What does not work
 # ------------------
 #
-# *Depth first*: whenever a part arrives at a value, the value hands on everything that it has so far, by a recursion.
-# We try it on ``b = a + a`` and ``c = b + b``, where c is 4a and all slopes are 1. (``"bb"``: c reads b twice.)
+# *Depth first*: whenever a part arrives at a value, the value at once hands on everything that it has so far. We try it
+# on ``b = a + a`` and ``c = b + b``, where c is 4a and all slopes are 1. (``"bb"``: c reads b twice.)
 
 reads, adjoint = {"c": "bb", "b": "aa", "a": ""}, {"c": 1, "b": 0, "a": 0}
 
@@ -110,8 +109,9 @@ print("depth first:", adjoint["a"], "instead of 4")
 
 # %%
 # It gives 6: b handed on its first 1 twice, once alone and once in the 2. Handing on *only what is new* is right, but
-# goes every way: r visits p, and q, which visits p again. So n diamonds take :math:`v_n = 2 + 2 v_{n-1}` visits (r, q,
-# and twice what is below), where :math:`v_0 = 1`: that is :math:`3 \cdot 2^n - 2`. Newest first takes :math:`2n + 1`.
+# takes every way. In the first example, r visits p, and q, which visits p again. If p is the r of the next diamond, and
+# so on, n diamonds take :math:`v_n = 2 + 2 v_{n-1}` visits: r, q, and twice the rest. With :math:`v_0 = 1` that is
+# :math:`3 \cdot 2^n - 2`. Newest first visits each of these :math:`2n + 1` values once.
 
 chain = np.arange(1, 21)
 figure, ax = plt.subplots(figsize=(6, 3), layout="constrained")
@@ -121,15 +121,15 @@ ax.set(xlabel="diamonds in a row", ylabel="visits")
 ax.legend()
 
 # %%
-# *Breadth first*: the nodes one step from the output first, then those two steps away. It fails where a value has two
-# distances, as q above: y reads q directly, and through r. If q goes before r, the order is y, q, r, p: not right.
+# *Breadth first*: first the nodes one edge away from the output, then those two edges away. It fails where a value has
+# two distances, as q above: y reads q directly, and through r. If q goes before r, the order is y, q, r, p: not right.
 #
 # The library does newest first. Many diamonds are no problem. Nor is a long graph: the walk is a loop, not a recursion.
 # On its way it frees what the steps have kept. So a graph is walked only once, unless you pass ``retain_graph=True``.
 
 value = t = tg.tensor(1.0, requires_grad=True)
 for _ in range(1000):
-    value = value * 0.5 + value * 0.5  # a diamond: 2 to the power of 1000 ways
+    value = value * 0.5 + value * 0.5  # a diamond with a value on either way: 2 to the power of 1000 ways
 value.backward()
 print("derivative through 1,000 diamonds:", t.grad.item())
 assert t.grad.item() == 1
@@ -146,4 +146,4 @@ assert t.grad.item() == 1
 #
 # 1. No. Every edge goes from an older value to a newer one, so no circle comes back to its beginning.
 # 2. Oldest first, as the program computes anyway. It takes a pass for each input, where the walk takes one for all.
-# 3. The first walk has freed the shared steps. The message says so, and names ``retain_graph=True``.
+# 3. The first walk has freed the shared steps. The error message says so, and names ``retain_graph=True``.
