@@ -35,7 +35,7 @@ def zeros(shape: tuple[int, ...], x: Any) -> Any:
 
 def copied(x: Any) -> Any:
     """Return a copy of an array that shares no memory with it."""
-    return x.copy(order="K") if isinstance(x, ArrayProxy) else np.array(x)  # type: ignore[attr-defined]
+    return np.copy(x) if isinstance(x, ArrayProxy) else np.array(x)  # type: ignore[call-overload]
 
 
 def as_array(x: Any) -> Any:

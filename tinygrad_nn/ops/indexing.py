@@ -131,10 +131,10 @@ def set_at(x: Any, value: Any, /, index: Any) -> Any:
     return y
 
 
-def _survivors(shape: tuple[int, ...], index: Any) -> Any:
+def _survivors(g: Any, shape: tuple[int, ...], index: Any) -> Any:
     """Return, for each entry that was written, whether no later write covered it."""
-    last = np.full(shape, -1)
-    order = np.arange(last[index].size).reshape(last[index].shape)
+    last = np.zeros_like(zeros(shape, g), int)  # of what computes as g does: the index may be traced
+    order = np.arange(1, g.size + 1).reshape(g.shape)
     last[index] = order
     return last[index] == order
 
@@ -142,7 +142,7 @@ def _survivors(shape: tuple[int, ...], index: Any) -> Any:
 def _to_value(g: Any, shape: tuple[int, ...], value_shape: tuple[int, ...], index: Any) -> Any:
     """Return the cotangent of the written value, which may have leading axes of length 1."""
     if _may_repeat(index):
-        g = np.where(_survivors(shape, index), g, 0)
+        g = np.where(_survivors(g, shape, index), g, 0)
     return g.reshape((1,) * (len(value_shape) - g.ndim) + g.shape)
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..numpy_calls import of_numpy
-from ..program import Line, Program, Value, mapped
+from ..program import Line, Program, Value, mapped, values_in
 
 
 def with_shared_constants(program: Program) -> Program:
@@ -149,7 +150,7 @@ def axes_of(line: Line) -> tuple[int, ...] | None:
     if line.function.text == "np.matrix_transpose":
         return (*range(ndim - 2), ndim - 1, ndim - 2)
     given = line.kwargs.get("axes", line.args[1] if len(line.args) > 1 else None)
-    return tuple(range(ndim))[::-1] if given is None else tuple(a % ndim for a in given)
+    return None if values_in(given) else normalize_axis_tuple(range(ndim)[::-1] if given is None else given, ndim)
 
 
 # The rewrites in their order; each keeps every bit. What people see is not merged: equal lines have adjoints of their

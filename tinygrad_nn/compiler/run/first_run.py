@@ -11,6 +11,7 @@ from ...engine.trees import entries
 from ...errors import CompileError
 from ...tensor.handle import Tensor
 from ..program import Program, over_leaves
+from ..trace.recorder import frozen_copy
 from ..trace.traced_call import Placeholder
 from .replay import Replay, rewind
 
@@ -35,7 +36,7 @@ def holds(replay: Replay, inputs: list[Any], values: list[Any], exact: bool) -> 
 def verified(replay: Replay, flat: list[Any], function: Callable[[], Any], exact: bool) -> Any:
     """Return what the function itself returns. Raises CompileError if its program computes something else."""
     states = replay.states()
-    inputs = [x.copy() if isinstance(x, np.ndarray) else x for x in replay.fetch(flat)]
+    inputs = [frozen_copy(x) if isinstance(x, np.ndarray) else x for x in replay.fetch(flat)]
     rewind(states)
     replay.computed(inputs)  # raises if the program is for other numbers, before the function runs
     result = function()
@@ -87,7 +88,7 @@ def agree(a: Any, b: Any, exact: bool, scale: float = 0.0) -> bool:
     if exact or a.dtype.kind not in "fc":
         signs = exact and a.dtype.kind == "f"  # 0 and -0 are equal to each other
         same = not signs or bool((np.isnan(a) | (np.signbit(a) == np.signbit(b))).all())
-        return same and np.array_equal(a, b, equal_nan=a.dtype.kind in "fc")
+        return same and np.array_equal(a, b, equal_nan=a.dtype.kind in "fcmM")
     finite = b[np.isfinite(b)]
     scale = max(scale, float(np.abs(finite).max(initial=0)))
     return np.allclose(a, b, rtol=0, atol=float(2**10 * np.finfo(a.dtype).eps * scale), equal_nan=True)

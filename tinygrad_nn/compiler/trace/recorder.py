@@ -185,7 +185,7 @@ class Recorder(Watcher):
         """
         if id(array) not in self.constants:
             frozen = array.flags.owndata and not array.flags.writeable
-            self.constants[id(array)] = array, Value(array if frozen else _snapshot(array))
+            self.constants[id(array)] = array, Value(array if frozen else frozen_copy(array))
         value = self.constants[id(array)][1]
         floats = array.dtype.kind in "fcmM"
         if array.dtype.kind != "O" and not np.array_equal(array, value.concrete, equal_nan=floats):
@@ -260,7 +260,7 @@ def _looks_into(part: Any, value: Value) -> bool:
     return part is value.concrete or (not part.flags.owndata and np.may_share_memory(value.concrete, part))
 
 
-def _snapshot(array: np.ndarray) -> np.ndarray:
+def frozen_copy(array: np.ndarray) -> np.ndarray:
     """Return a copy in the memory layout of the array: the order of sums depends on it."""
     low, high = byte_bounds(array)
     if high - low > 2 * array.nbytes or array.dtype.hasobject:

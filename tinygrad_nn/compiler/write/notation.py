@@ -101,7 +101,7 @@ class Notation(Expressions):
 
     def reduction(self, line: Line) -> str:
         """Return a sum or another reduction: a method of a name, a function of an expression."""
-        usual = {"axis": 0} if line.function.text.endswith(".reduce") else {}
+        usual = {"axis": 0} if line.function.text.endswith((".reduce", ".accumulate")) else {}
         given = usual | dict(zip(("axis", "dtype", "out", "keepdims"), line.args[1:], strict=False)) | line.kwargs
         idle = {"axis": None, "dtype": None, "out": None, "keepdims": False}
         kept = {key: x for key, x in given.items() if not (key in idle and x is idle[key])}
