@@ -487,3 +487,13 @@ def test_what_returns_to_an_earlier_value() -> None:
     for value in (2.0, 3.0, 2.0, 3.0, 2.0):
         k = value
         twin.equal(X)
+
+
+def test_a_default_that_is_given_by_name_is_compared() -> None:
+    def step(x: Any, *, factor: float = 2.0) -> Any:
+        return factor * x
+
+    twin, defaults = Twin(step), step.__kwdefaults__ or {}
+    for factor in (2.0, 3.0):
+        defaults["factor"] = factor
+        twin.equal(X)

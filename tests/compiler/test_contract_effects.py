@@ -839,6 +839,24 @@ def test_everything_is_as_before_a_call_that_is_refused() -> None:
     assert random.getstate() == state
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_whether_a_tensor_requires_grad_is_not_changed(wanted: bool) -> None:
+    t = tg.tensor(X, requires_grad=not wanted)
+
+    def sets(x: Any) -> Any:
+        t.requires_grad = wanted
+        return x + 1
+
+    def sets_back(x: Any) -> Any:
+        t.requires_grad = wanted
+        t.requires_grad = not wanted
+        return x + 1
+
+    assert_refused(sets, X, says="changes whether a tensor requires grad")
+    assert t.requires_grad is not wanted
+    assert Twin(sets_back).equal(X) == 0
+
+
 def test_a_tensor_keeps_its_dtype_through_a_program_and_through_a_refused_call() -> None:
     layer = tg.nn.Linear(3, 1, seed=0)
 

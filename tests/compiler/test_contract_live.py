@@ -188,6 +188,19 @@ def test_an_optimiser_is_live(what: str) -> None:
             change(other.optimizer)
 
 
+@pytest.mark.parametrize(
+    ("kind", "flag"), [(tg.optim.Adam, "amsgrad"), (tg.optim.RMSprop, "centered"), (tg.optim.SGD, "momentum")]
+)
+def test_a_state_that_an_optimiser_keeps_no_more(kind: Any, flag: str) -> None:
+    one, other = Training(kind), Training(kind)
+    twin = Twin(one.step, other.step)
+    for wanted in (0, 0.5, 0.5, 0, 0, 0.5, 0.5) if flag == "momentum" else (False, True, True, False, False, True):
+        for each in (one, other):
+            setattr(each.optimizer, flag, wanted)
+        twin.equal(X)
+        assert same(one.everything(), other.everything())
+
+
 @pytest.mark.parametrize("name", ["decay", "settings"])
 def test_an_optimisers_own_attributes_are_live(name: str) -> None:
     one, other = Training(Decayed), Training(Decayed)

@@ -256,6 +256,21 @@ def test_a_modules_own_generator_draws_as_eager_would(way: str) -> None:
     assert dropout.generator.bit_generator.state == other.generator.bit_generator.state
 
 
+def test_the_state_of_a_modules_generator_is_not_used() -> None:
+    dropout = Dropout()
+
+    def step(x: Any) -> Any:
+        generator = dropout.generator.bit_generator
+        state = generator.state
+        y = dropout.generator.random(3)
+        generator.state = state
+        return x + y - dropout.generator.random(3)
+
+    before = dropout.generator.bit_generator.state
+    assert_refused(step, X, says="uses the state of a module's generator")
+    assert dropout.generator.bit_generator.state == before
+
+
 class Counting(tg.nn.Module):
     """A module that changes itself."""
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from compiler.contract import Twin, X, Y, ran, runs_of
+from compiler.contract import Twin, X, Y, assert_refused, ran, runs_of
 from same_bits import same
 
 import tinygrad_nn as tg
@@ -258,6 +258,11 @@ def test_what_can_not_be_described_is_refused() -> None:
     with pytest.raises(tg.errors.CompileError, match=r"iterator.*test_contract_signatures\.py:\d+"):
         tg.compile(f)(X, parts)
     assert next(parts) == 2.0
+
+
+@pytest.mark.parametrize("kind", [np.matrix, np.ma.MaskedArray, type("Own", (np.ndarray,), {})])
+def test_an_array_of_a_class_of_its_own_is_refused(kind: Any) -> None:
+    assert_refused(lambda x: x * x, X[:, :2].copy().view(kind), says=r"pass np\.asarray\(x\)")
 
 
 def test_an_ordered_dict_and_a_set_among_the_arguments() -> None:

@@ -179,7 +179,7 @@ class Compiled:
         words, given, begun = in_words([*args, kwargs]), remembered(args, kwargs), perf_counter()
 
         def finished(trace: Trace) -> Any:
-            replay = None if trace.uncacheable else self._program_of(trace, failed, words, begun)
+            replay = None if trace.tracer.singular else self._program_of(trace, failed, words, begun)
             if replay is None:
                 self.fruitless[key] += 1
                 return Wrapper(trace).first(self.name, flat)

@@ -100,6 +100,8 @@ def _described(x: Any, flat: list[Any], seen: dict[int, int]) -> Any:
         return kind
     if isinstance(x, tuple) and hasattr(x, "_fields"):
         return kind, *[_described(part, flat, seen) for part in x]
+    if isinstance(x, np.ndarray):
+        raise CompileError(f"an argument is a {kind.__name__}, which computes in a way of its own; pass np.asarray(x)")
     return _constant(x, set(), [])
 
 

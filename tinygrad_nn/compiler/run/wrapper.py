@@ -80,6 +80,8 @@ class Wrapper:
         """Return the lines that put the outputs in their places, and return the function's result."""
         steps = [self._put(n, target) for n, target in enumerate(self._targets) if target.kind != "result"]
         steps += [(setattr, self.owner(x), "_grad", "None") for x in self._trace.cleared]
+        for x, i, _, gone in self._trace.states:
+            steps += [(dict.pop, f"{self.of(x)}._state[{i}]", name, "None") for name in gone]
         for holder, name, value in self._trace.rebound:
             bind = operator.setitem if isinstance(holder, dict) else setattr
             steps.append((bind, self.of(holder), name, self.of(value)))
@@ -129,9 +131,7 @@ class Wrapper:
         checks = ["not compared.unchanged()"]
         checks += [f"{self.owner(x)}._grad is not None" for x in self._trace.without_gradient]
         checks += [f"{self.owner(s.owner)}._grad is None" for s in self._sources if s.kind == "gradient"]
-        states = {(id(s.owner), s.key[0]): s for s in self._sources if s.kind == "state"}
-        for s in states.values():
-            checks.append(f"not {self.of(s.owner)}._state[{s.key[0]}]")
+        checks += [f"len({self.of(x)}._state[{i}]) != {count}" for x, i, count, _ in self._trace.states]
         return checks + self._checks_of_tensors()
 
     def _checks_of_tensors(self) -> list[str]:

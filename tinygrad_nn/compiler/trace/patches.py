@@ -82,6 +82,13 @@ class NotedGenerator(np.random.Generator):
         super().__init__(generator.bit_generator)
         self._own, self._tracer, self._place = generator, tracer, place
 
+    @property
+    def bit_generator(self) -> Any:
+        """What the numbers come of; a function that reads or sets its state is refused."""
+        if self._tracer.traces() and not in_package(1):
+            raise self._tracer.refusal(effect(f"uses the state of a module's generator at {users_line()}"))
+        return super().bit_generator
+
 
 def _noting(method: str) -> Any:
     draws = getattr(np.random.Generator, method)

@@ -25,6 +25,7 @@ class Handle:
     shadow: Tensor
     gradient: Tensor | None
     owner: Any
+    requires_grad: bool
     reads_gradient: bool = False
 
     @property

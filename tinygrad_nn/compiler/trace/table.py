@@ -59,7 +59,8 @@ class Table:
             self.snapshot.name(function, name)
         parameters = function.__code__.co_varnames[: function.__code__.co_argcount]
         defaults = zip(reversed(parameters), reversed(function.__defaults__ or ()), strict=False)
-        for name, x in [*defaults, *(function.__kwdefaults__ or {}).items()]:
+        by_name = function.__kwdefaults__ or {}
+        for name, x in [*defaults, *by_name.items(), ("", by_name)]:
             self._add(x, name)
 
     def _one_level_behind(self, x: Any) -> None:

@@ -45,9 +45,8 @@ class Trace:
     `result` is what the function returned, with a Placeholder for each array and number of the program; `values` are
     the targets' arrays and numbers, none of which shares memory with anything else. `cleared` are the tensors whose
     gradient was removed, `without_gradient` those that must have none at first, and `rebound` the names that the
-    function bound anew, with their values; `delivered` holds whether the values were put in their places. The lines
-    make no program if `uncacheable`: an operation was invalid, such as 0 * inf, or an optimiser began to keep state,
-    which happens once.
+    function bound anew, with their values. `states` are an optimiser, the place of a parameter in it, how many entries
+    its state had, and which of them were removed; `delivered` holds whether the values were put in their places.
     """
 
     tracer: Tracer
@@ -58,7 +57,7 @@ class Trace:
     cleared: list[Any] = field(default_factory=list)
     without_gradient: list[Any] = field(default_factory=list)
     rebound: list[tuple[Any, Any, Any]] = field(default_factory=list)
-    uncacheable: bool = False
+    states: list[tuple[Any, int, int, set[str]]] = field(default_factory=list)
     delivered: list[bool] = field(default_factory=lambda: [False])
 
 
@@ -133,7 +132,6 @@ def _settle(trace: Trace, twins: dict[int, Any]) -> None:
     trace.without_gradient = [h.owner for h in handles if h.reads_gradient and h.gradient is None]
     _refuse_shared_memory(trace.targets, tracer)
     trace.values = _values(trace.targets, tracer)
-    trace.uncacheable |= tracer.singular
     tracer.let_go()
 
 
@@ -217,7 +215,7 @@ def _results(tree: Any, targets: list[Location], tracer: Tracer) -> Any:
             return {over_leaves(plain, key): placed(part) for key, part in x.items()}
         if isinstance(x, tuple) and hasattr(x, "_fields"):
             return kind(*map(placed, x))
-        if isinstance(x, (Tensor, Proxy, np.ndarray)):
+        if isinstance(x, (Tensor, Proxy)) or kind is np.ndarray:
             targets.append(Location(tracer.value(x), "result", None, len(targets)))
             return Placeholder(len(targets) - 1, Tensor if isinstance(x, Tensor) else np.ndarray)
         if kind is slice:
@@ -237,12 +235,11 @@ _IMMUTABLE = (*BY_VALUE, type, frozenset)
 
 
 def _changed(trace: Trace) -> None:
-    """Append what the function changed to the targets: tensors, gradients, and the state of optimisers.
-
-    If an optimiser begins to keep state that it didn't declare, the trace is uncacheable: that happens once.
-    """
+    """Append what the function changed to the targets: tensors, gradients, and the state of optimisers."""
     tracer = trace.tracer
     for handle in list(tracer.handles.values()):
+        if handle.shadow.requires_grad != handle.requires_grad:
+            raise CompileError(effect(f"changes whether {handle.tensor.name or 'a tensor'} requires grad"))
         for kind, x in handle.held.items():
             source = tracer.inputs.get(place_of(kind, handle.owner))
             x = (source and source.proxy) if x is UNREAD else x
@@ -260,7 +257,7 @@ def _changed(trace: Trace) -> None:
         for i, (old, new) in enumerate(zip(old_state, new_state, strict=True)):
             changed = {name: x for name, x in new.items() if x is not old.get(name)}
             trace.targets += [Location(tracer.value(x), "state", owner, (i, name)) for name, x in changed.items()]
-            trace.uncacheable |= old.keys() != new.keys()
+            trace.states.append((owner, i, len(old), old.keys() - new.keys()))
 
 
 def _refuse_shared_memory(targets: list[Location], tracer: Tracer) -> None:

@@ -119,7 +119,7 @@ class Tracer(Recorder):
             proxy = self.input(np.asarray(tensor._array), tensor.name or "", "array", tensor)
             shadow = make(proxy, node)
             shadow.name, shadow._grad = tensor.name, UNREAD
-            self.handles[id(tensor)] = Handle(tensor, shadow, tensor._grad, tensor)
+            self.handles[id(tensor)] = Handle(tensor, shadow, tensor._grad, tensor, shadow.requires_grad)
             if node is not None:
                 self.of_node[node] = proxy.value
         return self.handles[id(tensor)].shadow
@@ -140,7 +140,7 @@ class Tracer(Recorder):
             raise CompileError(hook_in_trace(next(iter(hooks.values()))))
         twin = make(self.input(np.asarray(x._array), x.name or name, "array", index), None)
         twin.name, twin.requires_grad, twin._grad = x.name, x.requires_grad, UNREAD
-        self.handles[id(twin)] = Handle(twin, twin, x._grad, index)
+        self.handles[id(twin)] = Handle(twin, twin, x._grad, index, x.requires_grad)
         return twin
 
     def gradient(self, tensor: Any) -> Any:
