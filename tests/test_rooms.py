@@ -67,9 +67,9 @@ INSIDE = {
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (312, 312, 1_230),
-    "engine": (1_249, 1_249, 8_993),
+    "engine": (1_249, 1_249, 8_991),
     "tensor": (1_150, 1_150, 9_024),
-    "ops": (3_073, 2_895, 31_391),
+    "ops": (3_073, 2_895, 31_399),
     "ops.linalg": (860, 859, 8_984),
     "ops.numpy": (2_448, 2_448, 27_225),
     "ops.windows": (804, 804, 8_515),
@@ -77,11 +77,11 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "transforms": (549, 549, 4_234),
     "nn": (2_518, 1_835, 17_530),
     "optim": (1_257, 814, 8_774),
-    "compiler": (984, 700, 6_616),
-    "compiler.trace": (2_278, 1_100, 19_010),
-    "compiler.lower": (423, 422, 3_711),
-    "compiler.write": (1_785, 1_100, 17_217),
-    "compiler.run": (1_198, 1_198, 10_550),
+    "compiler": (986, 700, 6_633),
+    "compiler.trace": (2_293, 1_100, 19_287),
+    "compiler.lower": (424, 422, 3_721),
+    "compiler.write": (1_787, 1_100, 17_261),
+    "compiler.run": (1_199, 1_198, 10_562),
     "checking": (2_700, 2_700, 24_450),
     "inspection": (2_251, 1_800, 17_890),
     "testing": (2_299, 2_299, 20_076),
@@ -90,7 +90,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (216, 216, 1_678),
     "the top": (257, 250, 1_453),
 }
-WHOLE = (33_222, 28_181, 288_978)
+WHOLE = (33_243, 28_181, 289_344)
 
 
 def name_of(path: pathlib.Path) -> str:

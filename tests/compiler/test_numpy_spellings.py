@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from compiler.contract import Twin, X
+from compiler.contract import Twin, X, assert_refused
 
 import tinygrad_nn as tg
 from tinygrad_nn.engine.operation import OPERATIONS
@@ -41,7 +41,26 @@ SPELLINGS: dict[str, Callable[[Any], Any]] = {
     "what is no number": lambda x: (x == "a", x != "a", x.sum() == "a", x != None),  # noqa: E711
     "an object of Python's beside an array": lambda x: (x * Fraction(1, 3)).astype(float),
     "a large quotient": lambda x: 1e-310 * x,
+    "operands by name": lambda x: (np.transpose(a=x), np.flip(m=x), np.real(val=x[0]), np.diag(v=x), np.sum(a=x)),
+    "what says nothing of values, by name": lambda x: x * (np.size(a=x) + np.ndim(a=x) + len(np.shape(a=x))),
+    "sorted in place by position": lambda x: (y := x.copy(), y.sort(0, "stable"))[0],
+    "options of methods": lambda x: (x.compress([True, False], axis=0), x.clip(0, 1, np.zeros_like(x))),
+    "running sums and products": lambda x: (np.add.accumulate(x), np.multiply.accumulate(x, 1), x[0].cumsum()),
+    "the axis of a vector": lambda x: (x[0].transpose(0), np.transpose(x[0], -1), np.permute_dims(x, [-1, 0])),
+    "flags conjugated": lambda x: ((x > 0).conj(), (x > 0).conjugate(), x.conj()),
+    "complex numbers that text loses": lambda x: np.where(x > 0, complex(np.inf, 1.0), complex(-0.0, 0.0)),
+    "written by a rule of casting": lambda x: np.add(x, 0.5, out=np.zeros_like(x, int), casting="unsafe"),
+    "an array without axes in place": lambda x: changed(np.zeros_like(x[0, 0]), x),
 }  # fmt: skip
+
+
+def changed(y: Any, x: Any) -> Any:
+    """Write into an array without axes, which has two names."""
+    z = y
+    y += x.sum()
+    z *= 2
+    y[...] = y - x[0, 0]
+    return y, z
 
 
 @pytest.mark.parametrize("what", SPELLINGS)
@@ -81,6 +100,86 @@ def test_what_is_written_by_position_is_what_is_given(function: Callable[[Any, A
     with pytest.raises(CompileError, match="writes into"):
         tg.compile(function)(X, z)
     assert not z.any()
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, z: np.hypot.accumulate(x, out=z),  # in the dtype of `out`
+        lambda x, z: x.std(1, out=z[:, 0]),
+        lambda x, z: np.add.reduce(x, 0, out=z, keepdims=True),  # has one row
+        lambda x, z: np.cumsum(x, 1, np.float32, z),
+        lambda x, z: np.any(x, 0, z[0]),
+    ],
+)
+def test_an_out_that_is_not_as_the_result_is_refused(function: Callable[[Any, Any], Any]) -> None:
+    def step(x: Any) -> Any:
+        z = np.zeros_like(x, float)
+        function(x, z)
+        return z
+
+    assert_refused(step, X.astype(np.float32), says=r"write out\[\.\.\.\] =", calls=function)
+
+
+def test_an_axis_whose_length_is_asked() -> None:
+    twin = Twin(lambda x, n: x * np.size(x, n) + np.size(x, x[0].argmax() % 2))
+    for n in (0, 1, np.int64(0), -1):
+        twin.equal(X * (1 - 2 * bool(n)), n)
+
+
+def test_a_power_of_flags() -> None:
+    twin = Twin(lambda x, n: (x > 0) ** n)
+    for n in (2, 3, 2):
+        twin.equal(X, n)
+
+
+def test_a_tensor_without_axes_is_assigned() -> None:
+    def step(x: Any, n: Any) -> Any:
+        t = tg.tensor(x, requires_grad=True)
+        y = t.sum() * 1
+        y[...] = n * t[0, 0]
+        (y**2).backward()
+        return y, t.grad
+
+    twin = Twin(step)
+    for n in (2.0, 3.0):
+        twin.equal(X, n)
+
+
+def test_an_entry_that_an_array_names_is_added_to() -> None:
+    def step(x: Any, i: Any) -> Any:
+        t = tg.tensor(x, requires_grad=True)
+        y = t * 1
+        y[i] += 2 * t[i]
+        (y**2).sum().backward()
+        return y, t.grad
+
+    twin = Twin(step)
+    for i in ([0, 1], [1, 1]):
+        twin.equal(X, np.array(i))
+
+
+def test_verify_gives_arrays_as_they_lie() -> None:
+    twin = Twin(lambda x: x.ravel("K"), verify=True)
+    for x in (X.T, X.T * 2, X[:, ::-1], X[:, ::-1] * 2):
+        twin.equal(x)
+
+
+def test_axes_in_an_array() -> None:
+    twin = Twin(lambda x, axes: np.transpose(x, axes))
+    for axes in ([1, 0], [0, 1], [1, 0]):
+        twin.equal(X, np.array(axes))
+
+
+def test_a_computed_number_is_of_the_class_that_it_is() -> None:
+    twin = Twin(lambda x: x * isinstance(x.sum(), float) + isinstance(x[0, 0], np.floating))
+    twin.equal(X)
+
+
+def test_dates() -> None:
+    twin = Twin(lambda x: (x + np.timedelta64(1, "D"), np.where(x > x[0], x, np.datetime64("2024-01-01"))))
+    for day in ("2024-02-28", "2023-02-28"):
+        twin.equal(np.array([day, "2023-05-05"], "datetime64[D]"))
 
 
 def test_numpys_functions_of_two_numbers_give_numpys_numbers() -> None:

@@ -15,14 +15,16 @@ from ...errors import CompileError, DtypeError, unsupported_values
 from ..numpy_calls import ADDED_AT, ARRAY, ASTYPE, COPY, GETITEM, ON_NUMBERS, SETITEM, ZEROS
 from ..program import Function, Value
 from .callers import users_line
-from .proxies import Proxy, answer
+from .proxies import Proxy, answer, plain
 
 _POWERS = {2: np.square, 1: np.positive, 0.5: np.sqrt, -1: np.reciprocal}  # what NumPy's arrays compute for these
 _SAME = {*dir(np.ndarray)} & {*dir(np)} - {"partition", "put", "resize"}  # which change the array
 _METHODS = {name: getattr(np, name) for name in _SAME if not name.startswith("_")} | {
+    name: lambda x: np.conjugate(x) if x.dtype.kind == "c" else x for name in ("conj", "conjugate")
+} | {
     "flatten": lambda x, order="C": np.ravel(x, order).copy(),
-    "clip": lambda x, min=None, max=None, **options: np.clip(x, min, max, **options),
-    "compress": lambda x, condition, *more: np.compress(condition, x, *more),
+    "clip": lambda x, min=None, max=None, *out, **options: np.clip(x, min, max, *out, **options),
+    "compress": lambda x, condition, *more, **options: np.compress(condition, x, *more, **options),
     "reshape": lambda x, *shape, **order: np.reshape(x, shape[0] if len(shape) == 1 else shape, **order),
     "transpose": lambda x, *axes: np.transpose(x, axes[0] if len(axes) == 1 else axes or None),
 }  # fmt: skip
@@ -60,12 +62,12 @@ class Traced(Proxy, NDArrayOperatorsMixin):
         self.array = value.concrete
         return self
 
-    def receive(self, result: Any, function: Any) -> Traced:
+    def receive(self, result: Any, function: Any, casting: Any) -> Traced:
         """Stand for what a function computed with this array as `out`."""
-        if not np.can_cast(result.dtype, self.dtype, "same_kind"):
+        if not np.can_cast(result.dtype, self.dtype, casting):
             raise TypeError(
                 f"Cannot cast ufunc {function.__name__!r} output from {result.dtype!r} to {self.dtype!r} with casting "
-                "rule 'same_kind'; write x = x + y instead of x += y, or convert by astype"
+                f"rule {casting!r}; write x = x + y instead of x += y, or convert by astype"
             )
         result.value.lie_as(self.value)
         return self.become(result)
@@ -77,6 +79,8 @@ class Traced(Proxy, NDArrayOperatorsMixin):
         if result.shape != self.shape:
             result = np.broadcast_to(result, self.shape).copy()
         result = result if result.dtype == self.dtype else result.astype(self.dtype)
+        if self.value.is_array and not result.value.is_array:  # an array without axes stays one
+            result = self.tracer.call(COPY, (result,), {})
         # Not inside an operation: one that fills its result by views is a line of its own, which ONNX may have, too.
         if self.window and self.window[0] is GETITEM and self.tracer.span is None:
             self.window[1][0].become(self.tracer.call(SETITEM, (*self.window[1], result), {}))
@@ -108,6 +112,7 @@ class Traced(Proxy, NDArrayOperatorsMixin):
     def __pow__(self, exponent: Any) -> Any:
         if self._of_scalars(exponent):
             return self.tracer.call(ON_NUMBERS["pow"], (self, exponent), {})
+        exponent = plain(exponent) if self.dtype == bool else exponent
         powers = _POWERS if self.dtype.kind in "fc" else {2: np.square} if self.dtype == bool else {}
         same = powers.get(exponent) if type(exponent) in (int, float) else None
         return np.power(self, exponent) if same is None else same(self)
@@ -171,9 +176,9 @@ class Traced(Proxy, NDArrayOperatorsMixin):
 
     __deepcopy__ = __copy__
 
-    def sort(self, axis: int = -1, **options: Any) -> None:
+    def sort(self, *how: Any, **options: Any) -> None:
         """Sort in place."""
-        self.become(np.sort(self, axis, **options))
+        self.become(np.sort(self, *how, **options))
 
 
 class Buffer(Traced):

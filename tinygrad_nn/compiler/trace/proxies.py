@@ -23,7 +23,7 @@ _ASARRAY = Function("np.asarray", np.asarray, "operator")
 _READING = frozenset({np.trim_zeros, np.real_if_close})  # the entries decide which view is returned
 _WRITING = frozenset({np.put, np.place, np.putmask, np.copyto, np.fill_diagonal, np.put_along_axis})
 _UNEQUAL = {np.equal: ON_NUMBERS["eq"], np.not_equal: ON_NUMBERS["ne"]}  # of numbers with strings and None
-_STATIC = frozenset({np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.iscomplexobj, np.isrealobj})
+_STATIC = frozenset({np.shape, np.ndim, np.result_type, np.can_cast, np.iscomplexobj, np.isrealobj})
 
 
 @functools.cache
@@ -45,9 +45,7 @@ class Proxy(ArrayProxy):
 
     def __new__(cls, tracer: Any, value: Value) -> Self:
         """Return a proxy of the class that passes for the value's."""
-        passes = value.is_array or value.known
-        proxy: Self = super().__new__(_passing_for(cls, type(value.concrete)) if passes else cls)  # type: ignore[arg-type]
-        return proxy
+        return super().__new__(_passing_for(cls, type(value.concrete)))  # type: ignore[no-any-return, arg-type]
 
     def __init__(self, tracer: Any, value: Value) -> None:
         self.tracer: Any = tracer
@@ -69,9 +67,10 @@ class Proxy(ArrayProxy):
         options |= {} if dtype is None else {"dtype": dtype}
         function = of_numpy(ufunc) if method == "__call__" else of_method(ufunc, method)
         result = self.tracer.call(function, tuple(map(self._operand, inputs)), options)
+        casting = options.get("casting", "same_kind") if method in ("__call__", "outer") else None
         if ufunc.nout == 1 or method != "__call__":
-            return _received(result, ufunc, *out)
-        return tuple(map(_received, result, [ufunc] * ufunc.nout, out or [None] * ufunc.nout))
+            return _received(result, ufunc, out[0] if out else None, casting)
+        return tuple([_received(y, ufunc, x, casting) for y, x in zip(result, out or [None] * ufunc.nout, strict=True)])
 
     def _operand(self, x: Any) -> Any:
         """Return an operand of a ufunc: an array in place of a list."""
@@ -84,13 +83,15 @@ class Proxy(ArrayProxy):
             return NotImplemented
         if not self.tracer.open:
             return function(*concretes(args), **concretes(kwargs))
+        given = _signature(function).bind(*args, **kwargs)
+        if (out := given.arguments.pop("out", None)) is not None or not args:
+            args, kwargs = given.args, given.kwargs
+        if function is np.size:  # of an axis, for which the program then is
+            return function(concretes(args[0]), *args[1:], **kwargs)
         if function in _STATIC:
-            return function(*concretes(args), **kwargs)
+            return function(*concretes(args), **concretes(kwargs))
         if function in _READING:
             self._read(f"np.{function.__name__}")
-        given = _signature(function).bind(*args, **kwargs)
-        if (out := given.arguments.pop("out", None)) is not None:
-            args, kwargs = given.args, given.kwargs
         if function in _WRITING or not (out is None or _has_dtype(out)):
             self._lacks(f"np.{function.__name__} that writes into an array")
         if function is np.where and len(args) == 1:
@@ -147,20 +148,11 @@ class Proxy(ArrayProxy):
     def __reduce_ex__(self, protocol: Any) -> Any:
         return self.asked("pickling").__reduce_ex__(protocol)
 
-    def __format__(self, how: str) -> str:
-        return self._shown(format, how)
-
-    def __str__(self) -> str:
-        return self._shown(str)
-
-    def __repr__(self) -> str:
-        return self._shown(repr)
-
     def _shown(self, function: Callable[..., str], *how: str) -> str:
         """Return the number's text; for an array, what the library's messages call it, which alone may ask."""
         if self.value.known:
             return function(self.number(), *how)
-        if self.tracer.traces() and not in_package(2):
+        if self.tracer.traces() and not in_package(1):
             self._read(f"{function.__name__}(...)")
         return f"<an array of shape {self.value.shape}, dtype {self.value.dtype}, in a program that is being traced>"
 
@@ -190,6 +182,8 @@ def answer(name: str, function: Callable[..., Any]) -> Any:
     return lambda self, *more: function(self.asked(f"{name}(...)"), *map(plain, more))
 
 
+for _shows in (format, str, repr):
+    setattr(Proxy, f"__{_shows.__name__}__", functools.partialmethod(Proxy._shown, _shows))
 for _function in (float, int, complex, round, math.trunc, math.floor, math.ceil):
     setattr(Proxy, f"__{_function.__name__}__", answer(_function.__name__, _function))
 
@@ -203,9 +197,19 @@ def _signature(function: Any) -> inspect.Signature:
         return inspect.signature(lambda *args, **kwargs: None)
 
 
-def _received(result: Any, function: Any, out: Any = None) -> Any:
-    """Return a result, written into `out` if that is an array; for a NumPy scalar, n += 1 makes another one."""
-    return result if out is None or not out.value.is_array else out.receive(result, function)
+def _received(result: Any, function: Any, out: Any, casting: Any = None) -> Any:
+    """Return a result, written into `out` if that is an array; for a NumPy scalar, n += 1 makes another one.
+
+    What is no call of a ufunc, and has no `casting`, NumPy computes in another way if `out` is not as the result.
+    """
+    if out is None or not out.value.is_array:
+        return result
+    if casting is None and (result.shape, result.dtype) != (out.shape, out.dtype):
+        raise out.tracer.refusal(
+            f"np.{function.__name__} at {users_line()} gives {result.dtype} {result.shape}, and is to write that into "
+            f"{out.dtype} {out.shape}; write out[...] = np.{function.__name__}(...), or pass an `out` like the result"
+        )
+    return out.receive(result, function, casting or "same_kind")
 
 
 def _has_dtype(x: Any) -> bool:
