@@ -161,7 +161,7 @@ BY_HOSTILE_FUNCTIONS: dict[str, Plant] = {
     "a shape without a guard": put(Tracer, "_guard_kinds", nothing),
     "a length without a guard": around(Tracer, "_unwrapped", _without_guard),
     "a shadow that leaks": around(Tracer, "let_go", _leaking),
-    "a constant that is not copied": put(recorder, "_snapshot", lambda array: array),
+    "a constant that is not copied": put(recorder, "frozen_copy", lambda array: array),
     "a first result that is not copied": put(traced_call, "_values", _not_copied),
     "an array of a module that is frozen": around(Tracer, "input", _frozen),
     "a setting that is frozen": put(Tracer, "hyperparameter", lambda self, owner, name, value: value),
