@@ -181,6 +181,14 @@ def test_flags_strings_and_none_are_part_of_what_a_program_is_for() -> None:
     assert [twin.equal(Y, *case) for case in cases] == [0, 0, 0, 0]
 
 
+@pytest.mark.parametrize("kind", [np.str_, np.bytes_])
+def test_a_text_of_numpys_is_a_text(kind: Any) -> None:
+    lengths = {kind("sum" if kind is np.str_ else b"sum"): 2.0, kind("mean" if kind is np.str_ else b"mean"): 3.0}
+    twin = Twin(lambda x, text: x * len(text) * lengths[text])
+    for text in (*lengths, *lengths):
+        twin.equal(X, text)
+
+
 def test_a_flag_is_not_the_number_that_equals_it() -> None:
     twin = Twin(lambda x, n: x * n if n is not True else -x)
     for n in (1, True, 1.0, np.int64(1), np.bool_(True), 1, True):

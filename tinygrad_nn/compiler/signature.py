@@ -20,6 +20,7 @@ from ..tensor.handle import Tensor
 from .refusals import not_described
 
 BY_VALUE = (int, float, complex, str, bytes, bool, type(None), np.generic, np.dtype, range, type(Ellipsis), enum.Enum)
+SCALARS = (np.number, np.bool, np.datetime64)  # NumPy's, of which each call may have another: a text is no number
 _DESCRIBED_ONCE = frozenset({np.ndarray, np.memmap, Tensor, list, dict, OrderedDict})
 GENERATORS = (np.random.Generator, np.random.RandomState, np.random.BitGenerator, random.Random)
 _BY_IDENTITY = (
@@ -95,7 +96,7 @@ def _described(x: Any, flat: list[Any], seen: dict[int, int]) -> Any:
             recorded = None if node is None else (node.operation is None, bool(node.hooks))
             return kind, array.shape, array.dtype, None if array.flags.c_contiguous else array.strides, recorded
         return x.shape, x.dtype, None if x.flags.c_contiguous else x.strides
-    if isinstance(x, np.generic):
+    if isinstance(x, SCALARS):
         flat.append(x)
         return kind
     if isinstance(x, tuple) and hasattr(x, "_fields"):

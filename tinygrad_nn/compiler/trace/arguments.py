@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...tensor.handle import Tensor
-from ..signature import objects_in
+from ..signature import SCALARS, objects_in
 from .table import innermost
 from .tracer import Tracer
 
@@ -36,7 +36,7 @@ class Arguments:
     def replaced(self, tree: Any, name: str, place: str = "") -> Any:
         """Return nested arguments with proxies for arrays, Tensors and numbers."""
         kind = type(tree)
-        if kind is int or kind is float or isinstance(tree, np.generic):
+        if kind is int or kind is float or isinstance(tree, SCALARS):
             number = self._tracer.argument(tree, f"{name}{place}")
             return number.number() if self._known else number
         if kind is tuple:
