@@ -77,7 +77,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "transforms": (549, 549, 4_234),
     "nn": (2_518, 1_835, 17_530),
     "optim": (1_257, 814, 8_774),
-    "compiler": (986, 700, 6_633),
+    "compiler": (987, 700, 6_646),
     "compiler.trace": (2_293, 1_100, 19_287),
     "compiler.lower": (424, 422, 3_721),
     "compiler.write": (1_787, 1_100, 17_261),
@@ -90,7 +90,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (216, 216, 1_678),
     "the top": (257, 250, 1_453),
 }
-WHOLE = (33_243, 28_181, 289_344)
+WHOLE = (33_244, 28_181, 289_357)
 
 
 def name_of(path: pathlib.Path) -> str:
