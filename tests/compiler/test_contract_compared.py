@@ -5,7 +5,8 @@ from __future__ import annotations
 import builtins
 import functools
 import math
-from collections import OrderedDict, deque
+from array import array
+from collections import ChainMap, OrderedDict, UserDict, UserList, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -496,4 +497,14 @@ def test_a_default_that_is_given_by_name_is_compared() -> None:
     twin, defaults = Twin(step), step.__kwdefaults__ or {}
     for factor in (2.0, 3.0):
         defaults["factor"] = factor
+        twin.equal(X)
+
+
+@pytest.mark.parametrize(
+    "held", [UserDict({0: 2.0}), ChainMap({0: 2.0}), UserList([2.0]), array("d", [2.0]), bytearray(b"2")]
+)
+def test_what_acts_as_a_dictionary_or_a_list_is_compared(held: Any) -> None:
+    twin = Twin(lambda x: x * held[0])
+    for value in (3, 3, 5):
+        held[0] = value
         twin.equal(X)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import builtins
 import dis
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, MutableSequence
 from types import BuiltinMethodType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -75,6 +75,8 @@ class Table:
         elif not isinstance(x, (Module, Optimizer, np.ndarray)):
             self._attributes_of(x)
             self.snapshot.note(type, x)
+            if isinstance(x, (Mapping, MutableSequence)):  # of a class of its own, such as a ChainMap or a bytearray
+                self.snapshot.note(_held_in, x)
             for part in _bound_in(x):  # such as a bound method's generator
                 self._add(part, self.labels[id(x)])
 
@@ -188,6 +190,11 @@ def _holders(x: Any, name: str) -> Iterator[Any]:
 
 
 _IMMUTABLE = 1 << 8  # the flag of classes that can't be changed
+
+
+def _held_in(x: Any) -> tuple[Any, ...]:
+    """Return what an object that acts as a dictionary or a list holds."""
+    return (*x, *x.values()) if isinstance(x, Mapping) else tuple(x)
 
 
 def _bound_in(x: Any) -> list[Any]:
