@@ -256,6 +256,18 @@ def test_a_modules_own_generator_draws_as_eager_would(way: str) -> None:
     assert dropout.generator.bit_generator.state == other.generator.bit_generator.state
 
 
+def test_a_draw_is_taken_back_where_a_branch_goes_the_other_way() -> None:
+    def made() -> tuple[Dropout, Callable[..., Any]]:
+        dropout = Dropout()
+        return dropout, lambda x, n: (x if n > 1.0 else -x) * dropout.generator.random(3)
+
+    (dropout, f), (other, eager) = made(), made()
+    twin = Twin(f, eager)
+    for n in (2.0, 0.0, 3.0, -1.0):
+        twin.equal(X, n)
+        assert dropout.generator.bit_generator.state == other.generator.bit_generator.state
+
+
 def test_the_state_of_a_modules_generator_is_not_used() -> None:
     dropout = Dropout()
 

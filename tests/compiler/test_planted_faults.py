@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from compiler import test_contract_invisible as invisible
+from compiler import test_contract_modules as modules
 from compiler import test_contract_signatures as signatures
 from compiler.contract_model import verdict_on
 from compiler.planted_faults import BY_HOSTILE_FUNCTIONS, BY_TESTS
@@ -26,6 +27,7 @@ TESTS: dict[str, Callable[..., Any]] = {
     "a step without a lock": lambda: threads.test_no_step_is_lost(200),
     "a lock that a fork takes along": interrupts.test_forks_while_a_thread_replays,
     "a step that is put in place in parts": interrupts.test_interrupts_around_a_commit,
+    "a draw that is not rewound": modules.test_a_draw_is_taken_back_where_a_branch_goes_the_other_way,
     "a draw that is always rewound": interrupts.test_interrupts_around_a_commit,
     "a trace that is not undone": lambda: interrupts.test_interrupts_in_a_trace(True, 32),
     "memory that two arrays share": invisible.test_a_write_in_place_into_memory_that_another_array_shares_is_refused,
