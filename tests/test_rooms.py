@@ -67,7 +67,7 @@ INSIDE = {
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (312, 312, 1_230),
-    "engine": (1_250, 1_249, 8_991),
+    "engine": (1_249, 1_249, 8_993),
     "tensor": (1_150, 1_150, 9_024),
     "ops": (3_073, 2_895, 31_399),
     "ops.linalg": (860, 859, 8_984),
@@ -82,7 +82,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "compiler.lower": (424, 422, 3_721),
     "compiler.write": (1_787, 1_100, 17_261),
     "compiler.run": (1_199, 1_198, 10_562),
-    "checking": (2_699, 2_700, 24_450),
+    "checking": (2_700, 2_700, 24_450),
     "inspection": (2_251, 1_800, 17_890),
     "testing": (2_299, 2_299, 20_076),
     "training": (2_733, 1_648, 22_259),
@@ -90,7 +90,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (216, 216, 1_678),
     "the top": (257, 250, 1_453),
 }
-WHOLE = (33_251, 28_181, 289_423)
+WHOLE = (33_250, 28_181, 289_423)
 
 
 def name_of(path: pathlib.Path) -> str:
