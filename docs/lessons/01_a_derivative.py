@@ -107,7 +107,7 @@ frame = '<iframe title="The walk by steps" style="width: 100%; height: 42em" src
 types.SimpleNamespace(_repr_html_=lambda: frame.format(base64.b64encode(page.read_bytes()).decode()))
 
 # %%
-# ``x.grad_terms()`` lists the two terms of :math:`\bar x`, one for each use of x. *Argument* says which operand of its
+# ``x.grad_terms()`` lists the two terms of :math:`\bar x`, one for each use of x. *Argument* says which input of its
 # step x is, and has the library's names for them: a is the first, b the second. So x is a in ``x * v``, and b in
 # ``3 * x``. *Path* says through which values the term reaches y. *Cancellation* is the sum of the terms' sizes over the
 # size of their sum, :math:`(0.6755 + 1.770) / 1.094 = 2.2`. Where it is large, the terms' first digits cancel, and few

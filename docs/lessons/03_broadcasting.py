@@ -2,11 +2,12 @@ r"""
 3 Broadcasting and its transpose
 ================================
 
-You add a vector to every row of a matrix. NumPy repeats the vector for you: it *broadcasts*. The *gradient* of the
-vector has the derivatives of the *loss*, the number at which a computation ends, with respect to each of its entries.
-What is it here? This lesson answers that, and shows why the answer is written in one place of the library.
+You add a vector to every row of a matrix. NumPy repeats the vector for you: it *broadcasts*. The *loss* is the number
+at which a computation ends, and the *gradient* of the vector holds the derivatives of the loss with respect to the
+vector's entries. What is that gradient here? This lesson shows it, and why the library says it in one place only.
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
 
 import tinygrad_nn as tg
@@ -21,8 +22,9 @@ print(Y.shape)
 # --------------------------------
 #
 # ``b[0]`` goes into ``Y[0, 0]`` and into ``Y[1, 0]``. A small change of ``b[0]`` moves both, so its derivative is the
-# sum of both. ``Y`` is not one number, so we must tell the walk how much a loss computed from ``Y`` would change with
-# each entry: :math:`\bar Y`, the adjoint of lesson 1. For arrays the usual word is *cotangent*. We make one up.
+# sum of both. ``Y`` is not one number, so we must tell the walk the derivative of some loss with respect to each entry
+# of ``Y``: :math:`\bar Y`, the adjoint of lesson 1. For arrays an adjoint is usually called *cotangent*, and that of a
+# leaf, which arrives in ``.grad``, is its gradient. We make a cotangent up.
 
 cotangent = np.array([[1.0, 2.0, 3.0], [100.0, 200.0, 300.0]])
 Y.backward(cotangent)
@@ -58,14 +60,10 @@ assert np.array_equal(R.T @ u, cotangent.sum(axis=0))
 # %%
 # A picture: the matrix that repeats, and its transpose, which sums.
 
-import matplotlib.pyplot as plt
-
 figure, axes = plt.subplots(1, 2, figsize=(6, 3), layout="constrained")
 for ax, matrix, title in zip(axes, (R, R.T), ("R repeats: 3 numbers to 6", "its transpose sums: 6 to 3"), strict=True):
     ax.imshow(matrix, cmap="Blues", vmin=0, vmax=1.4)
-    ax.set_title(title, fontsize=10)
-    ax.set_xticks(range(matrix.shape[1]))
-    ax.set_yticks(range(matrix.shape[0]))
+    ax.set(title=title, xticks=range(matrix.shape[1]), yticks=range(matrix.shape[0]))
     for (i, j), entry in np.ndenumerate(matrix):
         ax.text(j, i, f"{entry:.0f}", ha="center", va="center")
 
@@ -73,11 +71,12 @@ for ax, matrix, title in zip(axes, (R, R.T), ("R repeats: 3 numbers to 6", "its 
 # Every way to repeat has its sum
 # -------------------------------
 #
-# An *operand* is what an operation reads. NumPy repeats it along a new axis in front, along an axis of length 1, or, if
-# it is a number, along all axes. Its gradient is summed over these axes, so it always has the shape of the operand: for
-# (3, 1) + (1, 4) over axis 1 and over axis 0. The next loop makes tensors t of shapes that broadcast to that of X. The
-# loss is the sum of ``X * t``. A sum has slope 1 for each term, and the product has slope X for t: so X arrives at t.
-# We sum X by hand, and compare. (Each pass also adds to ``X.grad``, which we do not read.)
+# NumPy repeats an input of a step, or *operand*, along a new axis in front, along an axis of length 1, or, if it is a
+# number, along all axes. Its gradient is summed over these axes, so it always has the shape of the operand. For (3, 1)
+# + (1, 4), which gives (3, 4), the first gradient is summed over axis 1, and the second over axis 0. The next loop
+# makes tensors t of shapes that broadcast to that of X. The loss is the sum of ``X * t``. A sum has slope 1 for each
+# term, and the product has slope X for t: so X arrives at t. We sum X by hand, and compare. ``backward()`` **adds** to
+# ``.grad``, so t is new each time. (``X.grad`` adds up; ``X.grad = None`` would reset it.)
 
 for shape in [(2, 3), (3,), (1, 3), (2, 1), (1, 1), (1,), ()]:
     t = tg.tensor(np.full(shape, 2.0), requires_grad=True)
@@ -96,37 +95,40 @@ for shape in [(2, 3), (3,), (1, 3), (2, 1), (1, 1), (1,), ()]:
 # Where this is written
 # ---------------------
 #
-# A *rule* is how the library writes a slope: it takes the cotangent g of a step's output, and returns that of one
-# input. For :math:`y = a b` and the input a it is ``lambda g, b: g * b``, in ``ops/elementwise.py``. It says nothing
-# about shapes. After each rule the *engine*, which does the walk, sums over the repeated axes, and brings the cotangent
-# to the shape and dtype of its operand (``project`` in ``engine/cotangents.py``). This one place serves some 200
-# operations, so no rule can forget it. Here is what the rules of three operations read, where y is the output:
+# A *rule* is how the library writes a slope: a function of g, the cotangent of a step's output, that returns the
+# cotangent of one input. In a rule, a and b are the inputs, and y is the output. For :math:`y = a b`, the rule for a is
+# ``lambda g, b: g * b``, in ``ops/elementwise.py``. It says nothing about shapes. After each rule the *engine*, which
+# does the walk, sums over the repeated axes, and brings the cotangent to the shape and dtype of its operand
+# (``project`` in ``engine/cotangents.py``). This one place serves some 200 operations, so no rule can forget it. Here
+# is what the rules for a and for b read besides g, for three operations.
 
 for name in ("add", "multiply", "divide"):
-    operation = getattr(tg, name).operation
-    print(name, [rule.reads for rule in operation.rules])
+    print(name, [rule.reads for rule in getattr(tg, name).operation.rules])
+assert [rule.reads for rule in tg.divide.operation.rules] == [("b",), ("b", "y")]
 
 # %%
 # A node keeps only the arrays that its rules read, and the shapes and dtypes that ``project`` needs: ``add`` keeps no
 # array, ``multiply`` keeps both. ``divide`` has the slopes :math:`1 / b` and :math:`-a / b^2 = -y / b`, so it keeps b
-# and y, which later steps may keep anyway. In ``relu(x @ W + b)`` the product keeps x and W, the sum nothing, and relu,
-# which is max(0, z), its output: the slope is 1 where the output is above 0.
+# and y, which later steps may keep anyway. In ``relu(x @ W + b)`` (lesson 4 has ``W.T``) the product keeps x and W, the
+# sum nothing, and relu, which is max(0, z), its output: the slope is 1 where the output is above 0.
 #
 # The mistake that broadcasting hides
 # -----------------------------------
 #
 # A network computes *predictions*, and *targets* are what they should be. Predictions of shape (n, 1) and targets of
 # shape (n,) broadcast to (n, n): each prediction is compared with *all* targets. The mean of the squared differences is
-# still a number, but it is least where every prediction is the mean of the targets, here 1.5. All predictions below are
-# right, and the gradient should be 0. But it is half of each prediction's distance from 1.5:
+# still a number, but it is least where every prediction is the mean of the targets, here 1.5. In the next lines every
+# prediction is right, so the gradient should be 0. But it is half of each prediction's distance from 1.5.
+# (``tg.grad(f)`` returns the function that computes the gradient of f.)
 
 targets = np.array([0.0, 1.0, 2.0, 3.0])
 predictions = targets.reshape(4, 1)
-print("gradient:", tg.grad(lambda p: ((p - targets) ** 2).mean())(predictions).tolist())
+gradient = tg.grad(lambda p: ((p - targets) ** 2).mean())(predictions).data
+print("gradient:", gradient.tolist())
+assert np.array_equal(gradient, (predictions - 1.5) / 2)
 
 # %%
-# ``tg.mse_loss`` is :math:`\frac 1 n \sum_i (p_i - y_i)^2`. It refuses these shapes, and so do the library's other
-# losses that compare entries.
+# ``tg.mse_loss``, :math:`\frac 1 n \sum_i (p_i - y_i)^2`, refuses these shapes, as do all losses that compare entries.
 
 try:
     tg.mse_loss(predictions, targets)
@@ -137,7 +139,7 @@ except ValueError as error:
 # Questions
 # ---------
 #
-# 1. ``Y = X * c``, with X of shape (2, 3) and a number c that requires grad: its gradient sums how many entries?
+# 1. X has shape (2, 3), and c is a number that requires grad. Of how many entries is c's gradient in ``X * c`` a sum?
 # 2. The transpose of "repeat" is "sum". What is the transpose of "sum over an axis"?
 # 3. Why can ``add`` do without any array, where ``multiply`` keeps two?
 #
