@@ -47,9 +47,9 @@ assert np.array_equal(b.grad.data, cotangent.sum(axis=0))
 # .. math:: \sum_i g_i \sum_j R_{ij} \, \delta v_j = \sum_j \left( \sum_i R_{ij} \, g_i \right) \delta v_j,
 #    \qquad \text{so} \quad \bar v = R^\top g.
 #
-# The reverse pass multiplies by the transpose :math:`R^\top`, 3 × 6, which sums: it is *the transpose of repeating*.
-# The matrix of all partial derivatives :math:`\partial y_i / \partial v_j` is called the *Jacobian*, here R.
-# ``tg.jacobian(f)`` returns the function that computes it at a point. A linear map has the same Jacobian everywhere.
+# The walk multiplies by the transpose :math:`R^\top`, 3 × 6, which sums: it is *the transpose of repeating*. The matrix
+# of all partial derivatives :math:`\partial y_i / \partial v_j` is called the *Jacobian*, here R. ``tg.jacobian(f)``
+# returns the function that computes it at a point. A linear map has the same Jacobian everywhere.
 
 R = tg.jacobian(lambda v: tg.broadcast_to(v, (2, 3)).reshape(6))(np.zeros(3)).data
 print(R.astype(int))
@@ -72,10 +72,10 @@ for ax, matrix, title in zip(axes, (R, R.T), ("R repeats: 3 numbers to 6", "its 
 # -------------------------------
 #
 # NumPy repeats an input of a step, or *operand*, along a new axis in front, along an axis of length 1, or, if it is a
-# number, along all axes. Its gradient is summed over these axes, so it always has the shape of the operand. For (3, 1)
-# + (1, 4), which gives (3, 4), the first gradient is summed over axis 1, and the second over axis 0. The next loop
-# makes tensors t of shapes that broadcast to that of X. The loss is the sum of ``X * t``. A sum has slope 1 for each
-# term, and the product has slope X for t: so X arrives at t. We sum X by hand, and compare. ``backward()`` **adds** to
+# number, along all axes. Its gradient is summed over these axes, so it always has the shape of the operand. If shapes
+# (3, 1) and (1, 4) give (3, 4), the first gradient is summed over axis 1, the second over axis 0. The next loop makes
+# tensors t of shapes that broadcast to that of X. The loss is the sum of ``X * t``. A sum has slope 1 for each term,
+# and the product has slope X for t: so X arrives at t. We sum X by hand, and compare. ``backward()`` **adds** to
 # ``.grad``, so t is new each time. (``X.grad`` adds up; ``X.grad = None`` would reset it.)
 
 for shape in [(2, 3), (3,), (1, 3), (2, 1), (1, 1), (1,), ()]:
@@ -99,8 +99,8 @@ for shape in [(2, 3), (3,), (1, 3), (2, 1), (1, 1), (1,), ()]:
 # cotangent of one input. In a rule, a and b are the inputs, and y is the output. For :math:`y = a b`, the rule for a is
 # ``lambda g, b: g * b``, in ``ops/elementwise.py``. It says nothing about shapes. After each rule the *engine*, which
 # does the walk, sums over the repeated axes, and brings the cotangent to the shape and dtype of its operand
-# (``project`` in ``engine/cotangents.py``). This one place serves some 200 operations, so no rule can forget it. Here
-# is what the rules for a and for b read besides g, for three operations.
+# (``project`` in ``engine/cotangents.py``): one place for some 200 operations, so no rule can forget it. Besides g, the
+# rules for a and b read:
 
 for name in ("add", "multiply", "divide"):
     print(name, [rule.reads for rule in getattr(tg, name).operation.rules])
@@ -117,9 +117,8 @@ assert [rule.reads for rule in tg.divide.operation.rules] == [("b",), ("b", "y")
 #
 # A network computes *predictions*, and *targets* are what they should be. Predictions of shape (n, 1) and targets of
 # shape (n,) broadcast to (n, n): each prediction is compared with *all* targets. The mean of the squared differences is
-# still a number, but it is least where every prediction is the mean of the targets, here 1.5. In the next lines every
-# prediction is right, so the gradient should be 0. But it is half of each prediction's distance from 1.5.
-# (``tg.grad(f)`` returns the function that computes the gradient of f.)
+# still a number, but it is least where every prediction is the mean of the targets, here 1.5. Now every prediction is
+# right. But the gradient, which ``tg.grad`` computes, is half of each distance from 1.5 in place of 0.
 
 targets = np.array([0.0, 1.0, 2.0, 3.0])
 predictions = targets.reshape(4, 1)
