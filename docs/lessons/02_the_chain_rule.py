@@ -29,7 +29,7 @@ with tg.watch() as graph:
     y = q * r
     y.backward()
 
-types.SimpleNamespace(_repr_html_=lambda: f'<div style="max-width: 30em">{graph.to_svg()}</div>')
+types.SimpleNamespace(_repr_html_=lambda: f'<div style="max-width: 30em">{graph.to_svg()}</div>')  # shows the graph
 
 # %%
 # From p to y there are three ways: p → q → y, p → r → y, and p → q → r → y. From x to p there are two, since ``x * x``

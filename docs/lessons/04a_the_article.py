@@ -40,8 +40,8 @@ def boxes(ax, places, arrows):
 # library takes a list of dictionaries, one per layer. Circles are neurons, in the first column inputs. Lines are
 # weights (red if negative). Biases are not drawn.
 
-architecture = [{"input_dim": n, "output_dim": m, "activation": "sigmoid" if m == 1 else "relu"}
-                for n, m in [(2, 4), (4, 6), (6, 6), (6, 4), (4, 1)]]  # fmt: skip
+architecture = [{"input_dim": n, "output_dim": k, "activation": "sigmoid" if k == 1 else "relu"}
+                for n, k in [(2, 4), (4, 6), (6, 6), (6, 4), (4, 1)]]  # fmt: skip
 network = tg.nn.DenseNetwork(architecture)
 widths = [architecture[0]["input_dim"], *[layer["output_dim"] for layer in architecture]]
 figure, ax = plt.subplots(figsize=(7, 3.5), layout="constrained")

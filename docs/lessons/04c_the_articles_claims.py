@@ -13,8 +13,8 @@ import numpy as np
 import tinygrad_nn as tg
 
 X, X_test, y, y_test = tg.data.train_test_split(*tg.data.make_moons())
-layers = [{"input_dim": n, "output_dim": m, "activation": "sigmoid" if m == 1 else "relu"}
-          for n, m in [(2, 25), (25, 50), (50, 50), (50, 25), (25, 1)]]  # fmt: skip
+layers = [{"input_dim": n, "output_dim": k, "activation": "sigmoid" if k == 1 else "relu"}
+          for n, k in [(2, 25), (25, 50), (50, 50), (50, 25), (25, 1)]]  # fmt: skip
 david = tg.nn.DenseNetwork(layers, seed=2)
 
 # %%
