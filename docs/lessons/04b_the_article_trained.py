@@ -132,10 +132,10 @@ plt.close(figure)
 moving
 
 # %%
-# Is Goliath better? It has 100 % of the test set right, and David 98 %. That is a difference of two points of 100, too
-# small to decide. It gets there with less work: 900 samples make 29 batches, the last of 4 samples, so 200 epochs are
-# 5,800 updates, where David has 10,000, and 200 passes over the data in place of 10,000. But not by better gradients:
-# the same rules compute both. Batches give it more updates for each pass, and Glorot's weights let it start at once.
+# Is Goliath better? It has 100 % of the test set right, and David 98 %. Two points of 100 are too few to decide.
+# Goliath gets there with less work: 900 samples make 29 batches, the last of 4 samples, so 200 epochs are 5,800
+# updates, where David has 10,000, and 200 passes over the data in place of 10,000. Its gradients are no better: the
+# same rules compute both. Batches give it more updates for each pass, and Glorot's weights let it start at once.
 #
 # Questions
 # ---------
