@@ -89,7 +89,7 @@ print(graph)
 # - two steps read x, so both parts add up: :math:`\bar x = \bar y \cdot v + \bar u \cdot 3 = 0.6755 - 1.770 = -1.094`.
 #
 # Why added? A small change of x moves y in two ways: directly, and through u. Both movements add up. You know these two
-# terms from the product rule: :math:`\sin(3x)` and :math:`3x \cos(3x)`. We walk with plain numbers:
+# terms from the product rule: :math:`\sin(3x)` and :math:`3x \cos(3x)`. So it is exact, too. With plain numbers:
 
 y_bar = 1.0
 v_bar = y_bar * x.item()

@@ -94,9 +94,9 @@ assert np.allclose([from_p, from_z], [1.2e-5, 1], rtol=0.05)
 # The backward pass, three times
 # ------------------------------
 #
-# **By hand.** The last layer gives what we just derived, for all samples: :math:`P = A_5 = \sigma(Z_5)` has the p of
-# each in a row. Then come the formulas of figure 6, layer by layer. The 1/m comes in once, here, and is a factor of
-# everything that follows. (The article leaves it out of dZ and dA, and divides dW and db instead.) The slope of relu is
+# **By hand.** The last layer gives what we just derived, for all samples: :math:`P = A_5 = \sigma(Z_5)` has one p per
+# row. Then come the formulas of figure 6, layer by layer. The 1/m comes in once, here, and is a factor of everything
+# that follows. (The article leaves it out of dZ and dA, and divides dW and db instead.) The slope of relu is
 # :math:`[Z > 0]`: 1 where that is true, 0 elsewhere (at Z = 0, where relu has a kink, 0 is a choice).
 #
 # .. math:: \bar{Z_5} = (P - Y) / m, \quad \bar{W_5} = \bar{Z_5}^\top A_4, \quad \bar{b_5} = \sum_i \bar{Z_{5,i}},
