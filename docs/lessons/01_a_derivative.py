@@ -57,15 +57,15 @@ assert np.allclose([by_rules, slope], [-1.0943, -1.141], rtol=0, atol=5e-4)
 # By a graph
 # ----------
 #
-# A program never computes :math:`x \sin(3x)` at once. It computes small steps, one after the other: :math:`u = 3x`,
-# then :math:`v = \sin(u)`, then :math:`y = x v`. Each step has a derivative that everybody knows. A ``Tensor`` holds a
-# NumPy array, ``t.data``, and remembers the step that made it; ``t.item()`` is the number, if there is only one.
-# ``requires_grad=True`` says that we want derivatives with respect to x: what is computed from x is then recorded, and
-# without it ``backward()`` refuses. The record is a *graph*. A *node* is a value, with the step that made it. An *edge*
-# leads from a value to each value that is computed from it. ``y.backward()`` goes through the nodes once, from the last
-# to the first. We call this *the walk*; it is also called the *backward pass*, and the whole method *reverse mode*. It
-# leaves the derivative in ``x.grad``. Only a *leaf* gets one: a tensor that no step made. ``tg.watch()`` is not needed
-# for this; it lets us see the nodes.
+# A program computes :math:`x \sin(3x)` in small steps, one after the other: :math:`u = 3x`, then :math:`v = \sin(u)`,
+# then :math:`y = x v`. Each step has a derivative that everybody knows.
+#
+# A ``Tensor`` holds a NumPy array, ``t.data``, and remembers the step that made it; ``t.item()`` is the number, if
+# there is only one. ``requires_grad=True`` says that we want derivatives with respect to x: what is computed from x is
+# recorded, and without it ``backward()`` refuses. The record is a *graph*. A *node* is a value, with the step that made
+# it. An *edge* leads from a value to each one computed from it. ``y.backward()`` goes through the nodes once, from the
+# last to the first: this is *the walk*, also called the *backward pass*, and the method *reverse mode*. It leaves the
+# derivative in ``x.grad``. Only a *leaf* gets one: a tensor that no step made. ``tg.watch()`` only shows the nodes.
 
 with tg.watch() as graph:
     x = tg.tensor(at, requires_grad=True, name="x")
