@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..ops.settings import number, one_of, positive, share
+from ..ops.settings import integer, number, one_of, positive, share
 from ..tensor.creation import as_tensor
 from . import losses
 from .label_losses import cross_entropy, nll_loss
@@ -36,7 +36,7 @@ _OF_KL = one_of("mean", "sum", "none", "batchmean")
 KLDivLoss = module_of(losses.kl_div, "KLDivLoss", __name__, 2, Loss, reduction=_OF_KL)
 
 
-class NLLLoss(Loss, function=nll_loss, inputs=2, without="axis"):
+class NLLLoss(Loss, function=nll_loss, inputs=2, without="axis", settings={"ignore_index": integer}):
     """The negative log-likelihood of class indices, `tg.nll_loss`; the classes are on axis 1.
 
     Shapes: (N, k, ...), int (N, ...) -> (), or (k,), int () -> ().

@@ -10,7 +10,7 @@ import numpy as np
 from ..ops.axes import one_axis
 from ..ops.fused import linear
 from ..ops.selection import take, where
-from ..ops.settings import number, whole_number
+from ..ops.settings import integer, number, whole_number
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor
 from . import init
@@ -105,7 +105,7 @@ class Embedding(Module):
         return where(is_padding[..., None], rows.detach(), rows)
 
 
-class Flatten(Module):
+class Flatten(Module, settings={"start_axis": integer, "end_axis": integer}):
     """Joins the axes from start_axis to end_axis. Shapes: (m, ..., n) -> (m, ... · n) by default.
 
     Raises ValueError if the input has no such axes.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from inspect import Parameter, Signature, getdoc, signature
 from typing import Any, ClassVar
 
-from ..ops.settings import Check, explained
+from ..ops.settings import Check, explained, switch
 from .module import Module
 
 
@@ -19,11 +20,14 @@ class OfFunction(Module):
     _function: ClassVar[Any]
     _takes: ClassVar[Signature] = Signature()
 
-    def __init_subclass__(cls, function: Any = None, inputs: int = 1, without: str = "", **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
+    def __init_subclass__(
+        cls, function: Any = None, inputs: int = 1, without: str = "", settings: Mapping[str, Check] = {}, **kwargs: Any
+    ) -> None:
+        found = [] if function is None else [*signature(function).parameters.values()][inputs:]
+        switches: dict[str, Check] = {p.name: switch for p in found if isinstance(p.default, bool)}
+        super().__init_subclass__(settings=switches | dict(settings), **kwargs)
         if function is None:
             return
-        found = [*signature(function).parameters.values()][inputs:]
         takes = Signature([p for p in found if p.name != without])
         cls._function, cls._takes = staticmethod(function), takes
 

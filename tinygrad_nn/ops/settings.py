@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import given
 from ..errors.unsupported import table
+from ..tensor.handle import Tensor
 
 Check = Callable[[str, Any], Any]  # (name, value) -> the value as it is to be kept, or an error
 
@@ -38,11 +39,12 @@ def is_number(x: Any) -> bool:
     return isinstance(x, numbers.Real) and not isinstance(x, bool)
 
 
-def whole_number(name: str, x: Any, least: int = 1) -> int:
+def whole_number(name: str, x: Any, least: float = 1) -> int:
     """Return a whole number as an int. Raises TypeError if it is not one, ValueError if it is below `least`."""
     is_whole = isinstance(x, (int, np.integer)) and not isinstance(x, bool)
     if not is_whole or x < least:
-        raise (ValueError if is_whole else TypeError)(f"{name} must be a whole number, {least} or more, got {given(x)}")
+        low = "" if least == -np.inf else f", {least} or more"
+        raise (ValueError if is_whole else TypeError)(f"{name} must be a whole number{low}, got {given(x)}")
     return int(x)
 
 
@@ -57,6 +59,7 @@ def number(name: str, x: Any, most: float = np.inf, least: float = 0, below: flo
 
 
 count: Check = partial(whole_number, least=0)
+integer: Check = partial(whole_number, least=-np.inf)
 share: Check = partial(number, most=1)
 finite: Check = partial(number, least=-np.inf)
 
@@ -81,9 +84,19 @@ def one_of(*choices: str) -> Check:
 
 def switch(name: str, x: Any) -> bool:
     """Return True or False. Raises TypeError for anything else."""
-    if not isinstance(x, bool):
+    if not isinstance(x, (bool, np.bool)):
         raise TypeError(f"{name} must be True or False, got {given(x)}")
-    return x
+    return bool(x)
+
+
+def switches_of(function: Any) -> list[str]:
+    """Return which parameters are annotated as bool, if the function is this package's own."""
+    ours = getattr(function, "__module__", "").startswith(__name__.partition(".")[0] + ".")
+    return [name for name, kind in function.__annotations__.items() if ours and kind in ("bool", bool)]
+
+
+def _kept_switch(name: str, x: Any) -> Any:
+    return x if x is None or isinstance(x, Tensor) else switch(name, x)  # `bias` is made of the setting `bias`
 
 
 def optional(check: Check) -> Check:
@@ -92,10 +105,14 @@ def optional(check: Check) -> Check:
 
 
 def explained(function: Callable[..., Any]) -> Any:
-    """Return the function; if it lacks one of PyTorch's settings, its TypeError says what to write."""
+    """Return the function; it checks its switches. If it lacks one of PyTorch's settings, it says what to write."""
+    code, switches = function.__code__, switches_of(function)
 
     @functools.wraps(function)
     def call(*args: Any, **settings: Any) -> Any:
+        passed = dict(zip(code.co_varnames[: code.co_argcount], args)) | settings if switches else {}
+        for name in passed.keys() & switches:
+            switch(name, passed[name])
         try:
             return function(*args, **settings)
         except TypeError as error:
@@ -120,7 +137,8 @@ class Explained:
 
     def __init_subclass__(cls, settings: Mapping[str, Check] = {}, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._settings = {**cls._settings, **settings}
+        switches = dict.fromkeys(switches_of(vars(cls)["__init__"]) if "__init__" in vars(cls) else [], _kept_switch)
+        cls._settings = {**switches, **cls._settings, **settings}
         for name in [name for name in _CALLED if callable(vars(cls).get(name))]:
             type.__setattr__(cls, name, explained(vars(cls)[name]))
 

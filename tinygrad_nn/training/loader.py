@@ -130,7 +130,7 @@ def collate(samples: Sequence[Any]) -> Any:
     return filled(first, iter(found))
 
 
-class DataLoader(Explained):
+class DataLoader(Explained, settings={"batch_size": whole_number}):
     """Batches of a dataset's samples. Each loop over the loader is an epoch, in a new order if it shuffles.
 
     `seed` is a whole number, a generator, or None for fresh entropy. An epoch's order is drawn from `generator` when
@@ -151,7 +151,6 @@ class DataLoader(Explained):
         self, dataset: Dataset, batch_size: int = 1, shuffle: bool = False, *, drop_last: bool = False,
         collate_fn: Callable[[Sequence[Any]], Any] | None = None, seed: Any = None,
     ) -> None:  # fmt: skip
-        whole_number("batch_size", batch_size)
         if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")) or isinstance(dataset, dict):
             raise TypeError(f"a dataset needs a length, and a sample for each index from 0; got {given(dataset)}")
         self.dataset: Dataset = dataset
