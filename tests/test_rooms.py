@@ -67,30 +67,30 @@ INSIDE = {
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (312, 312, 1_230),
-    "engine": (1_249, 1_249, 8_993),
+    "engine": (1_249, 1_249, 8_991),
     "tensor": (1_150, 1_150, 9_024),
-    "ops": (3_073, 2_895, 31_399),
+    "ops": (3_091, 2_895, 31_630),
     "ops.linalg": (860, 859, 8_984),
     "ops.numpy": (2_448, 2_448, 27_225),
-    "ops.windows": (804, 804, 8_515),
+    "ops.windows": (805, 804, 8_532),
     "ops.recurrent": (440, 400, 4_851),
     "transforms": (549, 549, 4_234),
-    "nn": (2_518, 1_835, 17_530),
+    "nn": (2_522, 1_835, 17_619),
     "optim": (1_257, 814, 8_774),
     "compiler": (987, 700, 6_646),
     "compiler.trace": (2_300, 1_100, 19_353),
     "compiler.lower": (424, 422, 3_721),
     "compiler.write": (1_787, 1_100, 17_261),
     "compiler.run": (1_199, 1_198, 10_562),
-    "checking": (2_700, 2_700, 24_450),
+    "checking": (2_699, 2_699, 24_450),
     "inspection": (2_251, 1_800, 17_890),
     "testing": (2_299, 2_299, 20_076),
-    "training": (2_733, 1_648, 22_259),
+    "training": (2_732, 1_648, 22_261),
     "interop": (1_438, 1_405, 13_317),
     "reference": (216, 216, 1_678),
     "the top": (257, 250, 1_453),
 }
-WHOLE = (33_250, 28_181, 289_423)
+WHOLE = (33_272, 28_181, 289_762)
 
 
 def name_of(path: pathlib.Path) -> str:

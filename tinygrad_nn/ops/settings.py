@@ -91,7 +91,7 @@ def switch(name: str, x: Any) -> bool:
 
 def switches_of(function: Any) -> list[str]:
     """Return which parameters are annotated as bool, if the function is this package's own."""
-    ours = getattr(function, "__module__", "").startswith(__name__.partition(".")[0] + ".")
+    ours = str(function.__module__).startswith(__name__.partition(".")[0] + ".")
     return [name for name, kind in function.__annotations__.items() if ours and kind in ("bool", bool)]
 
 
