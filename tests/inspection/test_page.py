@@ -84,7 +84,8 @@ def test_the_page_of_figure_1_is_small_and_says_each_step(tmp_path: Path) -> Non
     ):
         assert line in parsed.text
     assert parsed.text.count("tests/inspection/test_page.py:") == 0
-    assert parsed.text.count("test_page.py:") == 11
+    assert parsed.text.count("test_page.py:") == 22
+    assert re.search(r"dA4 \* \(A4 > 0\).*?<dt>A4</dt>|<dt>A4</dt>(?:(?!<li).)*dA4 \* \(A4 &gt; 0\)", page, re.DOTALL)
     assert "loss = tg.binary_cross_entropy(network(X), y)" in parsed.text
     assert "right here, because nothing is read in two ways" in parsed.text
 
@@ -144,7 +145,7 @@ def test_a_function_made_of_loops_has_a_sentence(tmp_path: Path) -> None:
         model(np.ones((4, 2, 2)))[0].sum().backward()
     text = Text(page_of(graph, tmp_path / "page.html")).text
     for name, sentence in {
-        "lstm": "the states, the cells, and the gates i, f, g, o of a long short-term memory.",
+        "lstm": "the states, the cell states, and the gates i, f, g, o of a long short-term memory.",
         "lstm_backward": "the cotangents of the gates before their nonlinearity, and of the first state and cell.",
     }.items():
         assert re.search(rf'def {name}\([^)]*\):\n    """Return {sentence}"""', text)
@@ -180,8 +181,8 @@ def test_the_command_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert str(path) in capsys.readouterr().out
     page = path.read_text(encoding="utf-8")
     text = Text(page).text
-    assert text.count("__main__.py:") == 11
-    assert text.count("loss = binary_cross_entropy(network(X), y)") == 11
+    assert text.count("__main__.py:") == 22
+    assert text.count("loss = binary_cross_entropy(network(X), y)") == 22
     assert "def binary_cross_entropy(p, y):" in text
     assert "np.log1p(-p)" in text
     assert "def sigmoid(x):" in text
@@ -257,6 +258,19 @@ def test_buttons_slider_fragments_and_the_naive_order(browser: Any, tmp_path: Pa
     assert page.url.endswith("#step-1")
     page.goto(f"{path.as_uri()}#step-999")
     assert page.locator("#said").text_content() == "step 4 of 4"
+    page.goto(f"{path.as_uri()}#step-1")
+    page.locator("#next").focus()
+    for number in (2, 3):  # a new step leaves the focus where it is
+        page.keyboard.press("Enter")
+        assert page.locator("#said").text_content() == f"step {number} of 4"
+    page.locator("#slider").focus()
+    for number in (2, 1):
+        page.keyboard.press("ArrowDown")
+        assert page.locator("#said").text_content() == f"step {number} of 4"
+    page_of(single(), path)
+    page.goto(f"{path.as_uri()}#naive-1")
+    page.reload()
+    assert page.locator("#said").text_content() == "step 1 of 1"
     page.close()
 
 

@@ -20,9 +20,13 @@
   };
   const read = () => {
     const [, kind, number] = /^#(step|naive)-(\d+)$/.exec(location.hash) || ["", "step", 1];
-    show(kind, number, hash => location.replace(hash));
+    show(stepsOf(kind).length ? kind : "step", number, hash => location.replace(hash));
   };
-  const go = by => show(naive.checked ? "naive" : "step", +slider.value + by, hash => { location.hash = hash; });
+  const go = by => show(naive.checked ? "naive" : "step", +slider.value + by, hash => {
+    const focused = document.activeElement; // which a new fragment takes the focus from
+    location.hash = hash;
+    focused.focus({preventScroll: true});
+  });
   back.onclick = () => go(-1);
   next.onclick = () => go(1);
   slider.oninput = () => go(0);

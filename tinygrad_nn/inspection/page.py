@@ -86,27 +86,22 @@ class Page:
     def forward(self, node: GraphNode) -> Step:
         """Return the step that computes a node."""
         code = self._formulas.of(node).code[""]
-        nodes = {name: x for name, x in node.inputs.items() if isinstance(x, GraphNode)}
-        given = {x.name: node.operands.get(name, x.value) for name, x in nodes.items()}
-        text = self.formula(code[-1], code) + _values(given | {node.name: node.value})
-        if node.line is not None and node.line.file:
-            layer = f" in {escape(node.group)}" if node.group else ""
-            source = f": <code>{escape(node.line.text)}</code>" if node.line.text else ""
-            text += f"<p>{escape(node.line.short)}{layer}{source}</p>"
+        text = self.formula(code[-1], code) + _values(_arrays(node)) + _line(node)
         return Step(f"forward: {node.name}, by {node.operation}", node.number, [x.number for x in node.parents], text)
 
     def backward(self, node: GraphNode) -> Step:
         """Return the step that passes a node's adjoint on to its operands."""
         given = _uses(node)
         names = ", ".join([x.name for x in dict.fromkeys(x for x, _ in given)])
-        text = _values({f"∂L/∂{node.name}{_HOOKED * (node.arrived is not None)}": node.seen})
+        read = {name for _, contribution in given for name in getattr(contribution.rule, "reads", ())}
+        text = _values({f"∂L/∂{node.name}{_HOOKED * (node.arrived is not None)}": node.seen} | _arrays(node, read))
         for parent, contribution in given:
             rule, code = part_of(contribution, self._formulas), self._formulas.of(node).code[contribution.argument]
             relation = "=" if contribution is parent.contributions[0] else "+="
             code = [*code[:-1], code[-1].replace(" = ", f" {relation} ", 1)]
             text += self.formula(f"dL/d{parent.symbol} = {rule}", code, relation) + _added(parent, contribution)
         title = f"backward: from {node.name} to {names}" if names else f"backward: at {node.name}"
-        return Step(title, node.number, [x.number for x, _ in given], text)
+        return Step(title, node.number, [x.number for x, _ in given], text + _line(node))
 
     def formula(self, line: str, code: list[str], relation: str = "=") -> str:
         """Return the HTML of a line and the functions that the code calls, as mathematics, and of the code."""
@@ -137,6 +132,22 @@ class Page:
         )
         title = f"wrong: {', '.join(n.name for n in wrong)}"
         return [*steps, Step(title, root.number, [n.number for n in wrong], text)]
+
+
+def _arrays(node: GraphNode, read: Any = None) -> dict[str, Any]:
+    """Return the operands and the result of a node by their names: all, or those that its rules `read`."""
+    nodes = {name: x for name, x in node.inputs.items() if isinstance(x, GraphNode) and (read is None or name in read)}
+    result = {node.name: node.value} if read is None or "y" in read else {}
+    return {x.name: node.operands.get(name, x.value) for name, x in nodes.items()} | result
+
+
+def _line(node: GraphNode) -> str:
+    """Return the HTML of the line of code that computed a node, with its layer."""
+    if node.line is None or not node.line.file:
+        return ""
+    layer = f" in {escape(node.group)}" if node.group else ""
+    source = f": <code>{escape(node.line.text)}</code>" if node.line.text else ""
+    return f"<p>{escape(node.line.short)}{layer}{source}</p>"
 
 
 def _left(node: GraphNode, g: Any) -> Step:
