@@ -67,7 +67,7 @@ INSIDE = {
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (312, 312, 1_230),
-    "engine": (1_249, 1_249, 8_991),
+    "engine": (1_250, 1_249, 8_991),
     "tensor": (1_150, 1_150, 9_024),
     "ops": (3_091, 2_895, 31_630),
     "ops.linalg": (860, 859, 8_984),
@@ -90,7 +90,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (216, 216, 1_678),
     "the top": (257, 250, 1_453),
 }
-WHOLE = (33_287, 28_181, 289_864)
+WHOLE = (33_288, 28_181, 289_864)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -22,8 +22,8 @@ class Operation:
     """One operation: its forward on arrays, a rule per input, and everything derived from them.
 
     In a user's call, `bind` matches the arguments with inputs and parameters, and `run` normalises the parameters and
-    calls `forward` on arrays. A rule that needs an operation calls its `kernel`, set by the declaration: `forward` on
-    arrays, a recorded call on Tensors.
+    calls `forward` on arrays; calls of one or two operands alone skip both. A rule that needs an operation calls its
+    `kernel`, set by the declaration: `forward` on arrays, a recorded call on Tensors.
 
     Its nodes save what is read by the rules of those inputs that require grad. A `variadic` operation takes a list of
     any number of inputs and has one rule for all. With `multiple_outputs` there is one node for all outputs.
@@ -63,7 +63,7 @@ class Operation:
             forward = np.errstate(invalid="ignore")(forward)
         self.name: str = name
         self.forward: Callable[..., Any] = forward
-        self.kernel: Callable[..., Any] = forward
+        self.kernel: Callable[..., Any] = forward  # until the declaration sets one that takes Tensors, too
         self.variadic: bool = variadic
         self.multiple_outputs: bool = multiple_outputs
         self.linear: bool = linear

@@ -55,7 +55,7 @@ def pullback(
             if (g := cotangents.pop(node, None) if older else leave(node)) is None:
                 continue
             is_target = node.handle is not None if targets is None else node in targets
-            if is_target:  # copied if shared: rules such as `lambda g: g` pass it on, and `arrive` adds in place
+            if is_target:  # copied if shared: a rule may have passed it on, and each .grad owns its memory
                 results[node] = np.positive(g) if create_graph else g if owned(g) else copied(g)
             operation = node.operation
             if operation is None or older:
@@ -77,7 +77,7 @@ def pullback(
                 if rule.zero_safe is not None and (suspicion or rule.zero_safe is sum_of_products):
                     c = suspicion.mended(rule, g, saved, c)
                 arrive(parent, c, node, rule)
-            # Free the saved arrays at once, and `c`: `arrive` has to copy an array that anything else still holds.
+            # Free the saved arrays at once, and `c`: an array that anything else still holds is copied to be added to.
             saved = c = None
             if not retain_graph:
                 node.parents = node.saved = None

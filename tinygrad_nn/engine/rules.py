@@ -5,7 +5,8 @@ an input: see `Operation`.) An operation on any number of inputs has a single ru
 `index_of_input`. All other parameters, in any order, name slots: what a node can save. The slots are, in order, the
 inputs, the output `y`, the inputs' shapes (`x_shape` of `x`), `wanted` (which inputs require grad, a tuple of bools),
 and the operation's parameters, such as `axis`. With several outputs, `g` and `y` are tuples with one entry per output.
-`saved` of a node has one entry per slot, None where nothing reads it; it ends after `y` if no later slot is read.
+`saved` of a node has one entry per slot, None where nothing reads it; it ends after `y`, or is (), if nothing later is
+read.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ Names = tuple[str, ...]
 
 
 class Rule:
-    """One derivative rule: `pull(g, saved)` returns the cotangent of the input `argument`, given that of the output.
+    """One derivative rule: `pull(g, saved)` returns what the input `argument` gets of the output's cotangent.
 
     `zero_safe(rule, g, saved, c)`, if not None, corrects a cotangent `c` in which 0 * inf gave nan. `into(buffer, g,
     ...)`, if not None, adds to an existing cotangent in place: for `x[i]`, only to the entries at i.

@@ -98,7 +98,7 @@ fmin: Final        = elementwise(np.fmin,        lambda g, a, b, wanted: g * _sh
 
 
 def _slope_of_power(a: Any, b: Any) -> Any:
-    """Return b a^(b - 1), and 0 where b is 0. For Python numbers such as 2 or 0.5, b - 1 is exact: the formula does."""
+    """Return b a^(b - 1), and 0 where b is 0. For Python numbers such as 2 or 0.5, b - 1 is exact."""
     if isinstance(b, (int, float)) and not isinstance(b, np.generic) and b and 2 * b % 1 == 0:  # np.float64 is a float
         return b * a ** (b - 1)
     return power_derivative(a, b)
