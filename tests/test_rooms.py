@@ -74,7 +74,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "ops.numpy": (2_448, 2_448, 27_225),
     "ops.windows": (805, 804, 8_532),
     "ops.recurrent": (440, 400, 4_851),
-    "transforms": (549, 549, 4_234),
+    "transforms": (549, 549, 4_258),
     "nn": (2_522, 1_835, 17_619),
     "optim": (1_257, 814, 8_774),
     "compiler": (987, 700, 6_646),
@@ -90,7 +90,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (216, 216, 1_678),
     "the top": (257, 250, 1_453),
 }
-WHOLE = (33_288, 28_181, 289_864)
+WHOLE = (33_288, 28_181, 289_888)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -278,6 +278,26 @@ def test_a_function_of_pytorchs_that_would_lose_a_gradient_is_refused() -> None:
         tg.grad(lambda x: from_torch(lambda t: t * torch.rand(2))(x).sum())(x)
 
 
+@pytest.mark.parametrize("function", [torch.linalg.svdvals, torch.linalg.eigvalsh, lambda t: torch.linalg.norm(t, 2)])
+def test_a_function_of_pytorchs_may_round_otherwise_in_the_backward_pass(function: Any) -> None:
+    f, x = from_torch(function), np.array([[2.0, 1.0, 0.3], [1.0, 3.0, -0.7], [0.3, -0.7, 1.1]])
+    given = torch.tensor(x, requires_grad=True)
+    function(given).sum().backward()
+    np.testing.assert_allclose(tg.grad(lambda x: f(x).sum())(x).data, given.grad)
+
+
+def test_a_layer_of_pytorchs_may_have_a_fast_path_without_gradients() -> None:
+    layer = torch.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).eval().requires_grad_(False)
+    x = np.random.default_rng(0).normal(size=(2, 5, 8)).astype(np.float32)
+    given = torch.tensor(x, requires_grad=True)
+    (layer(given) ** 2).sum().backward()
+    f = from_torch(lambda t: layer(t))
+    np.testing.assert_allclose(tg.grad(lambda x: (f(x) ** 2).sum())(x).data, given.grad, rtol=0, atol=1e-4)
+    layer.train()
+    with pytest.raises(tg.errors.GradientError, match="computed other values in the backward pass"):
+        tg.grad(lambda x: (f(x) ** 2).sum())(x)
+
+
 def test_gradients_come_through_a_function_of_ours() -> None:
     layer: Any = tg.nn.Linear(3, 2, seed=0)
     f = to_torch(lambda x, scale, power: (layer(x) * scale, (x**power).sum(), np.argmax(x)))

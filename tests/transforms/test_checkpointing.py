@@ -241,6 +241,9 @@ def test_other_random_numbers_are_refused() -> None:
     y = tg.checkpoint(lambda x: x * random.random())(x)
     with pytest.raises(GradientError, match="draw random numbers only in modules"):
         y.sum().backward()
+    y = tg.checkpoint(lambda x: x * random.random())(tg.tensor([1.0, np.inf], requires_grad=True))
+    with pytest.raises(GradientError, match="draw random numbers only in modules"):
+        y.sum().backward()
 
 
 def test_equal_values_are_no_others() -> None:

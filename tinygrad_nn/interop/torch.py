@@ -16,6 +16,7 @@ from ..engine.trees import leaves
 from ..primitive import primitive
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor
+from ..transforms.checkpointing import agree
 
 try:
     import torch
@@ -173,16 +174,15 @@ def _pullback(function: Any, index: int, outputs: int, *given: Any) -> Any:
     """Pull cotangents back to one input; `given` are the cotangents, the outputs as they were, and the inputs."""
     again, inputs = torch.is_grad_enabled(), [*given[2 * outputs :]]
     with torch.enable_grad():
-        if not inputs[index].requires_grad:
-            inputs[index] = inputs[index].detach().requires_grad_()
+        x = inputs[index]
+        wanted = inputs[index] = x if x.requires_grad else x.detach().requires_grad_()
         found, expected = _several(function(*inputs)), given[outputs : 2 * outputs]
-        if not all(np.array_equal(_array(v), _array(y), True) for v, y in zip(expected, found, strict=True)):
+        if not all(agree(_array(y), _array(v)) for v, y in zip(expected, found, strict=True)):
             raise errors.GradientError(
                 "PyTorch's function computed other values in the backward pass; let it draw no random numbers"
             )
         pairs = [pair for pair in zip(found, given) if pair[0].requires_grad]
         ys, gs = zip(*pairs, strict=True) if pairs else ((), ())
-        wanted = inputs[index]
         (c,) = torch.autograd.grad(ys, wanted, gs, create_graph=again, allow_unused=True) if pairs else (None,)
     return torch.zeros_like(wanted) if c is None else c
 

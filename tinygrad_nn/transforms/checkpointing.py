@@ -98,7 +98,7 @@ class _Part:
             _, values, recorded, read = _run(self.function, self.args, self.kwargs)
         outputs = [values[i] for i in self.outputs if i in recorded]
         same = set(read) == set(inputs) and [y.shape for y in outputs] == [c.shape for c in g]
-        if not same or not all(map(_agree, [_some(y.data) for y in outputs], self.entries)):
+        if not same or not all(map(agree, [_some(y.data) for y in outputs], self.entries)):
             raise errors.GradientError(
                 "a checkpointed function read other tensors, or returned other values, when it was called again for "
                 "the backward pass; let it depend only on its arguments and on tensors that don't change, and draw "
@@ -113,7 +113,7 @@ def _some(y: Any) -> Any:
     return y.flat[:: y.size // 64 + 1]
 
 
-def _agree(new: Any, old: Any) -> bool:
-    """Return whether the entries are equal up to rounding, which depends on the number of BLAS threads."""
-    tolerance = np.sqrt(np.finfo(old.dtype).eps)
-    return np.allclose(new, old, tolerance, tolerance * np.fmax.reduce(abs(old), initial=0), equal_nan=True)
+def agree(new: np.ndarray, old: np.ndarray) -> bool:
+    """Return whether arrays are equal up to rounding, which depends on the number of BLAS threads, say."""
+    tolerance = np.sqrt(np.finfo(np.result_type(old, 1.0)).eps) * np.max(abs(old), initial=0, where=np.isfinite(old))
+    return new.shape == old.shape and np.allclose(new, old, 0, tolerance, equal_nan=True)
