@@ -282,6 +282,14 @@ FAULTLESS = [
     forward("distances to oneself", distances, [[0, 1], [2, 2]], ""),
     forward("a deviation of equal numbers", deviation, [3, 3, 3], ""),
     only_ours("binary cross entropy of 0", lambda p: tg.binary_cross_entropy(p, np.array([1.0, 1])), [0.5, 0], ""),
+    only_ours(
+        "a recorded pass through a masked log",
+        lambda x: tg.autograd.grad(tg.where(x > 0, tg.log(x), 0).sum(), x, create_graph=True)[0].sum(),
+        [1, 0],
+        "",
+    ),
+    only_ours("the Hessian of a masked log", tg.hessian(lambda x: tg.where(x > 0, tg.log(x), 0).sum()), [1, 0], ""),
+    only_ours("the Hessian of a norm at 0", tg.hessian(lambda x: tg.sqrt((x * x).sum())), [0, 0], ""),
     only_ours("a network that learns", step(lambda w, x: ((w - x) ** 2).sum(), 2), [1, 2], ""),
     only_ours(
         "the networks' own losses", lambda z: tg.binary_cross_entropy_with_logits(z, np.ones(2)), [-800, 800], ""

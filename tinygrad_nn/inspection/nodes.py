@@ -75,6 +75,7 @@ class GraphNode:
     node: Node | None = None  # the engine's; `kept` is what it saved when a pass came to it
     kept: Any = None
     engine: Any = None  # the engine's operation, None for an item
+    by_rule: bool = False  # computed in a pass that is itself recorded
     arrived: Any = None  # the sum of the contributions, if hooks were called with it
     seen: Any = None  # the adjoint in the last watched pass
 
