@@ -108,6 +108,35 @@ def leaving(how: str) -> None:
         optimizer.step()
 
 
+def leaving_at_first(who: str, when: str) -> None:
+    """Let one rank end before there is an optimiser, a loader, or a step."""
+    comm = world()
+    if when == "before the optimiser" and comm.rank == int(who):
+        sys.exit(f"rank {who}: the data file is missing")
+    optimizer = DataParallel(tg.optim.SGD([tg.ones(3, requires_grad=True)], lr=0.1), comm)
+    if when == "before the loader" and comm.rank == int(who):
+        sys.exit(f"rank {who}: the data file is missing")
+    ShardedLoader(range(8), comm=comm)
+    if when == "before the step" and comm.rank == int(who):
+        sys.exit(f"rank {who}: the data file is missing")
+    optimizer.step(rows=2)
+
+
+def ending(made: str) -> str:
+    """Let ranks end without a step: with an optimiser, without one, with one for some ranks or for each alone."""
+    w, comm = tg.ones(3, requires_grad=True), world()
+    if made == "an optimiser":
+        DataParallel(tg.optim.SGD([w], lr=0.1), comm)
+    if made == "one for some":
+        part = comm.Split(min(comm.rank, 1))
+        DataParallel(tg.optim.SGD([w], lr=0.1), part).step()
+        if comm.rank == 0:
+            part.Free()
+    if made == "one alone" and comm.rank == 1:
+        DataParallel(tg.optim.SGD([w], lr=0.1), MPI.COMM_SELF).step()
+    return made
+
+
 if __name__ == "__main__":
     target, scenario, *arguments = sys.argv[1:]
     result = globals()[scenario](*arguments)

@@ -17,12 +17,14 @@ ROOT = pathlib.Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
 
 
-def started(ranks: int, program: pathlib.Path, *arguments: Any) -> subprocess.CompletedProcess[str]:
+def started(
+    ranks: int, program: pathlib.Path, *arguments: Any, seconds: float = 200
+) -> subprocess.CompletedProcess[str]:
     """Return a program that has run on so many ranks; raises TimeoutExpired if they hang."""
     paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     command = [mpiexec(), "-n", str(ranks), sys.executable, str(program), *map(str, arguments)]
-    return subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", timeout=200)
+    return subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", timeout=seconds)
 
 
 def result_of(ranks: int, folder: pathlib.Path, *arguments: Any) -> Any:
@@ -64,6 +66,21 @@ def test_a_rank_that_leaves_early_ends_all(how: str, tmp_path: pathlib.Path) -> 
     done = started(3, ROOT / "tests/mpi_ranks.py", tmp_path / "no", "leaving", how)
     assert done.returncode != 0
     assert how == "gathering" or "RuntimeError: a rank has ended while others go on" in done.stderr
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 4])
+@pytest.mark.parametrize("when", ["before the optimiser", "before the loader", "before the step"])
+def test_a_rank_that_leaves_before_the_first_step_ends_all(when: str, ranks: int, tmp_path: pathlib.Path) -> None:
+    for who in (0, ranks - 1):
+        done = started(ranks, ROOT / "tests/mpi_ranks.py", tmp_path / "no", "leaving_at_first", who, when, seconds=20)
+        assert done.returncode != 0
+        assert f"rank {who}: the data file is missing" in done.stderr
+        assert when == "before the loader" or "RuntimeError: a rank has ended while others go on" in done.stderr
+
+
+@pytest.mark.parametrize("made", ["nothing", "an optimiser", "one for some", "one alone"])
+def test_ranks_without_a_common_step_end_as_usual(made: str, tmp_path: pathlib.Path) -> None:
+    assert result_of(3, tmp_path, "ending", made) == made
 
 
 def test_the_example_learns_the_same_on_any_number_of_ranks(tmp_path: pathlib.Path) -> None:

@@ -19,7 +19,7 @@ from ..training.loader import DataLoader, Dataset
 
 
 def world() -> Any:
-    """Return mpi4py's communicator of all ranks; an error on one now ends all. Raises ImportError without mpi4py."""
+    """Return mpi4py's world, whose ranks end together: all have to call this. Raises ImportError without mpi4py."""
     try:
         from mpi4py import MPI
     except ImportError as error:
@@ -67,6 +67,7 @@ class DataParallel(Optimizer):
         end_together(self.comm)
         of_module = [] if module is None else [*module.parameters(), *module.buffers()]
         self._broadcast([*self.inner.parameters, *of_module])
+        self._sum_of_nothing()
 
     def __getattr__(self, name: str) -> Any:
         if name == "inner":  # while it is copied
@@ -80,10 +81,7 @@ class DataParallel(Optimizer):
 
     def exchange(self, rows: float = 1, cost: float = 0.0) -> float:
         """Replace every gradient by its mean over all ranks' rows, and return the mean cost."""
-        parameters = [p for p in self.inner.parameters if p.requires_grad]
-        sizes = [p.size for p in parameters]
-        ends = np.cumsum([*sizes, len(sizes), 2])
-        sent = np.zeros(ends[-1], np.result_type(np.float32, *[p.dtype for p in parameters]))
+        parameters, ends, sent = self._sum_of_nothing()
         if not 0 <= rows < np.inf:
             raise ValueError(f"rows= is how many rows the gradients are the mean over, got {rows!r}; pass 0 for none")
         if rows:
@@ -92,8 +90,7 @@ class DataParallel(Optimizer):
                     np.multiply(p.grad.data, rows, out=sent[end - p.size : end].reshape(p.shape))
                     sent[ends[-3] + i] = 1
             sent[-2:] = rows * cost, rows
-        _last_sum[:] = [self.comm, sent] if hasattr(self.comm, "Abort") else []
-        received = self._summed(sent)
+        received = _summed(self.comm, sent)
         total = received[-1] or 1
         for i, (p, end) in enumerate(zip(parameters, ends, strict=False)):
             mean = (received[end - p.size : end].reshape(p.shape) / total).astype(p.dtype, copy=False)
@@ -103,10 +100,10 @@ class DataParallel(Optimizer):
     def gathered(self, own: Any) -> list[Any]:
         """Return the `own` of every rank, in their order: anything that JSON can hold."""
         text = np.frombuffer(json.dumps(own, default=lambda x: x.tolist()).encode(), np.uint8)
-        lengths = self._summed(np.eye(self.ranks, dtype=np.int64)[self.rank] * len(text))
+        lengths = _summed(self.comm, np.eye(self.ranks, dtype=np.int64)[self.rank] * len(text))
         sent = np.zeros((self.ranks, lengths.max()), np.uint8)
         sent[self.rank, : len(text)] = text
-        return [json.loads(row[:n].tobytes()) for row, n in zip(self._summed(sent), lengths, strict=True)]
+        return [json.loads(row[:n].tobytes()) for row, n in zip(_summed(self.comm, sent), lengths, strict=True)]
 
     def add_param_group(self, group: Any) -> None:
         """Add parameters to the inner optimiser; all ranks begin with those of rank 0."""
@@ -121,20 +118,21 @@ class DataParallel(Optimizer):
         return f"DataParallel({self.inner!r}, rank {self.rank} of {self.ranks})"
 
     def _broadcast(self, tensors: list[Tensor]) -> None:
+        _summed(self.comm, np.ones(1))  # a rank that leaves answers a sum, and no broadcast
         arrays = [np.array(t.data, order="C") for t in tensors]
         for array in arrays:
             self.comm.Bcast(array.reshape(-1).view(np.uint8), root=0)
         replace_values(list(zip(tensors, arrays, strict=True)))
 
-    def _summed(self, array: np.ndarray) -> np.ndarray:
-        found, reason = np.empty_like(array), None
-        try:
-            self.comm.Allreduce(array, found)
-        except RuntimeError as error:  # mpi4py's, if a rank that leaves sends another length
-            reason = error
-        if reason is not None or np.isnan(found[-1:]).any():
-            raise RuntimeError("a rank has ended while others go on; let all make the same number of steps") from reason
-        return found
+    def _sum_of_nothing(self) -> tuple[list[Tensor], np.ndarray, np.ndarray]:
+        """Return the parameters, the ends of their gradients in a step's sum, and what a rank without rows adds."""
+        parameters = [p for p in self.inner.parameters if p.requires_grad]
+        sizes = [p.size for p in parameters]
+        ends = np.cumsum([*sizes, len(sizes), 2])
+        sent = np.zeros(ends[-1], np.result_type(np.float32, *[p.dtype for p in parameters]))
+        if hasattr(self.comm, "Abort"):
+            _next_sums[id(self.comm)] = self.comm, sent
+        return parameters, ends, sent
 
 
 class ShardedLoader(DataLoader):
@@ -160,6 +158,7 @@ class ShardedLoader(DataLoader):
         self.ranks: int = ranks
         if seed is None:
             drawn = np.random.SeedSequence().generate_state(1, np.uint64)
+            _summed(self.comm, np.ones(1))
             self.comm.Bcast(drawn, root=0)
             seed = int(drawn[0])
         super().__init__(dataset, batch_size, shuffle, drop_last=drop_last, collate_fn=collate_fn, seed=seed)
@@ -181,43 +180,60 @@ def _place(comm: Any) -> tuple[int, int]:
     return next(rank for rank, buffer in enumerate(received) if buffer == own), len(received)
 
 
-_last_sum: list[Any] = []  # the communicator and the buffer of the last step
+_next_sums: dict[int, Any] = {}  # by the id of a communicator: itself, and a buffer like that of its next sum
+
+
+def _summed(comm: Any, array: np.ndarray) -> np.ndarray:
+    """Return the sum of all ranks' arrays. Raises RuntimeError if a rank has ended."""
+    found, reason = np.empty_like(array), None
+    try:
+        comm.Allreduce(array, found)
+    except RuntimeError as error:  # mpi4py's, if a rank that leaves sends another length
+        reason = error
+    if reason is not None or np.isnan(found[-1:]).any():
+        raise RuntimeError("a rank has ended while others go on; let all make the same number of steps") from reason
+    return found
 
 
 def end_together(comm: Any) -> None:
-    """Make an uncaught error on this rank end all ranks, after it is printed; otherwise the others would wait.
+    """Make an uncaught error on this rank, or its exit while others go on, end all ranks; otherwise these would wait.
 
     `world` and `DataParallel` call it. It does nothing if the communicator has no `Abort`.
 
     >>> end_together(object())
     """
-    before = sys.excepthook
-    if not hasattr(comm, "Abort") or getattr(before, "ends_all", False):
+    if not hasattr(comm, "Abort") or _next_sums:
         return
+    _next_sums[id(comm)] = comm, np.ones(1)
+    before = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
         try:
             before(kind, error, where)
-            print(f"rank {comm.rank} of {comm.size} failed with the error above; all ranks end", file=sys.stderr)
-            sys.stderr.flush()
-            time.sleep(0.5)  # mpiexec forwards what it reads, and drops the rest when a rank aborts
         finally:
-            comm.Abort(1)
+            _end_all(comm, "failed with the error above")
 
-    hook.ends_all = True  # type: ignore[attr-defined]
     sys.excepthook = hook
     atexit.register(_leave)
 
 
+def _end_all(comm: Any, why: str) -> None:
+    try:
+        print(f"rank {comm.rank} of {comm.size} {why}; all ranks end", file=sys.stderr, flush=True)
+        time.sleep(0.5)  # mpiexec forwards what it reads, and drops the rest when a rank aborts
+    finally:
+        comm.Abort(1)
+
+
 def _leave() -> None:
-    """Answer ranks that wait for this one in a step; if all ranks end together, all come here, and none waits.
+    """Answer ranks that wait for this one in a sum; if all ranks end together, all come here, and none waits.
 
     `sys.exit` calls no hook for errors, and neither does a loop that ends too early.
     """
-    mpi = sys.modules.get("mpi4py.MPI")
-    if mpi is not None and not mpi.Is_finalized() and _last_sum:
-        comm, sent = _last_sum
+    mpi: Any = sys.modules.get("mpi4py.MPI")
+    for comm, sent in reversed(_next_sums.values()) if mpi and not mpi.Is_finalized() else ():
         try:
-            comm.Allreduce(np.full_like(sent, np.nan), np.empty_like(sent))
+            if comm:  # and not freed
+                comm.Allreduce(np.full_like(sent, np.nan), np.empty_like(sent))
         except mpi.Exception:  # they wait for something else, of another length
-            comm.Abort(1)
+            _end_all(comm, "has ended while others go on")
