@@ -281,6 +281,7 @@ def test_numbers_are_inputs_and_arguments_have_rows_of_their_own(tmp_path: pathl
     "function",
     [
         lambda x: (np.clip(x, 0, None), np.clip(x, None, 0.5), np.clip(x, -1, 1), np.clip(x, x - 1, x)),
+        lambda x: (x.argmin(), tg.argmax(x, axis=None, keepdims=True), np.argmax(x * x)),
         lambda x: (x.argmin(axis=1), tg.argmax(x, axis=-1, keepdims=True), np.isnan(x), x > 1, x[:, 0] == len(x)),
         lambda x: (np.einsum("ij,ik->ijk", x, x), np.einsum("...i,...i", x, x), np.einsum("ij->ji", x)),
         lambda x: (np.cumsum(x, axis=1), tg.cumsum(x, axis=0), np.cumsum(x > 0, axis=-1), x.astype(np.float32)),
@@ -292,6 +293,38 @@ def test_what_functions_compute_of_arrays_is_the_same(function: Any, tmp_path: p
         return np.random.default_rng(n).normal(size=(n, 3))
 
     judged(tg.compile(function), draw, tmp_path, (1, 7, 4))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [np.int64, np.int8, np.bool_])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: (np.maximum(x, x[:, ::-1]), x.min(axis=1), x.max(axis=1), np.clip(x, 0, 1), abs(x)),
+        lambda x: (
+            x + x[:, ::-1],
+            x * x,
+            x @ x[0],
+            np.einsum("ij,kj->ik", x > 0, x < 0),
+            x.sum(axis=0),
+            x.prod(axis=1),
+        ),
+        lambda x: (np.floor(x), np.ceil(x), np.exp(x), np.isnan(x), x < x[:, ::-1], x == x[0]),
+        lambda x: (x.argmax(axis=1), tg.argmin(x), tg.argmax(x, axis=None, keepdims=True), np.cumsum(x, axis=1)),
+        lambda x: ((x > 0).max(axis=1), (x > 0) * (x < 2), (x > 0).argmax(axis=1), (x > 0) + (x < 0)),
+    ],
+)
+def test_integers_and_booleans_go_where_onnx_takes_none(function: Any, dtype: Any, tmp_path: pathlib.Path) -> None:
+    def draw(n: int) -> np.ndarray:
+        return np.random.default_rng(n).integers(-2, 3, (n, 3)).astype(dtype)
+
+    judged(tg.compile(function), draw, tmp_path, (1, 7, 4))
+
+
+@pytest.mark.slow
+def test_large_integers_keep_their_digits(tmp_path: pathlib.Path) -> None:
+    big = np.array([[2**62 + 1, 3], [-(2**62) - 1, 5]])
+    judged(tg.compile(lambda x: (np.floor(x), x.max(axis=1))), lambda n: np.resize(big, (n, 2)), tmp_path, (2, 4))
 
 
 @pytest.mark.slow
@@ -307,6 +340,8 @@ def test_what_is_for_its_own_rows_has_these(tmp_path: pathlib.Path) -> None:
         (lambda x: tg.linalg.inv(x) @ x, r"inv at .*test_onnx.py:\d+, in .* has no counterpart in ONNX; write it by"),
         (lambda x: np.sort(x, axis=0), r"sort at .* has no counterpart"),
         (lambda x: x[[0, 1], [1, 0]], r"this index at .* has no counterpart"),
+        (lambda x: np.concatenate([x, x], axis=None), r"concatenate at .* has no counterpart"),
+        (lambda x: abs(x.astype(complex)), r"absolute at .* has no counterpart"),
     ],
 )
 def test_a_line_without_a_counterpart_is_named(function: Any, words: str, tmp_path: pathlib.Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -71,8 +72,9 @@ class _Graph:
 
     def __init__(self, portable: Portable, onnx: Any) -> None:
         self.portable, self.program = portable, portable.program
-        self.helper, self.tensor = onnx.helper, onnx.numpy_helper.from_array
-        self.free, self.names = Names(), dict[Value, str]()
+        self.helper, self.schema = onnx.helper, functools.cache(onnx.defs.get_schema)
+        self.tensor = onnx.numpy_helper.from_array
+        self.free, self.names, self.dtypes = Names(), dict[Value, str](), dict[str, Any]()
         self.free.used = {*portable.labels.values(), *portable.rows}
         self.nodes: list[Any] = []
         self.initializers: list[Any] = []
@@ -92,6 +94,7 @@ class _Graph:
         for s in [s for s in self.portable.sources if s not in self.portable.arguments]:
             self.names[s.value] = self.portable.labels[s.value]
             self.initializers.append(self.tensor(np.asarray(present(s)), self.names[s.value]))
+        self.dtypes = {name: _dtype(value) for value, name in self.names.items()}
         self.leave_out_guards()
         for line in self.program.lines:
             self.line(line)
@@ -133,22 +136,35 @@ class _Graph:
         return self.several(1, op, *inputs, **attributes)[0]
 
     def several(self, outputs: int, op: str, *inputs: str, **attributes: Any) -> list[str]:
-        """Add a node, and return the names of its outputs."""
+        """Add a node, and return the names of its outputs; it computes in a wider dtype if ONNX lacks the operands'."""
+        schema, dtypes = self.schema(op, _OPSET), dict[str, Any]()
+        allowed = {c.type_param_str: c.allowed_type_strs for c in schema.type_constraints}
+        operands = [(name, schema.inputs[min(i, len(schema.inputs) - 1)].type_str) for i, name in enumerate(inputs)]
+        for name, t in operands:
+            if name:
+                dtypes[t] = np.result_type(self.dtypes[name], dtypes.get(t, self.dtypes[name]))
+        wide = {t: _wide(dtype, allowed.get(t, [t])) for t, dtype in dtypes.items()}
+        if any(x is None for x in [*wide.values(), *attributes.values()]):  # no attribute would mean ONNX's default
+            raise NotImplementedError
+        given = [name and self.cast(name, wide[t]) for name, t in operands]
         names = [self.free.new(f"{op.lower()}#") for _ in range(outputs)]
-        self.nodes.append(self.helper.make_node(op, inputs, names, **attributes))
-        return names
+        self.nodes.append(self.helper.make_node(op, given, names, **attributes))
+        results = [(name, output.type_str) for name, output in zip(names, schema.outputs * outputs, strict=False)]
+        for name, t in results:
+            self.dtypes[name] = wide.get(t, np.dtype(bool if "tensor(bool)" in allowed.get(t, [t]) else np.int64))
+        return [self.cast(name, dtypes.get(t)) for name, t in results]
 
     def of(self, x: Any, dtype: Any = None) -> str:
         """Return the name of an operand, cast to a dtype if one is given."""
         if isinstance(x, Rows):
-            return self.cast(self.add("Squeeze", self.ints([x])), np.dtype(np.int64), dtype)
+            return self.cast(self.add("Squeeze", self.ints([x])), dtype)
         if isinstance(x, Ratio):
             return self.add("Div", self.of(x.above, dtype), self.of(x.below, dtype))
         if not isinstance(x, Value):
             return self.constant(np.asarray(x, dtype))
         if x not in self.names:
             self.names[x] = self.constant(x.concrete)
-        return self.cast(self.names[x], _dtype(x), dtype)
+        return self.cast(self.names[x], dtype)
 
     def constant(self, x: np.ndarray) -> str:
         """Return the name of a constant array."""
@@ -156,6 +172,7 @@ class _Graph:
         if key not in self.shared:
             self.shared[key] = self.free.new("constant#")
             self.initializers.append(self.tensor(x, self.shared[key]))
+            self.dtypes[self.shared[key]] = x.dtype
         return self.shared[key]
 
     def ints(self, numbers: Any) -> str:
@@ -170,11 +187,13 @@ class _Graph:
         rows = rows if n.factor == 1 else self.add("Mul", rows, self.ints([n.factor]))
         return rows if n.offset == 0 else self.add("Add", rows, self.ints([n.offset]))
 
-    def cast(self, name: str, now: Any, dtype: Any) -> str:
+    def cast(self, name: str, dtype: Any) -> str:
         """Return the name of a tensor in another dtype."""
-        if dtype is None or np.dtype(dtype) == now:
+        if dtype is None or np.dtype(dtype) == self.dtypes[name]:
             return name
-        return self.add("Cast", name, to=self.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+        found = self.add("Cast", name, to=self.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+        self.dtypes[found] = np.dtype(dtype)
+        return found
 
     def line(self, line: Line) -> None:
         """Add the nodes of a line. Raises CompileError if it has no counterpart."""
@@ -193,6 +212,8 @@ class _Graph:
     def nodes_of(self, text: str, line: Line) -> Any:
         """Return the name of a line's result, or the names of several. Raises if there is no counterpart."""
         out = _dtype(line.outputs[0])
+        if text in ("copy", "asarray", "astype") or (text in ("floor", "ceil") and out.kind != "f"):
+            return self.of(line.args[0], out)
         if text in _UFUNCS or text in _COMPOSED:
             names = self.alike(line, line.args)
             return self.add(_UFUNCS[text], *names) if text in _UFUNCS else _COMPOSED[text](self, out, *names)
@@ -215,8 +236,6 @@ class _Graph:
             return self.add("Transpose", self.of(x), perm=[n - 1 for n in axes.shape])
         if line.function is GETITEM:
             return self.indexed(line, *line.args)
-        if text in ("copy", "asarray", "astype"):
-            return self.of(line.args[0], out)
         return _OTHERS[text](self, line, *line.args, **line.kwargs)
 
     def alike(self, line: Line, parts: Sequence[Any]) -> list[str]:
@@ -237,6 +256,11 @@ class _Graph:
             raise NotImplementedError
         axes = range(len(x.shape)) if axis is None else np.ravel(axis)
         return self.add(op, *self.alike(line, [x]), self.ints(axes), keepdims=int(keepdims))
+
+    def extreme(self, line: Line, op: str, x: Value, axis: Any = None, keepdims: bool = False) -> str:
+        """Return the index of an extreme along an axis, or among all entries."""
+        name = self.of(x) if axis is not None else self.add("Reshape", self.of(x), self.ints([-1]))
+        return self.shaped(line, self.add(op, name, axis=axis or 0, keepdims=0))
 
     def indexed(self, line: Line, x: Value, index: Any) -> str:
         """Return entries by slices and numbers, or by slices and one array of indices."""
@@ -266,7 +290,7 @@ class _Graph:
         """Return the numbers from one to another, as np.arange counts them."""
         kind = np.dtype(np.float64 if _dtype(line.outputs[0]).kind == "f" else np.int64)
         ends = (0, *ends, 1) if len(ends) == 1 else ends
-        return self.cast(self.add("Range", *[self.of(n, kind) for n in ends]), kind, _dtype(line.outputs[0]))
+        return self.cast(self.add("Range", *[self.of(n, kind) for n in ends]), _dtype(line.outputs[0]))
 
     def convolution(self, line: Line, x: Value, weight: Value, bias: Any = None, *, windows: Any, groups: int) -> str:
         given = [self.of(a) for a in (x, weight, bias) if a is not None]
@@ -325,6 +349,13 @@ def _slid(windows: Any, shape: Sequence[int]) -> dict[str, Any]:
     return {"kernel_shape": windows.kernel, "strides": windows.stride, "pads": [*windows.padding, *ends]}
 
 
+def _wide(dtype: Any, allowed: Sequence[str]) -> Any:
+    """Return the first dtype that holds all values of one and is allowed, or None."""
+    kinds = [kind for kind in (dtype, np.dtype(np.int64), np.dtype(np.float64)) if np.can_cast(dtype, kind)]
+    names = {"float32": "float", "float64": "double"}
+    return next((kind for kind in kinds if f"tensor({names.get(kind.name, kind.name)})" in allowed), None)
+
+
 def _dtype(value: Value) -> Any:
     """Return the dtype of a value; for a number of Python's, that of an array of it."""
     return np.asarray(value.concrete).dtype if value.dtype is None else value.dtype
@@ -357,8 +388,8 @@ _OTHERS: dict[str, Callable[..., Any]] = {
     "ones": lambda g, line, *_, **options: g.filled(line, 1),
     "full": lambda g, line, shape, number, **options: g.filled(line, number),
     "arange": _Graph.counted,
-    "argmax": lambda g, line, x, axis, keepdims=False: g.add("ArgMax", g.of(x), axis=axis, keepdims=int(keepdims)),
-    "argmin": lambda g, line, x, axis, keepdims=False: g.add("ArgMin", g.of(x), axis=axis, keepdims=int(keepdims)),
+    "argmax": lambda g, line, *given, **options: g.extreme(line, "ArgMax", *given, **options),
+    "argmin": lambda g, line, *given, **options: g.extreme(line, "ArgMin", *given, **options),
     "einsum": lambda g, line, text, *parts, optimize=False: g.add("Einsum", *g.alike(line, parts), equation=text),
     "cumsum": lambda g, line, x, axis, dtype=None: g.add("CumSum", *g.alike(line, [x]), g.of(axis, np.int64)),
     "isnan": lambda g, line, x: g.add("IsNaN", g.of(x)),
