@@ -53,6 +53,7 @@ EXCEPTED = {
     "interop/onnx.py:indexed": "the exporter words what it can't write",
     "interop/onnx.py:lstm": "the exporter words what it can't write",
     "interop/onnx.py:reduced": "the exporter words what it can't write",
+    "interop/onnx.py:several": "the exporter words what it can't write",
     "interop/onnx.py:window_sum": "the exporter words what it can't write",
     "compiler/trace/proxies.py:__hash__": "NumPy's own words, for code that asks whether there is a hash",
     "training/reading.py:require": "a reason inside the sentences of training.reading, which say what to do",
