@@ -19,7 +19,7 @@ from ..training.loader import DataLoader, Dataset
 
 
 def world() -> Any:
-    """Return mpi4py's world, whose ranks end together: all have to call this. Raises ImportError without mpi4py."""
+    """Return mpi4py's communicator of all ranks; an error on one now ends all. Raises ImportError without mpi4py."""
     try:
         from mpi4py import MPI
     except ImportError as error:
@@ -214,7 +214,6 @@ def end_together(comm: Any) -> None:
             _end_all(comm, "failed with the error above")
 
     sys.excepthook = hook
-    atexit.register(_leave)
 
 
 def _end_all(comm: Any, why: str) -> None:
@@ -231,9 +230,15 @@ def _leave() -> None:
     `sys.exit` calls no hook for errors, and neither does a loop that ends too early.
     """
     mpi: Any = sys.modules.get("mpi4py.MPI")
-    for comm, sent in reversed(_next_sums.values()) if mpi and not mpi.Is_finalized() else ():
+    if mpi is None or mpi.Is_finalized():
+        return
+    sums = {id(mpi.COMM_WORLD): (mpi.COMM_WORLD, np.ones(1))} | _next_sums
+    for comm, sent in reversed(sums.values()):
         try:
             if comm:  # and not freed
                 comm.Allreduce(np.full_like(sent, np.nan), np.empty_like(sent))
         except mpi.Exception:  # they wait for something else, of another length
             _end_all(comm, "has ended while others go on")
+
+
+atexit.register(_leave)  # on all ranks, also where only some call `world`
