@@ -86,11 +86,11 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "inspection": (2_269, 1_800, 18_020),
     "testing": (2_299, 2_299, 20_076),
     "training": (2_732, 1_648, 22_261),
-    "interop": (1_490, 1_405, 13_991),
+    "interop": (1_490, 1_405, 13_998),
     "reference": (216, 216, 1_678),
     "the top": (257, 250, 1_453),
 }
-WHOLE = (33_343, 28_181, 290_590)
+WHOLE = (33_343, 28_181, 290_597)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -83,6 +83,15 @@ def test_ranks_without_a_common_step_end_as_usual(made: str, tmp_path: pathlib.P
     assert result_of(3, tmp_path, "ending", made) == made
 
 
+def test_without_mpi_the_bridge_does_nothing_at_the_end(tmp_path: pathlib.Path) -> None:
+    mpiexec()  # and so mpi4py is there
+    program = tmp_path / "program.py"
+    program.write_text("import mpi4py\nmpi4py.rc.initialize = False\nimport mpi4py.MPI, tinygrad_nn.interop.mpi\n")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, str(program)], env=environment, capture_output=True, encoding="utf-8")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_the_example_learns_the_same_on_any_number_of_ranks(tmp_path: pathlib.Path) -> None:
     printed = [started(n, ROOT / "examples/data_parallel.py", "--epochs", 3).stdout.splitlines() for n in (1, 2)]
     for n, lines in zip((1, 2), printed, strict=True):

@@ -230,7 +230,7 @@ def _leave() -> None:
     `sys.exit` calls no hook for errors, and neither does a loop that ends too early.
     """
     mpi: Any = sys.modules.get("mpi4py.MPI")
-    if mpi is None or mpi.Is_finalized():
+    if mpi is None or not mpi.Is_initialized() or mpi.Is_finalized():
         return
     sums = {id(mpi.COMM_WORLD): (mpi.COMM_WORLD, np.ones(1))} | _next_sums
     for comm, sent in reversed(sums.values()):
