@@ -11,6 +11,7 @@ from numpy import inf as INF
 from numpy import nan as NAN
 from slopes import leaf
 
+from tinygrad_nn.engine import zero_safe
 from tinygrad_nn.engine.rules import Rule
 from tinygrad_nn.engine.zero_safe import (
     FLAG_TELLS,
@@ -218,3 +219,13 @@ def test_a_rule_that_says_where_it_is_zero_sees_an_array() -> None:
     safe = zero_safe_where(lambda g: np.asarray(g) == 0, ("x",))
     found = safe(None, leaf([0.0, 1.0]), (None,), leaf([NAN, 5.0]))
     np.testing.assert_array_equal(found.data, [0.0, 5.0])
+
+
+def test_products_that_threads_may_share_are_searched_where_threads_lose_flags(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zero_safe, "_flag_tells", lambda rows, inner: False)
+    rule = SimpleNamespace(zero_safe=lambda rule, g, saved, c: np.zeros(c.shape))
+    for size, found in ((512, np.nan), (513, 0.0)):
+        suspicion = zero_safe.Suspicion([])
+        suspicion.clear()
+        c = suspicion.mended(rule, np.ones(512), (), np.full(size, np.nan))
+        np.testing.assert_array_equal(c, np.full(size, found))

@@ -157,11 +157,11 @@ def raises(source: str, path: str) -> Iterator[Raise]:
     for node, inside in around.items():
         if not isinstance(node, ast.Raise) or node.exc is None:
             continue
-        call = node.exc if isinstance(node.exc, ast.Call) else ast.Call(node.exc, [], [])
-        kind = last_name(call.func)
-        if call is node.exc or kind in vars(builtins) | vars(errors):  # a class without a message, no variable
-            location = f"{path}:{getattr(inside, 'name', 'module')}:{node.lineno}"
-            yield Raise(location, kind, reader.message(call, inside))
+        location, known = f"{path}:{getattr(inside, 'name', 'module')}:{node.lineno}", vars(builtins) | vars(errors)
+        calls = [node.exc] if isinstance(node.exc, ast.Call) else set_to(ast.unparse(node.exc), inside)  # of a variable
+        for call in calls or [ast.Call(node.exc, [], [])]:  # of a class without a message
+            if isinstance(call, ast.Call) and (call is node.exc or last_name(call.func) in known):
+                yield Raise(location, last_name(call.func), reader.message(call, inside))
 
 
 @functools.cache

@@ -111,7 +111,7 @@ def explained(function: Callable[..., Any]) -> Any:
     @functools.wraps(function)
     def call(*args: Any, **settings: Any) -> Any:
         passed = dict(zip(code.co_varnames[: code.co_argcount], args)) | settings if switches else {}
-        for name in passed.keys() & switches:
+        for name in [name for name in switches if name in passed]:
             switch(name, passed[name])
         try:
             return function(*args, **settings)
