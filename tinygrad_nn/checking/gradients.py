@@ -213,8 +213,8 @@ class _Check:
         for _ in range(runs):
             again = Point(self.subject, self.subject.arrays, self.seed)
             for a, b in zip(before, [*again.values, *(g for g in again.gradients if g is not None)], strict=True):
-                room = 64 * float(np.finfo(a.dtype).eps) * np.abs(a).max(initial=0.0, where=np.isfinite(a))
-                if not within(a, b, room):
+                tolerance = 64 * float(np.finfo(a.dtype).eps) * np.abs(a).max(initial=0.0, where=np.isfinite(a))
+                if not within(a, b, tolerance):
                     at = int(np.argmax(np.nan_to_num(np.abs(a - b)).reshape(-1)))
                     note = "two runs on the same inputs differ; seed what draws random numbers, inside the function"
                     found = Finding(a.flat[at], b.flat[at], math.inf, math.nan, Verdict.NONDETERMINISTIC, note)

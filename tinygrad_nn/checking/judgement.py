@@ -66,8 +66,8 @@ class _Judgement:
         return [self._agrees(witness, slope) for witness in own + exact]
 
     def _found(self, verdict: Verdict, note: str = "") -> Finding:
-        numeric, room = self.numeric, self._room(self.right, self.numeric)
-        return Finding(self.given, numeric.value, float(numeric.error), numeric.step, verdict, note, room)
+        numeric, tolerance = self.numeric, self._tolerance(self.right, self.numeric)
+        return Finding(self.given, numeric.value, float(numeric.error), numeric.step, verdict, note, tolerance)
 
     def _refined(self) -> Slope:
         """Return the slope by the complex step if that agrees with the ladder, else the ladder's."""
@@ -107,9 +107,9 @@ class _Judgement:
 
     def _agrees(self, own: Any, numeric: Slope) -> bool:
         """Return whether two derivatives are equal, except for rounding and the numerical one's error."""
-        return bool(abs(own - numeric.value) <= self._room(own, numeric))
+        return bool(abs(own - numeric.value) <= self._tolerance(own, numeric))
 
-    def _room(self, own: Any, numeric: Slope) -> float:
+    def _tolerance(self, own: Any, numeric: Slope) -> float:
         entries = np.count_nonzero(self.direction)
         return float(10 * numeric.error + 256 * self.eps * (abs(own) + self._scale() * math.sqrt(entries)))
 
@@ -163,8 +163,8 @@ class _Judgement:
         """Judge a kink: all slopes between those of the two sides are right, if they are right on both sides."""
         left, right = self.found.left, self.found.right
         low, high = sorted([left.value, right.value])
-        room = 10 * (left.error + right.error) + 1e-6 * (abs(low) + abs(high))
-        between = low - room <= self.right <= high + room
+        tolerance = 10 * (left.error + right.error) + 1e-6 * (abs(low) + abs(high))
+        between = low - tolerance <= self.right <= high + tolerance
         slopes = f"one-sided slopes {float(left.value):.6g} and {float(right.value):.6g}"
         if not self.nudging:
             return self._found(Verdict.KINK if between else Verdict.BUG, slopes)
@@ -275,8 +275,8 @@ class _Judgement:
         others = [point.subject.pull(point.beside(rng, nudge=COARSE), point.weights) for _ in range(32)]
         slopes = [point.analytic(gradients, self.direction) for gradients in others]
         low, high = min(slopes), max(slopes)
-        room = 1e-3 * (high - low)
-        return all(low - room <= slope <= high + room for slope in (self.right, self.numeric.value))
+        tolerance = 1e-3 * (high - low)
+        return all(low - tolerance <= slope <= high + tolerance for slope in (self.right, self.numeric.value))
 
     def _is_right_beside(self) -> bool:
         """Return whether the derivative is right on both sides of the point, a little away in all coordinates."""

@@ -174,8 +174,8 @@ def _powers(first: float, last: float) -> Iterator[float]:
 def _differ(left: Slope, right: Slope) -> bool:
     if not (left.known and right.known):
         return False
-    gap, room = abs(right.value - left.value), left.error + right.error
-    return bool(gap > 10 * room + 1e-6 * (abs(left.value) + abs(right.value)))
+    gap, tolerance = abs(right.value - left.value), left.error + right.error
+    return bool(gap > 10 * tolerance + 1e-6 * (abs(left.value) + abs(right.value)))
 
 
 def _stays(heights: list[tuple[Any, Any]], noise: Any) -> bool:
@@ -236,6 +236,6 @@ def noise_of_values(line: Line, size: float, eps: float) -> tuple[Any, float, fl
     return middle, both, tiny
 
 
-def within(a: Any, b: Any, room: Any) -> bool:
-    """Return whether two arrays have the same shape and differ by at most `room`; nan equals nan."""
-    return a.shape == b.shape and bool(np.all((np.abs(a - b) <= room) | (a == b) | (np.isnan(a) & np.isnan(b))))
+def within(a: Any, b: Any, tolerance: Any) -> bool:
+    """Return whether two arrays have the same shape and differ by at most `tolerance`; nan equals nan."""
+    return a.shape == b.shape and bool(np.all((np.abs(a - b) <= tolerance) | (a == b) | (np.isnan(a) & np.isnan(b))))

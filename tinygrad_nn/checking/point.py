@@ -157,14 +157,14 @@ def modes_compared(point: Point, rng: np.random.Generator) -> Finding:
     pulled = np.abs(point.subject.row(point.wide)[direction != 0])
     size = dot(map(np.abs, point.weights), map(np.abs, tangents)) + pulled.sum()
     apart, note = abs(forward - reverse), ""
-    room, verdict = float(256 * max(EPS, point.eps) * size), Verdict.OK
-    if room < apart < math.inf:
+    tolerance, verdict = float(256 * max(EPS, point.eps) * size), Verdict.OK
+    if tolerance < apart < math.inf:
         inside = 256 * EPS * point.size_of_values * (1 + float(point.sizes.max()))  # of intermediate numbers
         moved = point.spread(direction, minus=lambda there: dot(there.weights, pushed(there)))
         rounded = not point.mistaken and apart <= max(inside, 4 * moved)
         verdict = Verdict.PRECISION if rounded else Verdict.BUG
         note = "forward and reverse mode differ" + (" by rounding" if rounded else "")
-    return Finding(reverse, forward, room, math.nan, verdict, note, room)
+    return Finding(reverse, forward, tolerance, math.nan, verdict, note, tolerance)
 
 
 def signed(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:

@@ -47,7 +47,7 @@ class Verdict(StrEnum):
 class Finding:
     """One derivative: by the function's own rule, by differences of values, and the verdict.
 
-    `uncertainty` is the error estimate of the numerical derivative, `room` the largest error that would have passed;
+    `uncertainty` is the error estimate of the numerical derivative, `tolerance` the largest error that would pass;
     `note` explains the verdict. In a report it is the derivative with respect to the entry `index` of an `input`, or
     along a direction through all entries.
     """
@@ -58,7 +58,7 @@ class Finding:
     step: float
     verdict: Verdict
     note: str = ""
-    room: float = math.inf
+    tolerance: float = math.inf
     input: str = ""
     index: Any = None
 
@@ -133,7 +133,7 @@ class GradientReport:
         Entries without their own row are checked along directions, in which each counts by at least a half.
         """
         own = [row for row in self.rows if "forward mode" not in row.input] or self.rows
-        return max(row.room * (1 if isinstance(row.index, tuple) else 2) for row in own)
+        return max(row.tolerance * (1 if isinstance(row.index, tuple) else 2) for row in own)
 
     @property
     def verdict(self) -> Verdict:

@@ -23,7 +23,7 @@ def wrong_entries(point: Point, direction: Any, finding: Finding) -> list[int]:
     entry. If its error is large, it is measured again with weights by position: the ratio of the two errors gives the
     position.
     """
-    slope, room = _measure(point, direction, finding)
+    slope, tolerance = _measure(point, direction, finding)
 
     def off(part: Any) -> float:
         return float(point.analytic(point.gradients, part) - slope(part))
@@ -32,23 +32,23 @@ def wrong_entries(point: Point, direction: Any, finding: Finding) -> list[int]:
     while groups and len(groups) + len(found) <= MOST:
         parts = []
         for group, error, single in groups:
-            single = single and 64 * room < abs(error)
-            first, *rest = _around_one(group, error, off, room) if single else halves(group)
+            single = single and 64 * tolerance < abs(error)
+            first, *rest = _around_one(group, error, off, tolerance) if single else halves(group)
             if not rest:
                 found.append(int(np.flatnonzero(group)[0]))
                 continue
             own = off(first)
-            kept = [part for part in ((first, own), (rest[0], error - own)) if abs(part[1]) > room]
+            kept = [part for part in ((first, own), (rest[0], error - own)) if abs(part[1]) > tolerance]
             parts += [(*part, len(kept) == 1 and (part[0] is first or not single)) for part in kept]
         groups = parts
     return [] if groups else sorted(found)
 
 
-def _around_one(group: Any, error: float, off: Callable[[Any], float], room: float) -> list[Any]:
+def _around_one(group: Any, error: float, off: Callable[[Any], float], tolerance: float) -> list[Any]:
     """Return a group in two parts, the first around the wrong entry if there is only one; otherwise halves."""
     entries, ramp, inside = np.flatnonzero(group), np.zeros(group.size), np.zeros(group.size)
     ramp[entries] = group[entries] * np.arange(entries.size) / entries.size
-    at, width = (entries.size / error * e for e in (off(ramp), 4 * room))
+    at, width = (entries.size / error * e for e in (off(ramp), 4 * tolerance))
     near = entries[max(0, round(at - abs(width))) : max(0, round(at + abs(width)) + 1)]
     inside[near] = group[near]
     return [inside, group - inside] if 0 < near.size < entries.size else halves(group)
@@ -65,6 +65,6 @@ def _measure(point: Point, direction: Any, finding: Finding) -> tuple[Any, float
     def central(part: Any, step: float) -> Any:
         return difference_quotient(point.line(part), "central", step)
 
-    rooms = {s: 4 * abs(central(direction, s) - finding.numeric) + 10 * noise / s for s in (size * x for x in STEPS)}
-    step = min(rooms, key=rooms.__getitem__)
-    return lambda part: central(part, step), float(rooms[step])
+    errors = {s: 4 * abs(central(direction, s) - finding.numeric) + 10 * noise / s for s in (size * x for x in STEPS)}
+    step = min(errors, key=errors.__getitem__)
+    return lambda part: central(part, step), float(errors[step])

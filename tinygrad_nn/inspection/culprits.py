@@ -57,24 +57,24 @@ def positions(node: GraphNode, index: Index) -> dict[str, Index]:
 
 def there(node: GraphNode, index: Index) -> dict[str, Any]:
     """Return the operands by name: their numbers at an entry if the operation is pointwise, else the whole arrays."""
-    places, found = positions(node, index), {}
+    indices, found = positions(node, index), {}
     for argument, x in node.known.items():
         if x is not None:
-            own, place = node.inputs.get(argument), places.get(argument, ())
-            found[indexed(own.name, place) if isinstance(own, GraphNode) else argument] = np.asarray(x)[place]
+            own, own_index = node.inputs.get(argument), indices.get(argument, ())
+            found[indexed(own.name, own_index) if isinstance(own, GraphNode) else argument] = np.asarray(x)[own_index]
     return found
 
 
 def blamed(
-    operands: Mapping[str, Any], compute: Callable[[Any], Any], index: Index, places: Mapping[str, Index]
+    operands: Mapping[str, Any], compute: Callable[[Any], Any], index: Index, indices: Mapping[str, Index]
 ) -> tuple[str, Index] | None:
     """Return the operand and the index that make an entry of a result not finite, None if the computation itself does.
 
-    Each entry that is not finite (of those at `places`, if there are any) is tried alone, with finite numbers in all
+    Each entry that is not finite (of those at `indices`, if there are any) is tried alone, with finite numbers in all
     others. If only several together have the effect, as in inf - inf, the first of them is returned.
     """
     wrong = [(name, i) for name, x in operands.items() for i in itertools.islice(faults(x), _TRIED)]
-    wrong = [(name, i) for name, i in wrong if not places or places[name] == i]
+    wrong = [(name, i) for name, i in wrong if not indices or indices[name] == i]
     sound = {name: _sound(x) for name, x in operands.items()}
     if not wrong or not np.isfinite(entry(compute(sound), index)):
         return None

@@ -56,12 +56,12 @@ class Graph:
         of rounding is measured by passes that round every array differently.
         """
         exact, *draws = [self._pass(wanted, given, draw, eps * (draw > 0)) for draw in range(DRAWS + 1)]
-        room = {}
+        tolerance = {}
         for node, g in exact.items():
             spread = np.sqrt(np.mean([np.square(np.subtract(draw[node], g, dtype=float)) for draw in draws], axis=0))
             measured = np.where(np.isfinite(spread), ROUNDINGS * spread, 0)
-            room[node] = np.sqrt(eps) * np.abs(g) + eps * np.abs(g).max(initial=0.0) + measured
-        return exact, room
+            tolerance[node] = np.sqrt(eps) * np.abs(g) + eps * np.abs(g).max(initial=0.0) + measured
+        return exact, tolerance
 
     def _pass(self, wanted: list[Node], given: Mapping[Node, np.ndarray], seed: int, eps: float) -> Arrays:
         """Return the wanted adjoints of a backward pass that changes each entry of every array by about `eps`."""

@@ -114,7 +114,7 @@ class _GivenGradients:
         kinds = [kind for one in self.hands for kind in (one.hand.dtype, one.tensor.dtype)]
         self.eps = max(float(np.finfo(kind).eps) for kind in kinds)
         self.nodes = list(dict.fromkeys(one.node for one in self.every))
-        self.right, self.room = graph.adjoints(self.nodes, {}, self.eps)
+        self.right, self.tolerance = graph.adjoints(self.nodes, {}, self.eps)
         self.sources, self.sources_by_hand = self._sources(self.every), self._sources(self.hands)
         self.mistakes: dict[Aligned, list[str]] = {}
 
@@ -144,13 +144,13 @@ class _GivenGradients:
         sources = self.sources_by_hand[one]
         inherited = list(dict.fromkeys(key for source in sources for key in self.mistakes[source]))
         self.mistakes[one] = []
-        if within(one.hand, right, one.by_hand(self.room[one.node])):
+        if within(one.hand, right, one.by_hand(self.tolerance[one.node])):
             return "right", ""
         called = "the adjoint" if self.alignment.convention == "adjoint" else "what it should be"
         if inherited:
             self.mistakes[one] = inherited
-            leads, room = self._led_to(one)
-            if within(one.hand, one.by_hand(leads), one.by_hand(room)):
+            leads, tolerance = self._led_to(one)
+            if within(one.hand, one.by_hand(leads), one.by_hand(tolerance)):
                 return "follows", f"right, but for the mistake in {' and '.join(inherited)}"
             keys = " and ".join(source.key for source in sources)
             if not all(source.fits for source in sources):
@@ -165,9 +165,9 @@ class _GivenGradients:
         """Return the adjoint to which the gradients by hand lead, in its Tensor's layout, and the tolerance."""
         for alias in self.sources_by_hand[one]:
             if alias.node is one.node and alias.fits:
-                return alias.adjoint(alias.hand), self.room[one.node]
-        found, room = self._inherited
-        return found[one.node], room[one.node]
+                return alias.adjoint(alias.hand), self.tolerance[one.node]
+        found, tolerance = self._inherited
+        return found[one.node], tolerance[one.node]
 
     @functools.cached_property
     def _inherited(self) -> tuple[Arrays, Arrays]:
@@ -205,11 +205,11 @@ class _GivenGradients:
 
     def _instead(self, one: Aligned) -> Iterator[tuple[str, np.ndarray]]:
         """Yield what follows if another gradient of the same shape takes the place of one before it."""
-        for place, other in itertools.product(self.sources[one], self.every):
+        for expected, other in itertools.product(self.sources[one], self.every):
             hand = self._hand(other)
-            if other not in (place, one) and hand.shape == place.shape:
-                leads, _ = self.graph.adjoints([one.node], {place.node: place.adjoint(hand)}, self.eps)
-                yield f"derived from {other.key}, where {place.key} belongs", one.by_hand(leads[one.node])
+            if other not in (expected, one) and hand.shape == expected.shape:
+                leads, _ = self.graph.adjoints([one.node], {expected.node: expected.adjoint(hand)}, self.eps)
+                yield f"derived from {other.key}, where {expected.key} belongs", one.by_hand(leads[one.node])
 
 
 def _in_backward_order(graph: Graph, every: list[Aligned]) -> list[Aligned]:
