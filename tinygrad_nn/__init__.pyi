@@ -205,8 +205,10 @@ def apply_over_axes(func: Any, a: Any, axes: Any) -> Tensor:
             [8.],
             [8.]]])
     """
-def arange(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
-    r"""Return the result of np.arange(start, stop, step, dtype=None) as a new Tensor, which may require grad.
+def arange(start_or_stop: Any, /, stop: Any = None, step: Any = 1, dtype: Any = None, *, device: Any = None, requires_grad: Any = False, name: Any = None) -> Tensor:
+    r"""Return evenly spaced values within a given interval.
+
+    It is a new Tensor, which may require grad.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1300,16 +1302,20 @@ def elu(x: Any, alpha: Any = 1.0) -> Tensor:
     >>> tg.elu([-1.0, 0.0, 2.0]).numpy()
     array([-0.63212056,  0.        ,  2.        ])
     """
-def empty(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
-    r"""Return the result of np.empty(shape, dtype=float) as a new Tensor, which may require grad.
+def empty(shape: Any, dtype: Any = None, order: Any = 'C', *, device: Any = None, requires_grad: Any = False, name: Any = None) -> Tensor:
+    r"""Return a new array of given shape and type, without initializing entries.
+
+    It is a new Tensor, which may require grad.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
     >>> tg.empty((2, 3)).shape
     (2, 3)
     """
-def empty_like(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
-    r"""Return the result of np.empty_like(x, dtype=None) as a new Tensor, which may require grad.
+def empty_like(prototype: Any, /, dtype: Any = None, order: Any = 'K', subok: Any = True, shape: Any = None, *, device: Any = None, requires_grad: Any = False, name: Any = None) -> Tensor:
+    r"""Return a new array with the same shape and type as a given array.
+
+    It is a new Tensor, which may require grad.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1433,8 +1439,10 @@ def extract(condition: Any, x: Any) -> Tensor:
     array([[1., 0., 1.],
            [0., 0., 1.]])
     """
-def eye(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
-    r"""Return the result of np.eye(n, m=None, k=0, dtype=float) as a new Tensor, which may require grad.
+def eye(N: Any, M: Any = None, k: Any = 0, dtype: Any = ..., order: Any = 'C', *, device: Any = None, requires_grad: Any = False, name: Any = None) -> Tensor:
+    r"""Return a 2-D array with ones on the diagonal and zeros elsewhere.
+
+    It is a new Tensor, which may require grad.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1629,16 +1637,20 @@ def frexp(x: Any) -> tuple[Tensor, ...]:
     >>> [y.numpy() for y in tg.frexp(x)]
     [array([ 0.7, -0.6]), array([2, 1], dtype=int32)]
     """
-def full(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
-    r"""Return the result of np.full(shape, fill_value, dtype=None) as a new Tensor, which may require grad.
+def full(shape: Any, fill_value: Any, dtype: Any = None, order: Any = 'C', *, device: Any = None, requires_grad: Any = False, name: Any = None) -> Tensor:
+    r"""Return a new array of given shape and type, filled with `fill_value`.
+
+    It is a new Tensor, which may require grad.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
     >>> tg.full((2,), 7.0, requires_grad=True)
     tg.tensor([7., 7.], dtype='float64', requires_grad=True)
     """
-def full_like(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
-    r"""Return the result of np.full_like(x, fill_value, dtype=None) as a new Tensor, which may require grad.
+def full_like(a: Any, fill_value: Any, dtype: Any = None, order: Any = 'K', subok: Any = True, shape: Any = None, *, device: Any = None, requires_grad: Any = False, name: Any = None) -> Tensor:
+    r"""Return a full array with the same shape and type as a given array.
+
+    It is a new Tensor, which may require grad.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2650,16 +2662,20 @@ def not_equal(a: Any, b: Any) -> Tensor:
     >>> tg.not_equal(a, b).numpy()
     array([ True,  True,  True])
     """
-def ones(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
-    r"""Return the result of np.ones(shape, dtype=float) as a new Tensor, which may require grad.
+def ones(shape: Any, dtype: Any = None, order: Any = 'C', *, device: Any = None, requires_grad: Any = False, name: Any = None) -> Tensor:
+    r"""Return a new array of given shape and type, filled with ones.
+
+    It is a new Tensor, which may require grad.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
     >>> tg.ones(3, dtype=np.float32)
     tg.tensor([1., 1., 1.], dtype='float32')
     """
-def ones_like(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
-    r"""Return the result of np.ones_like(x, dtype=None) as a new Tensor, which may require grad.
+def ones_like(a: Any, dtype: Any = None, order: Any = 'K', subok: Any = True, shape: Any = None, *, device: Any = None, requires_grad: Any = False, name: Any = None) -> Tensor:
+    r"""Return an array of ones with the same shape and type as a given array.
+
+    It is a new Tensor, which may require grad.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -3845,8 +3861,10 @@ def xlogy(a: Any, b: Any) -> Tensor:
     >>> tg.xlogy([0.0, 2.0], [0.0, 3.0]).numpy()
     array([0.        , 2.19722458])
     """
-def zeros(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
-    r"""Return the result of np.zeros(shape, dtype=float) as a new Tensor, which may require grad.
+def zeros(shape: Any, dtype: Any = None, order: Any = 'C', *, device: Any = None, requires_grad: Any = False, name: Any = None) -> Tensor:
+    r"""Return a new array of given shape and type, filled with zeros.
+
+    It is a new Tensor, which may require grad.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -3854,8 +3872,10 @@ def zeros(*args: Any, requires_grad: Any = False, name: Any = None, **options: A
     tg.tensor([[0., 0., 0.],
                [0., 0., 0.]], dtype='float64')
     """
-def zeros_like(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
-    r"""Return the result of np.zeros_like(x, dtype=None) as a new Tensor, which may require grad.
+def zeros_like(a: Any, dtype: Any = None, order: Any = 'K', subok: Any = True, shape: Any = None, *, device: Any = None, requires_grad: Any = False, name: Any = None) -> Tensor:
+    r"""Return an array of zeros with the same shape and type as a given array.
+
+    It is a new Tensor, which may require grad.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg

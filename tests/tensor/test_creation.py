@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -238,6 +240,9 @@ CREATORS: dict[str, tuple[Any, ...]] = {
 }
 
 
+LIKE = ("zeros", "ones", "full", "empty")
+
+
 @pytest.mark.parametrize("name", CREATORS)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_creation_follows_numpy(name: str, dtype: Any) -> None:
@@ -247,6 +252,38 @@ def test_creation_follows_numpy(name: str, dtype: Any) -> None:
     assert (t.shape, t.dtype, t.requires_grad, t.is_leaf, t.name) == (expected.shape, dtype, True, True, "w")
     if name != "empty":
         np.testing.assert_array_equal(t.data, LOOPS.get(getattr(np, name), getattr(np, name))(*args))
+
+
+@pytest.mark.parametrize("name", [*sorted(CREATORS.keys() - {"linspace"}), *[f"{x}_like" for x in LIKE]])
+def test_parameters_are_numpys_and_two_more(name: str) -> None:
+    told = {p.name: p.default for p in inspect.signature(getattr(tg, name)).parameters.values()}
+    assert list(told.items())[-2:] == [("requires_grad", False), ("name", None)]
+    with contextlib.suppress(ValueError):  # NumPy tells them of functions in C from version 2.4 on
+        wanted = inspect.signature(getattr(np, name)).parameters.values()
+        assert list(told.items())[:-2] == [(p.name, p.default) for p in wanted if p.name != "like"]
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("zeros", {"shape": (2, 3), "order": "F"}),
+        ("full", {"shape": (2, 3), "fill_value": 7.0, "dtype": np.float32}),
+        ("arange", {"start": 1.0, "stop": 4.0}),
+        ("arange", {"stop": 4.0, "device": "cpu"}),
+        ("eye", {"N": 3, "M": 4, "k": 1}),
+        ("ones_like", {"a": np.zeros((2, 3))}),
+        ("full_like", {"a": np.zeros(3), "fill_value": 7.0, "shape": (2, 3)}),
+        ("empty_like", {"prototype": np.zeros((2, 3))}),
+    ],
+)
+def test_arguments_have_numpys_names(name: str, given: dict[str, Any]) -> None:
+    t, expected = getattr(tg, name)(**given), getattr(np, name)(**given)
+    assert (t.shape, t.dtype, t.data.flags.f_contiguous) == (
+        expected.shape,
+        expected.dtype,
+        expected.flags.f_contiguous,
+    )
+    assert name == "empty_like" or t.tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("like", ["zeros_like", "ones_like", "empty_like", "full_like"])

@@ -28,9 +28,7 @@ def constant(x: Any) -> Any:
     """Return what NumPy gets for an operand that is not a Tensor; Python numbers stay weak."""
     if type(x) in _NUMBERS and (type(x) is not np.ndarray or (x.dtype.kind in "fiub" and x.dtype.isnative)):
         return x
-    if isinstance(x, ArrayProxy):
-        return x
-    return as_array(x)
+    return x if isinstance(x, ArrayProxy) else as_array(x)
 
 
 def call_one(op: Operation) -> Callable[[Any], Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 from typing import Any, Final
 
 import numpy as np
@@ -45,9 +46,8 @@ def named(t: Tensor, requires_grad: bool, name: str | None) -> Tensor:
 def _holds_recorded(item: Any) -> bool:
     if isinstance(item, (list, tuple)):
         return any(map(_holds_recorded, item))
-    if isinstance(item, Tensor):
-        return item.requires_grad or isinstance(item.data, ArrayProxy)
-    return isinstance(item, ArrayProxy)
+    is_constant = isinstance(item, Tensor) and not item.requires_grad
+    return isinstance(item.data if is_constant else item, (Tensor, ArrayProxy))
 
 
 def as_tensor(x: Any, dtype: Any = None) -> Tensor:
@@ -74,45 +74,51 @@ def array_of(x: Any, dtype: Any = None) -> Any:
     return np.asarray(x, dtype)
 
 
-def _value(a: Any, is_model: bool) -> Any:
-    """Return a creation function's argument for NumPy; only a model, whose shape is copied, may require grad."""
-    if not isinstance(a, Tensor):
-        return a
-    return a.data if is_model else as_array(a)
+def said_by_numpy(function: Any) -> str:
+    """Return the first sentence of a function's description, before which NumPy may write the call."""
+    lines = (function.__doc__ or "").splitlines()
+    first = next((line for line in lines if line and f"{function.__name__}(" not in line), "")
+    return f"{first.strip().removesuffix('.')}."
 
 
-def _creator(function: Callable[..., Any], signature: str) -> Callable[..., Tensor]:
-    """Return NumPy's creation function with `requires_grad` and `name` added."""
+def _creator(function: Callable[..., Any], parameters: str) -> Callable[..., Tensor]:
+    """Return NumPy's creation function with `requires_grad` and `name` added to its parameters."""
     has_model = function.__name__.endswith("_like")
+    # NumPy itself has signatures of functions in C from version 2.4 on.
+    takes = signature(eval(f"lambda {parameters}, *, device=None, requires_grad=False, name=None: 0"))
+    note = f"tg.{function.__name__}{takes}: several lengths are one tuple, (2, 3); {DTYPES}"
 
     def create(*args: Any, requires_grad: bool = False, name: str | None = None, **options: Any) -> Tensor:
-        fill = args[1] if len(args) > 1 else options.get("fill_value")
-        if function in (np.full, np.full_like) and _holds_recorded(fill):
-            values = tensor(fill)
-            zero = np.zeros((), values.dtype)
-            plain: dict[str, Any] = {key: zero if a is fill else a for key, a in options.items()}
-            like = create(*[zero if a is fill else a for a in args], **plain)
-            return named(as_tensor(np.broadcast_to(values, like.shape)).astype(like.dtype), requires_grad, name)
-        given = [_value(a, has_model and index == 0) for index, a in enumerate(args)]
-        if has_model:
-            options = {name: _value(a, name != "dtype") for name, a in options.items()}
-        with errors.noted(f"tg.{function.__name__}{signature}: several lengths are one tuple, (2, 3); {DTYPES}"):
-            return Tensor(function(*given, **options), requires_grad, name)
+        fill = options.get("fill_value", *args[1:2])
+        values = tensor(fill) if "fill_value" in takes.parameters and _holds_recorded(fill) else None
 
+        def plain(key: Any, a: Any) -> Any:
+            if values is not None and a is fill:
+                return np.zeros((), values.dtype)
+            is_model = has_model and key in (0, "a", "prototype")  # only its shape is read, so it may require grad
+            return a if not isinstance(a, Tensor) else a.data if is_model else as_array(a)
+
+        with errors.noted(note):
+            array = function(*map(plain, range(len(args)), args), **{key: plain(key, a) for key, a in options.items()})
+            if values is None:
+                return Tensor(array, requires_grad, name)
+        return named(as_tensor(np.broadcast_to(values, array.shape)).astype(array.dtype), requires_grad, name)
+
+    create.__signature__ = takes  # type: ignore[attr-defined]
     create.__name__ = create.__qualname__ = function.__name__
-    create.__doc__ = f"Return the result of np.{function.__name__}{signature} as a new Tensor, which may require grad."
+    create.__doc__ = f"{said_by_numpy(function)}\n\nIt is a new Tensor, which may require grad."
     if has_model:
         NUMPY_FUNCTIONS[function] = create
     return create
 
 
-zeros: Final = _creator(np.zeros, "(shape, dtype=float)")
-ones: Final = _creator(np.ones, "(shape, dtype=float)")
-full: Final = _creator(np.full, "(shape, fill_value, dtype=None)")
-empty: Final = _creator(np.empty, "(shape, dtype=float)")
-arange: Final = _creator(np.arange, "(start, stop, step, dtype=None)")
-eye: Final = _creator(np.eye, "(n, m=None, k=0, dtype=float)")
-zeros_like: Final = _creator(np.zeros_like, "(x, dtype=None)")
-ones_like: Final = _creator(np.ones_like, "(x, dtype=None)")
-full_like: Final = _creator(np.full_like, "(x, fill_value, dtype=None)")
-empty_like: Final = _creator(np.empty_like, "(x, dtype=None)")
+zeros: Final = _creator(np.zeros, "shape, dtype=None, order='C'")
+ones: Final = _creator(np.ones, "shape, dtype=None, order='C'")
+full: Final = _creator(np.full, "shape, fill_value, dtype=None, order='C'")
+empty: Final = _creator(np.empty, "shape, dtype=None, order='C'")
+arange: Final = _creator(np.arange, "start_or_stop, /, stop=None, step=1, dtype=None")
+eye: Final = _creator(np.eye, "N, M=None, k=0, dtype=float, order='C'")
+zeros_like: Final = _creator(np.zeros_like, "a, dtype=None, order='K', subok=True, shape=None")
+ones_like: Final = _creator(np.ones_like, "a, dtype=None, order='K', subok=True, shape=None")
+full_like: Final = _creator(np.full_like, "a, fill_value, dtype=None, order='K', subok=True, shape=None")
+empty_like: Final = _creator(np.empty_like, "prototype, /, dtype=None, order='K', subok=True, shape=None")

@@ -17,12 +17,10 @@ from ..engine.operation import Operation
 from ..engine.rules import parameter_names
 from ..engine.zero_safe import zero_safe_where
 from .calls import call_any, call_one, call_two
-from .creation import as_tensor
+from .creation import as_tensor, said_by_numpy
 from .handle import NUMPY_FUNCTIONS, Absent, Tensor
 
-_REFLECTED = frozenset(
-    "add sub mul truediv floordiv mod divmod pow matmul and or xor lshift rshift".split()  # noqa: SIM905
-)
+_REFLECTED = "add sub mul truediv floordiv mod divmod pow matmul and or xor lshift rshift".split()  # noqa: SIM905
 _NUMERIC = (Tensor, np.ndarray, np.generic, int, float, complex, list, tuple)
 COMPOSITES: dict[str, Callable[..., Any]] = {}
 PUBLIC: dict[str, Any] = {}
@@ -84,7 +82,7 @@ def _publish(
         setattr(Tensor, f"__{operator}__", call)
         if operator in _REFLECTED:
             setattr(Tensor, f"__r{operator}__", lambda self, other: call(other, self))
-        if operator in _REFLECTED - {"divmod"}:
+        if operator in _REFLECTED and operator != "divmod":
             setattr(Tensor, f"__i{operator}__", lambda self, other: self._rebind(call(self, other)))
 
 
@@ -133,9 +131,7 @@ def elementwise(
     else:
         call = call_one(op) if arity == 1 else call_two(op)
     known = [ufunc] if is_ufunc else list(numpy)
-    text = known[0].__doc__ or "" if known else ""
-    first = next((line.strip() for line in text.splitlines() if line and f"{known[0].__name__}(" not in line), "")
-    says = f"{first.removesuffix('.').replace('x1', 'a').replace('x2', 'b')}."  # with our names for the operands
+    says = said_by_numpy(known[0] if known else ufunc).replace("x1", "a").replace("x2", "b")  # our names for operands
     doc = f"{says}\n\nShapes broadcast: {', '.join(['(...)'] * arity)} -> (...)."
     _publish(name, call, known, method, operator, doc if is_ufunc else ufunc.__doc__ or doc)
     return _finished(call, op)

@@ -118,8 +118,7 @@ def _by_method(ufunc: Any, call: Any, method: str, inputs: Any, options: dict[st
     """Return the result of a ufunc's method, such as `np.add.reduce`, by its own operation or composed of calls."""
     if ufunc in _LOGICAL:
         inputs = (np.not_equal(inputs[0], 0), *inputs[1:])
-    declared = NUMPY_FUNCTIONS.get(getattr(ufunc, method))
-    if declared is not None:
+    if (declared := NUMPY_FUNCTIONS.get(getattr(ufunc, method))) is not None:
         given = {name: value for name, value in options.items() if value is not None or name == "axis"}
         return declared(*inputs, **{"axis": 0} | given)
     result = UFUNC_METHODS[method](ufunc, call, inputs, options)
