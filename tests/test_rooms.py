@@ -69,7 +69,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (312, 312, 1_230),
     "engine": (1_250, 1_249, 8_991),
     "tensor": (1_149, 1_149, 9_023),
-    "ops": (3_091, 2_895, 31_634),
+    "ops": (3_095, 2_895, 31_676),
     "ops.linalg": (860, 859, 8_984),
     "ops.numpy": (2_448, 2_448, 27_225),
     "ops.windows": (805, 804, 8_532),
@@ -77,20 +77,20 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "transforms": (549, 549, 4_258),
     "nn": (2_522, 1_835, 17_619),
     "optim": (1_257, 814, 8_774),
-    "compiler": (987, 700, 6_646),
-    "compiler.trace": (2_300, 1_100, 19_353),
+    "compiler": (1_004, 700, 6_727),
+    "compiler.trace": (2_303, 1_100, 19_433),
     "compiler.lower": (424, 422, 3_721),
     "compiler.write": (1_787, 1_100, 17_261),
     "compiler.run": (1_199, 1_198, 10_562),
     "checking": (2_699, 2_699, 24_450),
     "inspection": (2_269, 1_800, 18_020),
     "testing": (2_299, 2_299, 20_076),
-    "training": (2_732, 1_648, 22_261),
+    "training": (2_732, 1_648, 22_270),
     "interop": (1_490, 1_405, 13_998),
     "reference": (216, 216, 1_678),
     "the top": (257, 250, 1_453),
 }
-WHOLE = (33_342, 28_180, 290_600)
+WHOLE = (33_366, 28_180, 290_812)
 
 
 def name_of(path: pathlib.Path) -> str:

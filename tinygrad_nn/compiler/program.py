@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import Any
@@ -183,7 +183,7 @@ class Program:
     def replaced(self, lines: list[Line], instead: dict[Value, Value]) -> Program:
         """Return a program of these lines, which reads other values instead of some."""
         program = Program(self.inputs, lines, [], self.constants, self.instead | instead, self.raising)
-        for line in lines:
+        for line in lines if instead else ():
             line.args = mapped(program.present, line.args)
             line.kwargs = mapped(program.present, line.kwargs)
             for output in line.outputs:
@@ -204,7 +204,11 @@ concrete: Callable[[Any], Any] = attrgetter("concrete")  # what a value was whil
 def values_in(tree: Any) -> list[Value]:
     """Return the values in nested arguments."""
     found: list[Value] = []
-    mapped(found.append, tree)
+    for x in _parts(tree):
+        if isinstance(x, Value):
+            found.append(x)
+        elif isinstance(x, _NESTED):
+            found += values_in(x)
     return found
 
 
@@ -215,12 +219,25 @@ def mapped(function: Callable[[Any], Any], tree: Any) -> Any:
 
 def over_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
     """Return nested lists, tuples, dicts and slices with `function` applied to their leaves, all other kinds."""
-    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        return type(tree)(*[over_leaves(function, part) for part in tree])
-    if isinstance(tree, (list, tuple)):
-        return (list if isinstance(tree, list) else tuple)([over_leaves(function, part) for part in tree])
+    if not isinstance(tree, _NESTED):  # first: most are leaves
+        return function(tree)
+    if isinstance(tree, dict) and type(tree) is not dict:
+        return function(tree)
+    parts = [over_leaves(function, part) for part in _parts(tree)]
+    if isinstance(tree, dict):
+        return dict(zip(tree, parts, strict=True))
+    if isinstance(tree, slice) or hasattr(tree, "_fields"):
+        return type(tree)(*parts)
+    return parts if isinstance(tree, list) else tuple(parts)
+
+
+_NESTED = (tuple, list, dict, slice)
+
+
+def _parts(tree: Any) -> Iterable[Any]:
+    """Return the parts of a nested argument; of anything else, itself."""
+    if isinstance(tree, (tuple, list)):
+        return tree
     if type(tree) is dict:
-        return {key: over_leaves(function, part) for key, part in tree.items()}
-    if isinstance(tree, slice):
-        return slice(*[over_leaves(function, part) for part in (tree.start, tree.stop, tree.step)])
-    return function(tree)
+        return tree.values()
+    return (tree.start, tree.stop, tree.step) if isinstance(tree, slice) else (tree,)

@@ -186,15 +186,19 @@ def _labels(value: Any, inputs: Any) -> Any:
 
 def _counted(labels: Any, classes: int, ignore_index: int) -> tuple[Any, Any]:
     """Return the labels, 0 where ignored, and a mask of those that count, None if all do. Raises ValueError."""
+    if _are_classes(labels, classes) and not 0 <= ignore_index < classes:  # nearly always
+        return labels, None
     counted = labels != ignore_index
-    if counted.all():
-        counted = None
-    else:
-        labels = np.where(counted, labels, 0)
-    if labels.size and labels.astype(np.uint64, copy=False).max() >= classes:  # unsigned, -1 is a huge number
+    labels = np.where(counted, labels, 0)
+    if not _are_classes(labels, classes):
         at = tuple(int(i) for i in np.argwhere((labels < 0) | (labels >= classes))[0])
         raise ValueError(f"label {labels[at]} at {at} names no class: it must be from 0 to {classes - 1}")
-    return labels, counted
+    return labels, None if counted.all() else counted
+
+
+def _are_classes(labels: Any, classes: int) -> bool:
+    """Return whether all labels are from 0 to classes - 1: unsigned, -1 is a huge number."""
+    return not labels.size or bool(labels.astype(np.uint64, copy=False).max() < classes)
 
 
 def _flat_labels(labels: Any, shape: tuple[int, ...]) -> Any:

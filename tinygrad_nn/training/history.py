@@ -55,7 +55,7 @@ class History:
         return iter(self.figures)
 
     def __len__(self) -> int:
-        return len(self.cost)
+        return len(self.figures["cost"])
 
     def end_together(self) -> None:
         """Drop the entries of an interrupted epoch, which not all lists have."""

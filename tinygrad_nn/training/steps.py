@@ -191,7 +191,7 @@ class Steps:
     def update_or_else(self, X: Any, y: Any, *others: Any) -> tuple[Tensor, Any]:
         """Make one step by a compiled program; if it can't be compiled, warn once and go on uncompiled."""
         try:
-            if not in_tiles(len(next(leaves(X))), self.workers):
+            if not (self.workers and in_tiles(len(next(leaves(X))), self.workers)):
                 found: tuple[Tensor, Any] = self.programs.step(X, y, *others)
                 return found
             parameters = dict(self.module.named_parameters())

@@ -94,7 +94,8 @@ class Snapshot:
 
     def _note_class(self, x: Any) -> None:
         self.note(lambda reference: type(reference()), weakref.ref(x))
-        for kind in [kind for kind in type(x).__mro__ if kind not in (Module, Optimizer, object)]:
+        kinds = [kind for kind in type(x).__mro__ if kind not in (Module, Optimizer, object)]
+        for kind in [kind for kind in kinds if kind.__module__ != "collections.abc"]:  # a container has seven
             copyreg._slotnames(kind)  # type: ignore[attr-defined] # so that the class is not changed by copying x
             self.hold(kind)
 
@@ -108,18 +109,20 @@ class Snapshot:
     def settle(self) -> None:
         """Prepare for comparisons; nothing is noted from now on."""
         self._compared = [(*self.kept[key], live) for key, live in self.live.items()]
-        self._each = [vars(x) if isinstance(x, type) else x for x, _, _ in self._compared]
-        self._dictionaries = [x for x in self._each if not isinstance(x, (list, deque, set))]
-        self._lengths, self._parts = [*map(len, self._each)], [*self._entries()]
-
-    def _entries(self) -> Iterator[Any]:
-        return chain(chain.from_iterable(self._each), chain.from_iterable(map(_values, self._dictionaries)))
+        each = [vars(x) if isinstance(x, type) else x for x, _, _ in self._compared]
+        dictionaries = [x for x in each if not isinstance(x, (list, deque, set))]
+        self._named = [x for x in dictionaries if all(type(key) is str for key in x)]
+        named = {*map(id, self._named)}
+        self._views = [*[x for x in each if id(x) not in named], *map(_values, dictionaries)]  # which stay up to date
+        self._lengths, self._names = [*map(len, self._views)], [*chain.from_iterable(self._named)]
+        self._parts = [*chain.from_iterable(self._views)]
 
     def unchanged(self) -> bool:
         """Return whether everything that is compared is what it was."""
         if not all_same([get() for get in self.gets], self.values):
             return False
-        very_same = [*map(len, self._each)] == self._lengths and all(map(is_, self._entries(), self._parts))
+        very_same = [*map(len, self._views)] == self._lengths and [*chain.from_iterable(self._named)] == self._names
+        very_same = very_same and all(map(is_, chain.from_iterable(self._views), self._parts))
         return very_same or all(_alike(entries_of(x), then, live) for x, then, live in self._compared)
 
     def changed(self) -> Iterator[tuple[Any, Any]]:
