@@ -251,6 +251,8 @@ def test_what_leaves_entries_as_they_are_has_numpys_dtype_and_value(dtype: Any) 
     for call in calls:
         found, expected = call(tg.Tensor(x)), np.asarray(call(x))
         assert found.dtype == expected.dtype
+        if call is np.sinc and dtype.char == "e":  # NumPy's own is nan at 0 before NumPy 2.3
+            expected = np.sinc(x.astype(np.float32)).astype(dtype)
         eps = float(np.finfo(dtype).eps) if dtype.kind in "fc" else 2e-16
         np.testing.assert_allclose(found.data, expected, 16 * eps, eps)
 
