@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tinygrad_nn as tg
-from tinygrad_nn.training import blas_threads, tiles
+from tinygrad_nn.training import blas_threads, steps
 from tinygrad_nn.training.blas_threads import VARIABLE, limited_blas, threads_for
 
 threadpoolctl: Any = pytest.importorskip("threadpoolctl")
@@ -209,7 +209,7 @@ def test_workers_compute_with_one_thread_each_whatever_the_environment_says(monk
     monkeypatch.setattr(blas_threads, "SMALL", 0)
     monkeypatch.setenv(VARIABLE, "4")
     assert trained(workers=2) == [4, 4, 4]  # of few rows
-    monkeypatch.setattr(tiles, "ROWS", 10)
+    monkeypatch.setattr(steps, "TILE", 10)
     assert trained(workers=2) == [1, 1, 1]
     monkeypatch.setattr(blas_threads, "_controller", lambda: None)
     with pytest.raises(ImportError, match="-m pip install threadpoolctl"):

@@ -79,9 +79,9 @@ def test_long_trainings_run_by_a_program_and_short_ones_do_without(monkeypatch: 
     calls: list[int] = []
     by_program = Steps.update_or_else
 
-    def noted(steps: Steps, X: Any, y: Any, *others: Any) -> Any:
-        calls.append(len(X))
-        return by_program(steps, X, y, *others)
+    def noted(steps: Steps, batches: Any) -> Any:
+        calls.append(len(batches[0][0]))
+        return by_program(steps, batches)
 
     monkeypatch.setattr(Steps, "update_or_else", noted)
     for epochs in (99, 100):

@@ -18,8 +18,8 @@ from article import layers
 from small import data
 
 import tinygrad_nn as tg
-from tinygrad_nn.training import tiles
-from tinygrad_nn.training.tiles import tiled_step
+from tinygrad_nn.training import steps
+from tinygrad_nn.training.steps import tiled_step
 
 pytest.importorskip("threadpoolctl")
 FEW = 8
@@ -28,7 +28,7 @@ FEW = 8
 @pytest.fixture
 def few_rows(monkeypatch: pytest.MonkeyPatch) -> int:
     """Let tiles have 8 rows at least, so that small batches are split."""
-    monkeypatch.setattr(tiles, "ROWS", FEW)
+    monkeypatch.setattr(steps, "TILE", FEW)
     return FEW
 
 
@@ -110,7 +110,7 @@ def test_batches_of_many_rows_are_split_into_tiles_of_two_sizes(dtype: str) -> N
 
 def test_batches_of_few_rows_are_not_split(monkeypatch: pytest.MonkeyPatch) -> None:
     X = data(2 * 4000 - 1)[0]
-    monkeypatch.setattr(tiles, "ThreadPoolExecutor", None)
+    monkeypatch.setattr(steps, "ThreadPoolExecutor", None)
     assert same_bits(trained(2, X=X, blas_threads=None, epochs=1), trained(None, X=X, epochs=1))
 
 

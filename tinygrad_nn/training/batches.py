@@ -63,20 +63,6 @@ def picked(tree: Any, rows: Any) -> Any:
     return map_leaves(lambda array: None if array is None else array[rows], tree)
 
 
-class Samples(TensorDataset):
-    """X, y, and weights or None, as arrays. A loader of the `whole` as one batch takes them without a copy."""
-
-    def __init__(self, arrays: Any, whole: bool) -> None:
-        self.arrays: Any = arrays
-        self.whole = whole
-
-    def __len__(self) -> int:
-        return len(next(leaves(self.arrays)))
-
-    def __getitem__(self, rows: Any) -> Any:
-        return self.arrays if self.whole else picked(self.arrays, rows)
-
-
 def weights_of(y: Any, sample_weight: Any, class_weight: Any, dtype: Any, gathered: Any) -> np.ndarray | None:
     """Return a weight per sample, its own times that of its class, scaled to a mean of 1; or None.
 

@@ -79,7 +79,7 @@ class Checkpoints:
 
     def after_epoch(self, training: Training) -> None:
         """Write the module's state if it is the best so far, and a checkpoint if one is due after this epoch."""
-        if training.held_out is not None and training.waited == 0 and training.rank == 0:
+        if training.held_out is not None and training.waited == 0 and training.steps.rank == 0:
             save(self._folder / "best.npz", training.steps.module)
         if self._every and len(training.history) % self._every == 0:
             self.write(training)
@@ -91,7 +91,7 @@ class Checkpoints:
         training.steps.check_parameters(len(training.history) - (training.position == 0))
         tree = {"settings": self.settings, **captured(training)}
         self.newest = (training.updates, training.position)
-        if training.rank:
+        if training.steps.rank:
             return
         save_tree(self._folder / f"step-{training.updates:010}.npz", tree)
         for path in [*self._folder.glob(".*.tmp"), *self._found()[: -self._keep]]:
@@ -126,13 +126,13 @@ def captured(training: Training) -> dict[str, Any]:
         "history": {name: np.asarray(entries) for name, entries in training.history.figures.items()},
         "seconds": training.history.seconds,
         **{name: getattr(training, name) for name in _OF_ALL},
-        "ranks": training.gathered(own),
+        "ranks": training.steps.gathered(own),
     }
 
 
 def restore(training: Training, state: dict[str, Any]) -> None:
     """Set a training to a captured state. Raises StateError if it does not fit; nothing is changed then."""
-    steps, own = training.steps, state["ranks"][training.rank]
+    steps, own = training.steps, state["ranks"][training.steps.rank]
     before = steps.optimizer.state_dict()
     try:
         steps.optimizer.load_state_dict(state["optimizer"])
@@ -164,7 +164,7 @@ def settings_of(training: Training) -> dict[str, Any]:
     loader, dataset = training.loader, training.loader.dataset
     generators = steps.generators | {"shuffle": loader.generator}
     names = {id(t): name for name, t in steps.tensors.items()}
-    arrays = dataset.arrays if isinstance(dataset, TensorDataset) else ()
+    arrays = dataset.arrays if isinstance(dataset, TensorDataset) else training.arrays or ()
     samples = [raw(a) for a in leaves((arrays, training.held_out)) if a is not None]
     found: dict[str, Any] = {
         **{f"its tensors {name}": f"{t.dtype} {t.shape}" for name, t in steps.tensors.items()},
@@ -184,7 +184,7 @@ def settings_of(training: Training) -> dict[str, Any]:
         found |= {f"{what} {number}": line for number, line in enumerate(repr(x).splitlines(), start=1)}
     if isinstance(loss, Module):
         found |= {f"the loss {name}": t.tolist() for name, t in loss.named_buffers()}
-    each = training.gathered({name: re.sub(" at 0x[0-9a-fA-F]+", "", str(x)) for name, x in found.items()})
+    each = training.steps.gathered({name: re.sub(" at 0x[0-9a-fA-F]+", "", str(x)) for name, x in found.items()})
     if len(each) == 1:
         return dict(each[0])
     return {"the number of ranks": len(each)} | {

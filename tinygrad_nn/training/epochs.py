@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from ..engine.trees import leaves
 from ..errors import DataError, given
 from ..optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from ..tensor.handle import replace_values
-from .batches import Samples
+from .batches import picked
 from .cost import Metric
 from .history import History
 from .inference import in_mode
@@ -23,83 +24,75 @@ from .steps import Steps
 ROWS_AT_ONCE = 1000  # at least, for validation in batches
 
 
+@dataclass
 class Training:
     """A training in progress: its parts, its position, and how to run an epoch.
 
-    `held_out` is the validation data (X, y). `means` are over the first `position` batches of the unfinished epoch,
-    which have `rows` samples. `drawn` is the state of the loader's generator from which the epoch's order follows.
+    `arrays` are X, y and weights, or None if they come from the loader's dataset; `held_out` is the validation data
+    (X, y). `means` are over the first `position` batches of the unfinished epoch, which have `rows` samples. `drawn` is
+    the state of the loader's generator from which the epoch's order follows.
     """
 
-    def __init__(
-        self, steps: Steps, loader: DataLoader, held_out: Any, metrics: Mapping[str, Metric],
-        scheduler: LRScheduler | None, options: Mapping[str, Any],
-    ) -> None:  # fmt: skip
-        self.steps = steps
-        self.loader = loader
-        self.held_out = held_out
-        self.metrics = metrics
-        self.scheduler = scheduler
-        self.options = options
-        whole, ranks = getattr(loader.dataset, "whole", False), getattr(loader, "ranks", 1)
-        self.count: int = -(-len(loader.dataset) // ranks)
-        self.size: int | None = None if whole else -(-loader.batch_size // ranks)
-        self.gathered: Callable[[Any], list[Any]] = steps.gathered
-        self.rank: int = getattr(steps.optimizer, "rank", 0)
-        self.drawn: Mapping[str, Any] = loader.generator.bit_generator.state
-        self.history: History = History()
-        self.position: int = 0
-        self.rows: int = 0
-        self.updates: int = 0
-        self.waited: int = 0
-        self.means: dict[str, float] = {}
-        self.best: float = math.inf
-        self.best_arrays: dict[str, np.ndarray] = {}
+    steps: Steps
+    loader: DataLoader
+    arrays: Any
+    held_out: Any
+    metrics: Mapping[str, Metric]
+    scheduler: LRScheduler | None
+    options: Mapping[str, Any]
+    history: History = field(default_factory=History)
+    position: int = 0
+    rows: int = 0
+    updates: int = 0
+    waited: int = 0
+    means: dict[str, float] = field(default_factory=dict)
+    best: float = math.inf
+    best_arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    drawn: Any = None
+
+    def __post_init__(self) -> None:
+        self.drawn = self.loader.generator.bit_generator.state
+        self.whole: bool = self.arrays is not None and self.options["batch_size"] is None  # one batch, no copy
+        ranks = getattr(self.loader, "ranks", 1)
+        self.count: int = -(-len(self.loader.dataset) // ranks)
+        self.batch_size: int = max(1, min(-(-self.loader.batch_size // ranks), self.count))
 
     def epoch(self, after_step: Callable[[Training], None] | None) -> None:
         """Train on the rest of an epoch, and add its figures to the history."""
-        size, accumulate, order = self.size, self.options["accumulate"], self.loader.order()
-        end = max(self.gathered(len(order)))  # the most batches of any rank
+        order = self.loader.order()
+        end = max(self.steps.gathered(len(order)))  # the most batches of any rank
         with in_mode(self.steps.modules, True):
             while self.position < end:
-                self._update(order[self.position : self.position + accumulate])
-                self.position += accumulate
+                following = self.position + self.options["accumulate"]
+                self._update(order[self.position : following])
+                self.position = following
                 self.updates += 1
                 if after_step is not None:
                     after_step(self)
         figures = self._of_all(self.means, self.rows)
         if self.held_out is not None:
             X, y = self.held_out
-            found = self.steps.cost.evaluate(X, y, self.metrics, size and max(size, ROWS_AT_ONCE))
-            found = self._of_all(found, len(next(leaves(X))))
+            at_once = None if self.whole else max(self.batch_size, ROWS_AT_ONCE)
+            found = self._of_all(self.steps.cost.evaluate(X, y, self.metrics, at_once), len(next(leaves(X))))
             figures = figures | {f"validation_{name}": figure for name, figure in found.items()}
         self._end(figures)
 
     def _update(self, group: list[Any]) -> None:
         """Make one step on a group of batches."""
-        together = self.steps.together
-        group = [rows for rows in group if len(rows)]
-        total, of_step = sum(map(len, group)), 0.0
-        self.steps.begin()
-        for number, rows in enumerate(group):
-            X, y, weights = self._batch(rows)
-            size = len(rows)
-            share = None if len(group) == 1 else size / total
-            last = number == len(group) - 1 and not together
-            cost, scores = self.steps.make(len(self.history), X, y, weights, share, number == 0, last)
-            of_step += cost * (size / total)
+        batches = [self._batch(rows) for rows in group if len(rows)]
+        made = self.steps.make(len(self.history), batches)
+        for (_, y, _), (size, cost, scores) in zip(batches, made, strict=True):
             self.rows += size
             figures = {"cost": cost} | self.steps.cost.figures(scores, y, self.metrics)
             for name, figure in figures.items():  # a running mean, of one batch its figure to the last bit
                 mean = self.means.get(name, 0.0)
                 self.means[name] = mean + (figure - mean) * (size / self.rows)
-        if together:
-            self.steps.exchange(len(self.history), total, of_step)
 
     def _batch(self, rows: Any) -> Any:
         """Return X, y and weights, or None, of a batch. Raises DataError for a loader's that is no pair of samples."""
+        if self.arrays is not None:
+            return self.arrays if self.whole else picked(self.arrays, rows)
         found = self.loader.batch(rows)
-        if isinstance(self.loader.dataset, Samples):
-            return found
         if not (isinstance(found, (tuple, list)) and len(found) == 2):
             raise DataError(f"a batch is {given(found)}, and X and y are needed; return pairs from the dataset")
         X, y = found
@@ -107,7 +100,7 @@ class Training:
 
     def _of_all(self, figures: dict[str, float], rows: int) -> dict[str, float]:
         """Return the figures over the rows of all ranks, so that all ranks decide alike."""
-        each = self.gathered([rows, figures])
+        each = self.steps.gathered([rows, figures])
         if len(each) == 1:
             return figures
         names, total = max(each, key=lambda pair: int(pair[0]))[1], sum(n for n, _ in each)

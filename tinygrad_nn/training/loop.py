@@ -20,7 +20,7 @@ from ..nn.module import Module
 from ..ops.settings import whole_number
 from ..optim import Optimizer
 from ..optim.lr_scheduler import LRScheduler
-from .batches import Samples, weights_of
+from .batches import weights_of
 from .blas_threads import limited_blas, threads_for
 from .checkpoints import Checkpoints
 from .cost import LOSSES, Loss, Metric
@@ -28,8 +28,7 @@ from .epochs import Training
 from .history import History, counted, newest_figures
 from .inference import dtype_of
 from .loader import DataLoader
-from .steps import Steps, are_ours
-from .tiles import in_tiles
+from .steps import Steps, are_ours, in_tiles
 
 
 def train(
@@ -106,26 +105,26 @@ def train(
     scheduled = getattr(scheduler, "optimizer", None)
     if scheduler is not None and (scheduled is None or scheduled not in (optimizer, getattr(optimizer, "inner", None))):
         raise TypeError(f"a schedule of the optimizer that is passed is needed, got {given(scheduler)}; pass both")
-    loader = _loader(steps, X, y, options, {"sample_weight": sample_weight, "class_weight": class_weight})
+    arrays, loader = _samples(steps, X, y, options, {"sample_weight": sample_weight, "class_weight": class_weight})
     if workers is not None:
-        _check_workers(steps, loader, options, compile, blas_threads)
+        _check_workers(steps, arrays, options, compile, blas_threads)
     held_out = None if validation is None else steps.cost.checked(validation[0], validation[1], "validation ")
-    training = Training(steps, loader, held_out, metrics or {}, scheduler, options)
+    training = Training(steps, loader, arrays, held_out, metrics or {}, scheduler, options)
     if checkpoints is not None:
         checkpoints.begin(training, resume)
-    rows = max(1, min(training.size or training.count, training.count))
-    steps.plan(training.count, rows, epochs)
+    rows = training.batch_size
+    steps.plan(training.count, rows, epochs, accumulate)
     keep_memory_once()
     # There are many batches for each validation pass, so they decide.
-    most = rows if training.size else max([rows, *[len(array) for array in leaves(held_out or ())]])
+    most = max([rows, *[len(array) for array in leaves(held_out or ()) if training.whole]])
     with limited_blas(1 if in_tiles(rows, steps.workers) else blas_threads, threads_for(most, steps.parameters)):
         _run(training, epochs, checkpoints, on_epoch, progress)
     steps.keep_programs()
     return training.history
 
 
-def _loader(steps: Steps, X: Any, y: Any, options: Mapping[str, Any], weights: Mapping[str, Any]) -> DataLoader:
-    """Return the loader that is given, or one of arrays X, y and weights.
+def _samples(steps: Steps, X: Any, y: Any, options: Any, weights: Any) -> tuple[Any, DataLoader]:
+    """Return the arrays X, y and weights, and a loader of their rows; or None and the loader that is given.
 
     Raises DataError if there is no batch, and ValueError for options that a loader sets itself, or that need all
     labels.
@@ -137,19 +136,19 @@ def _loader(steps: Steps, X: Any, y: Any, options: Mapping[str, Any], weights: M
             raise ValueError(f"a DataLoader goes without {', '.join(wrong)}; leave it out, or pass arrays X and y")
         if not len(X):
             raise DataError(f"the loader has no batch of {len(X.dataset)} samples; pass more, or drop_last=False")
-        return X
+        return None, X
     X, y = steps.cost.checked(X, y, least=0 if steps.together else 1)
     count = len(next(leaves(X)))
     if not any(steps.gathered(count)):
         raise DataError("no rank has a sample: X has 0 rows on all of them; give at least one rank some")
     of_samples = weights_of(y, **weights, dtype=dtype_of(steps.module), gathered=steps.gathered)
-    samples = Samples((X, y, of_samples), whole=size is None)
-    return DataLoader(samples, size or max(count, 1), shuffle=size is not None, seed=options["shuffle_seed"])
+    shuffle = size is not None
+    return (X, y, of_samples), DataLoader(range(count), size or max(count, 1), shuffle, seed=options["shuffle_seed"])
 
 
-def _check_workers(steps: Steps, loader: Any, options: Mapping[str, Any], compile: Any, blas_threads: Any) -> None:
+def _check_workers(steps: Steps, arrays: Any, options: Mapping[str, Any], compile: Any, blas_threads: Any) -> None:
     """Raise ValueError unless batches of this training can be computed in tiles."""
-    loss, (_, y, weights) = steps.cost.loss, loader.dataset.arrays
+    loss, (_, y, weights) = steps.cost.loss, arrays
     plain = isinstance(steps.module, DenseNetwork) and are_ours(steps.module) and any(loss is f for f in LOSSES)
     ignores = loss is cross_entropy and bool(np.any(y == -100))  # the mean is over the labels that count
     others = weights is not None or options["accumulate"] > 1 or options["clip_norm"] is not None
@@ -187,7 +186,7 @@ def _check(options: Mapping[str, Any], validation: Any, metrics: Any, on_epoch: 
 
 def _run(training: Training, epochs: int, checkpoints: Checkpoints | None, on_epoch: Any, progress: bool) -> None:
     """Run the remaining epochs."""
-    progress = progress and training.rank == 0
+    progress = progress and training.steps.rank == 0
     history, started = training.history, time.perf_counter() - training.history.seconds
     left, patience = range(len(history), epochs), training.options["early_stopping"] or math.inf
     try:
@@ -202,7 +201,7 @@ def _run(training: Training, epochs: int, checkpoints: Checkpoints | None, on_ep
             if checkpoints is not None:
                 checkpoints.after_epoch(training)
             ends = returned is False or getattr(returned, "tolist", list)() is False  # NumPy's too, and a Tensor's
-            if on_epoch is not None and any(training.gathered(ends)):
+            if on_epoch is not None and any(training.steps.gathered(ends)):
                 break
     except KeyboardInterrupt:
         if training.steps.together:  # it is not known where the other ranks are

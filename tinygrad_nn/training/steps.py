@@ -1,11 +1,15 @@
-"""Steps of gradient descent on batches, eager, compiled or in tiles; and what remains when the cost diverges."""
+"""Steps of gradient descent on batches: eager, compiled, or in tiles on threads; and what remains after divergence."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib import import_module
+from itertools import pairwise
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -18,30 +22,31 @@ from ..optim import SGD, Optimizer, clip_grad_norm_
 from ..tensor.handle import Tensor, replace_values
 from ..transforms.functions import value_and_grad
 from .cost import Cost, Loss
-from .tiles import in_tiles, tiled_step
 
 WORTH_COMPILING = 100  # steps: about as many as pay for tracing, compiling and checking
+TILE = 4000  # rows of a tile, at least: with fewer, Python's overhead counts; with many more, caches are too small
 
 
 def update(
-    module: Module, loss: Loss | None, optimizer: Optimizer, clip_norm: float | None,
-    X: Any, y: Any, weights: Any = None, share: float | None = None, first: bool = True, last: bool = True,
-) -> tuple[Tensor, Any]:  # fmt: skip
-    """Make one step of gradient descent; return the cost before the step, and the scores.
+    module: Module, loss: Loss | None, optimizer: Optimizer, clip_norm: float | None, batches: list[tuple[Any, ...]]
+) -> list[tuple[Tensor, Any]]:
+    """Make one step of gradient descent; return the cost of each batch before the step, and the scores.
 
-    A step may take several batches: the cost of each is multiplied by its `share`, and only the last one updates.
+    A batch is (X, y, weights, share). The cost of each is multiplied by its share of the step's samples, if it has one.
+    An optimiser of several ranks makes the step after it has exchanged the gradients.
     """
-    cost = Cost(module, loss)
-    read = cost.read(X)
-    value = cost.of(read, y, weights)
-    if first:
-        optimizer.zero_grad()
-    (value if share is None else value * share).backward()
-    if last:
+    cost, found = Cost(module, loss), []
+    optimizer.zero_grad()
+    for X, y, weights, share in batches:
+        read = cost.read(X)
+        value = cost.of(read, y, weights)
+        (value if share is None else value * share).backward()
+        found.append((value.detach(), cost.scores(read)))
+    if not hasattr(type(optimizer), "exchange"):
         if clip_norm is not None:
             clip_grad_norm_(optimizer.parameters, clip_norm)
         optimizer.step()
-    return value.detach(), cost.scores(read)
+    return found
 
 
 def cost_of(module: Any, loss: Loss | None, parameters: dict[str, Any], X: Any, y: Any) -> tuple[Tensor, Any]:
@@ -51,47 +56,57 @@ def cost_of(module: Any, loss: Loss | None, parameters: dict[str, Any], X: Any, 
     return cost.of(read, y), cost.scores(read)
 
 
+@dataclass
 class Programs:
     """The compiled programs of a module, a loss and an optimiser; each is compiled when it is first used.
 
     The compiler compares arguments that are bound by `partial` at every call, so a program sees what a callback changes
-    in them. `exact` programs have the bits of the function itself.
+    in them. `exact` programs have the bits of the function itself. Programs without a key are not kept.
     """
 
-    def __init__(self, module: Module, parts: tuple[Any, ...], key: Any, exact: bool) -> None:
-        self._module, self._parts, self._key, self._exact = module, parts, key, exact
-        self._loss, self._optimizer, self._clip_norm = parts
+    module: Module
+    loss: Loss | None
+    optimizer: Any
+    clip_norm: float | None
+    exact: bool
+    key: Any = None
 
     @cached_property
     def step(self) -> Any:
-        """`update`: a batch -> the cost and the scores."""
-        return _compiled(partial(update, self._module, *self._parts), self._exact)
+        """`update`: batches -> the cost and the scores of each."""
+        return self._compiled(partial(update, self.module, self.loss, self.optimizer, self.clip_norm))
 
     @cached_property
     def gradient(self) -> Any:
         """Parameters by name, X and y -> ((the cost, the scores), the gradients by name)."""
-        return _compiled(value_and_grad(partial(cost_of, self._module, self._loss), has_aux=True), self._exact)
+        return self._compiled(value_and_grad(partial(cost_of, self.module, self.loss), has_aux=True))
+
+    def _compiled(self, function: Callable[..., Any]) -> Any:
+        """Return the compiled function; the compiler is imported only here."""
+        return import_module("..compiler.compiled", __package__).compile(function, exact=self.exact)
 
 
 _kept: WeakKeyDictionary[Module, Programs] = WeakKeyDictionary()
 
 
-def programs_for(module: Module, parts: tuple[Any, ...], by_default: bool, exact: bool) -> Programs:
+def programs_for(
+    module: Module, loss: Loss | None, optimizer: Optimizer, clip_norm: float | None, exact: bool, by_default: bool
+) -> Programs:
     """Return the programs that were kept for the same parts, removed from the store, or new ones.
 
     All default optimisers of the same parameters are equivalent. A user's own objects may refer to the module, which
     would then never be freed, so nothing is kept for them.
     """
-    loss, optimizer, clip_norm = parts
     if not are_ours(module, loss, optimizer):
-        return Programs(module, parts, None, exact)
+        return Programs(module, loss, optimizer, clip_norm, exact)
     key = (loss, None if by_default else optimizer, [*map(id, optimizer.parameters)], clip_norm, exact)
     kept = _kept.pop(module, None)
-    if kept is None or kept._key != key:
+    if kept is None or kept.key != key:
         twin = object.__new__(type(module))  # shares the module's attributes, without a reference to the module
         twin.__dict__ = vars(module)
-        return Programs(twin, parts, key, exact)
-    kept._optimizer.lr = optimizer.lr if by_default else kept._optimizer.lr
+        return Programs(twin, loss, optimizer, clip_norm, exact, key)
+    if by_default:
+        kept.optimizer.lr = optimizer.lr
     return kept
 
 
@@ -101,9 +116,48 @@ def are_ours(module: Module, *parts: Any) -> bool:
     return all(name.partition(".")[0] == __name__.partition(".")[0] for name in names)
 
 
-def _compiled(function: Callable[..., Any], exact: bool) -> Any:
-    """Return the compiled function; the compiler is imported only here."""
-    return import_module("..compiler.compiled", __package__).compile(function, exact=exact)
+def in_tiles(rows: int, workers: int) -> bool:
+    """Return whether there are workers and the batch is large enough for a tile each."""
+    return 0 < workers * TILE <= rows
+
+
+def tiled_step(
+    gradient: Callable[..., Any], parameters: dict[str, Tensor], optimizer: Optimizer, workers: int,
+    X: np.ndarray, y: np.ndarray,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Make one step of gradient descent on a batch, computed in tiles; return its cost and scores.
+
+    `gradient(parameters, X, y)` returns ((cost, scores), gradients) of a tile, where the cost is the mean over rows.
+    The tiles, and the order in which they are added up, depend on the sizes alone, so the same number of workers gives
+    the same bits.
+
+    Workers write only into their results, and one of them makes the step after all are added. Python interrupts only
+    the main thread, so after Ctrl-C the step is made completely or not begun.
+    """
+    arrays = {name: p.data for name, p in parameters.items()}
+    count = workers * (len(X) // (workers * TILE))
+    tiles = list(pairwise([len(X) * i // count for i in range(count + 1)]))
+
+    def of_tile(low: int, high: int) -> tuple[np.ndarray, list[Any]]:
+        """Return the scores of a tile's rows, and the sums of costs and gradients over the rows."""
+        (cost, scores), gradients = gradient(arrays, X[low:high], y[low:high])
+        return scores.data, [x.data * (high - low) for x in (cost, *[gradients[name] for name in arrays])]
+
+    def make_step(gradients: list[Any]) -> None:
+        optimizer.zero_grad()
+        for p, g in zip(parameters.values(), gradients, strict=True):
+            if p.requires_grad:
+                p.backward(g)
+        optimizer.step()
+
+    with ThreadPoolExecutor(workers) as pool:  # only for this step: a later fork finds no threads
+        scores, sums, contexts = [], list[Any](), [copy_context() for _ in tiles]
+        for of_rows, parts in pool.map(lambda context, tile: context.run(of_tile, *tile), contexts, tiles):
+            scores.append(of_rows)
+            sums = [a + b for a, b in zip(sums, parts, strict=True)] if sums else parts
+        cost, *gradients = [Tensor(np.asarray(total / len(X))) for total in sums]
+        pool.submit(copy_context().run, make_step, gradients).result()
+    return cost, Tensor(np.concatenate(scores))
 
 
 class Steps:
@@ -130,12 +184,13 @@ class Steps:
         wanted = are_ours(module, loss, optimizer) if compiled is None else compiled
         self.steps_worth_compiling = (WORTH_COMPILING if compiled is None else 0) if wanted else math.inf
         self.by_program: set[int] = set()
-        self.together: bool = hasattr(optimizer, "exchange")  # is one of several ranks
+        self.together: bool = hasattr(type(optimizer), "exchange")  # is one of several ranks
+        self.rank: int = getattr(optimizer, "rank", 0)
         self.gathered: Callable[..., list[Any]] = getattr(optimizer, "gathered", lambda own: [own])  # from each rank
-        self.programs: Programs = programs_for(module, (loss, optimizer, clip_norm), by_default, exact)
-        self.optimizer: Any = self.programs._optimizer
-        self.update: Callable[..., tuple[Tensor, Any]] = partial(update, module, *self.programs._parts)
-        self.now: Any = None  # the state before this step, and the step's batches so far
+        self.programs: Programs = programs_for(module, loss, optimizer, clip_norm, exact, by_default)
+        self.optimizer: Any = self.programs.optimizer
+        self.update: Callable[..., list[tuple[Tensor, Any]]] = partial(update, module, loss, self.optimizer, clip_norm)
+        self.now: Any = None  # the state before this step, and the step's batches
         self.last: Any = None  # the same for the last step whose cost was finite
         self.look()
 
@@ -156,54 +211,57 @@ class Steps:
         others = [p for p in self.optimizer.parameters if id(p) not in known]
         self.tensors |= {f"optimizer.{i}": p for i, p in enumerate(others)}
 
-    def plan(self, rows: int, batch_size: int, epochs: int) -> None:
+    def plan(self, rows: int, batch_size: int, epochs: int, accumulate: int = 1) -> None:
         """Decide which batch sizes are computed by a program: those in tiles, and those with enough steps to come."""
         full, rest = divmod(rows, batch_size)
-        for size, count in ((batch_size, full * epochs), (rest, epochs)):
+        for size, count in ((batch_size, -(-full // accumulate) * epochs), (rest, epochs)):
             if size and (count >= self.steps_worth_compiling or in_tiles(size, self.workers)):
                 self.by_program.add(size)
 
-    def begin(self) -> None:
-        """Save what a step changes: values, the optimiser's state, and the states of the generators."""
-        generators = [g.bit_generator for g in self.generators.values()]
+    def make(self, epoch: int, batches: list[tuple[Any, Any, Any]]) -> list[tuple[int, float, Any]]:
+        """Make one step on batches (X, y, weights); return of each the number of samples, its cost before, its scores.
+
+        With several ranks it is a step with the mean of their gradients. Raises DivergedError, on all ranks.
+        """
         values = [(t, t.data) for t in self.tensors.values()]
-        self.now = (values, [dict(own) for own in self.optimizer.state], [(g, g.state) for g in generators]), []
-
-    def make(self, epoch: int, X: Any, y: Any, weights: Any, share: float | None, first: bool, last: bool) -> Any:
-        """Make one step, or this batch's part of it; return the cost before it and the scores. Raises DivergedError."""
-        batch = (X, y, weights, share, first, last)
-        self.now[1].append(batch)
-        step = self.update_or_else if len(next(leaves(X))) in self.by_program else self.update
+        drawn = [(g.bit_generator, g.bit_generator.state) for g in self.generators.values()]
+        sizes = [len(next(leaves(X))) for X, _, _ in batches]
+        shares = [size / sum(sizes) for size in sizes]
+        parts = [(*batch, share if len(batches) > 1 else None) for batch, share in zip(batches, shares, strict=True)]
+        self.now = values, [dict(own) for own in self.optimizer.state], drawn, parts
+        step = self.update_or_else if sizes and self.by_program.issuperset(sizes) else self.update
         with np.errstate(over="ignore", invalid="ignore"):  # divergence is an error, not a warning
-            cost, scores = step(*batch)
-        value = float(cost.item())
-        if not self.together:
-            self._accept(value, epoch)
-        return value, scores
+            found = [(float(cost.item()), scores) for cost, scores in step(parts)]
+        mean = sum(cost * share for (cost, _), share in zip(found, shares, strict=True))
+        if self.together:
+            mean = self.optimizer.exchange(sum(sizes), mean)
+        if not math.isfinite(mean):
+            sound = self.last is None or all(np.isfinite(x).all() for _, x in values)
+            self._diverged(f"the cost became {mean} in epoch {epoch}", self.now if sound else self.last)
+        self.last = self.now
+        if self.together:
+            if self.programs.clip_norm is not None:
+                clip_grad_norm_(self.optimizer.parameters, self.programs.clip_norm)
+            self.optimizer.inner.step()
+        return [(size, *each) for size, each in zip(sizes, found, strict=True)]
 
-    def exchange(self, epoch: int, rows: int, cost: float) -> None:
-        """Make a step with the mean of all ranks' gradients. Raises DivergedError on all ranks."""
-        self._accept(self.optimizer.exchange(rows, cost), epoch)
-        if self.programs._clip_norm is not None:
-            clip_grad_norm_(self.optimizer.parameters, self.programs._clip_norm)
-        self.optimizer.inner.step()
-
-    def update_or_else(self, X: Any, y: Any, *others: Any) -> tuple[Tensor, Any]:
+    def update_or_else(self, batches: list[tuple[Any, ...]]) -> list[tuple[Tensor, Any]]:
         """Make one step by a compiled program; if it can't be compiled, warn once and go on uncompiled."""
         try:
-            if not (self.workers and in_tiles(len(next(leaves(X))), self.workers)):
-                found: tuple[Tensor, Any] = self.programs.step(X, y, *others)
+            if not (self.workers and in_tiles(len(next(leaves(batches[0][0]))), self.workers)):
+                found: list[tuple[Tensor, Any]] = self.programs.step(batches)
                 return found
+            X, y, _, _ = batches[0]
             parameters = dict(self.module.named_parameters())
-            return tiled_step(self.programs.gradient, parameters, self.optimizer, self.workers, X, y)
+            return [tiled_step(self.programs.gradient, parameters, self.optimizer, self.workers, X, y)]
         except CompileError as error:
             warn(f"the training step is not compiled: {error}. Pass compile=False if that is meant to be so")
             self.by_program = set()
-            return self.update(X, y, *others)
+            return self.update(batches)
 
     def keep_programs(self) -> None:
         """Keep the programs for the module's next training, for as long as the module exists."""
-        if self.programs._key is not None:
+        if self.programs.key is not None:
             _kept[self.module] = self.programs
 
     def check_parameters(self, epoch: int) -> None:
@@ -211,26 +269,19 @@ class Steps:
         if not all(np.isfinite(p.data).all() for p in self.parameters):
             self._diverged(f"epoch {epoch} left parameters that are not finite", self.last)
 
-    def _accept(self, cost: float, epoch: int) -> None:
-        """Raise DivergedError if the cost of a step is not finite."""
-        if not math.isfinite(cost):
-            sound = self.last is None or all(np.isfinite(x).all() for _, x in self.now[0][0])
-            self._diverged(f"the cost became {cost} in epoch {epoch}", self.now if sound else self.last)
-        self.last = self.now
-
     def _diverged(self, what: str, step: Any) -> None:
         """Raise DivergedError with the origin of the inf or nan, found by repeating the step; restore finite values."""
         origin = None
         if step is not None and not self.together:
-            (values, self.optimizer.state, drawn), batches = step
+            values, self.optimizer.state, drawn, batches = step
             replace_values(values)
             for generator, state in drawn:
                 generator.state = state
             inspection = import_module("..inspection.origins", __package__)
             with np.errstate(over="ignore", invalid="ignore"):
-                origin = inspection.why_nan(lambda: [self.update(*batch) for batch in batches])
+                origin = inspection.why_nan(lambda: self.update(batches))
         if (finite := self.last or self.now) is not None:
-            replace_values(finite[0][0])
+            replace_values(finite[0])
         began = "" if origin is None else f". It began here: {origin}"
         error = DivergedError(
             f"{what}; the module keeps the parameters of its last finite cost. "
