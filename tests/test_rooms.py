@@ -66,17 +66,17 @@ INSIDE = {
 # Room: lines it may have, lines it is meant to have, tokens it may have (so that nothing is gained by long lines).
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
-    "errors": (312, 312, 1_230),
+    "errors": (348, 312, 1_289),
     "engine": (1_250, 1_249, 8_991),
-    "tensor": (1_149, 1_149, 9_023),
-    "ops": (3_095, 2_895, 31_676),
+    "tensor": (1_153, 1_149, 9_070),
+    "ops": (3_121, 2_895, 31_832),
     "ops.linalg": (860, 859, 8_984),
     "ops.numpy": (2_448, 2_448, 27_225),
     "ops.windows": (805, 804, 8_532),
     "ops.recurrent": (440, 400, 4_851),
-    "transforms": (549, 549, 4_258),
-    "nn": (2_522, 1_835, 17_619),
-    "optim": (1_257, 814, 8_774),
+    "transforms": (557, 549, 4_293),
+    "nn": (2_554, 1_835, 17_656),
+    "optim": (1_259, 814, 8_785),
     "compiler": (1_004, 700, 6_727),
     "compiler.trace": (2_303, 1_100, 19_433),
     "compiler.lower": (424, 422, 3_721),
@@ -85,12 +85,12 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "checking": (2_699, 2_699, 24_450),
     "inspection": (2_269, 1_800, 18_020),
     "testing": (2_299, 2_299, 20_076),
-    "training": (2_701, 1_648, 22_043),
+    "training": (2_701, 1_648, 22_054),
     "interop": (1_490, 1_405, 13_998),
     "reference": (216, 216, 1_678),
-    "the top": (257, 250, 1_453),
+    "the top": (266, 250, 1_534),
 }
-WHOLE = (33_335, 28_180, 290_585)
+WHOLE = (33_452, 28_180, 291_022)
 
 
 def name_of(path: pathlib.Path) -> str:

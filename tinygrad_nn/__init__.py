@@ -10,14 +10,16 @@ import sys
 from importlib import import_module
 from typing import Any
 
+import numpy as np
+
 from . import errors, ops
 from .engine.allocator import keep_memory
 from .engine.grad_mode import enable_grad, no_grad
-from .errors.unsupported import NOT_RECORDED, of_pytorch
+from .errors.unsupported import ELSEWHERE, NOT_RECORDED, elsewhere
 from .ops.joining import unravel
 from .ops.linalg import namespace as linalg
 from .tensor.creation import arange, as_tensor, empty, eye, full, ones, tensor, zeros
-from .tensor.handle import Tensor
+from .tensor.handle import Tensor, explain_absent
 from .training import datasets as data
 from .transforms import autograd
 from .transforms.checkpointing import checkpoint
@@ -52,6 +54,7 @@ _HOMES = {
 _WHEN_USED = {name: home for home, names in _HOMES.items() for name in names}
 _functions = ops.functions()
 globals().update(_functions)
+explain_absent(_functions)
 __all__ = [
     "Tensor",
     "arange",
@@ -93,7 +96,8 @@ __path__.append(f"{__path__[0]}/reference")  # for `python -m tinygrad_nn.covera
 def __getattr__(name: str) -> Any:
     """Import the parts that build, train, check, test and compile when they are first used, for a quick import.
 
-    Raises AttributeError, which says what to write for a PyTorch name, and why a NumPy function is not recorded.
+    Raises AttributeError, which says what to write for a name of another library or module, and why a NumPy function
+    is not recorded.
     """
     if name in _WHEN_USED:
         module = import_module(_WHEN_USED[name], __name__)
@@ -101,7 +105,12 @@ def __getattr__(name: str) -> Any:
         return found
     if name in NOT_RECORDED:
         raise AttributeError(errors.unknown_numpy(f"tg.{name}", ()))
-    raise AttributeError(of_pytorch("tg", name) or f"module {__name__!r} has no attribute {name!r}")
+    if here := elsewhere("tg", name, ELSEWHERE):
+        raise AttributeError(here)
+    for home in [] if name.startswith("_") else ["tg.nn", "tg.optim", "tg.data", "tg.linalg", "np"]:
+        if name in (np if home == "np" else getattr(sys.modules[__name__], home[3:])).__all__:
+            raise AttributeError(f"tg.{name} is not there; write {home}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

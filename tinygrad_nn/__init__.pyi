@@ -6,13 +6,15 @@ from . import ops as ops
 from .engine.allocator import keep_memory as keep_memory
 from .engine.grad_mode import enable_grad as enable_grad
 from .engine.grad_mode import no_grad as no_grad
+from .errors.unsupported import ELSEWHERE as ELSEWHERE
 from .errors.unsupported import NOT_RECORDED as NOT_RECORDED
-from .errors.unsupported import of_pytorch as of_pytorch
+from .errors.unsupported import elsewhere as elsewhere
 from .ops.joining import unravel as unravel
 from . import linalg as linalg
 from .tensor.creation import as_tensor as as_tensor
 from .tensor.creation import tensor as tensor
 from .tensor.handle import Tensor as Tensor
+from .tensor.handle import explain_absent as explain_absent
 from . import data as data
 from . import autograd as autograd
 from .transforms.checkpointing import checkpoint as checkpoint

@@ -9,28 +9,28 @@ import pytest
 from optional import pytorch
 
 import tinygrad_nn as tg
-from tinygrad_nn.nn.habits import METHODS, NAMES
+from tinygrad_nn.nn.habits import METHODS, NAMES, OPTIMIZERS
 from tinygrad_nn.ops.settings import SETTINGS
 
 nn: Any = tg.nn  # without the types that forbid such calls
 optim: Any = tg.optim
+train: Any = tg.train
 LOADER: Any = tg.data.DataLoader
+SPLIT: Any = tg.data.random_split
 PARAMETERS = tg.nn.Linear(2, 2, seed=0).parameters()
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_name_of_pytorchs_says_what_to_write(name: str) -> None:
-    torch = pytorch()
-    homes = [
-        ("nn", nn, torch.nn),
-        ("nn.init", nn.init, torch.nn.init),
-        ("optim", optim, torch.optim),
-        ("optim.lr_scheduler", optim.lr_scheduler, torch.optim.lr_scheduler),
-    ]
-    found = [(where, ours) for where, ours, theirs in homes if hasattr(theirs, name)]
-    assert found
-    for where, ours in found:
-        with pytest.raises(AttributeError, match=rf"^{re.escape(where)}\.{name} is PyTorch's name; write ") as raised:
+@pytest.mark.parametrize(("library", "name"), [(library, name) for library in NAMES for name in NAMES[library]])
+def test_a_name_of_another_library_says_what_to_write(library: str, name: str) -> None:
+    homes = [("nn", nn), ("nn.init", nn.init), ("optim", optim), ("optim.lr_scheduler", optim.lr_scheduler)]
+    if library == "PyTorch":
+        torch = pytorch()
+        theirs = [torch.nn, torch.nn.init, torch.optim, torch.optim.lr_scheduler]
+        homes = [home for home, its in zip(homes, theirs, strict=True) if hasattr(its, name)]
+        assert homes
+    for where, ours in homes:
+        words = rf"^{re.escape(where)}\.{name} is {library}'s name; write "
+        with pytest.raises(AttributeError, match=words) as raised:
             getattr(ours, name)
         for path in re.findall(r"\b(?:tg|nn|optim)(?:\.\w+)+", str(raised.value).partition("write ")[2]):
             eval(path, {"tg": tg, "nn": nn, "optim": optim})
@@ -42,11 +42,17 @@ def test_other_names_get_pythons_words() -> None:
     assert not hasattr(optim, "__wrapped__")
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_a_method_of_pytorchs_says_what_to_write(name: str) -> None:
-    assert hasattr(pytorch().nn.Module, name)
-    with pytest.raises(AttributeError, match=rf"^Linear\.{name} is PyTorch's name; write "):
+@pytest.mark.parametrize(("library", "name"), [(library, name) for library in METHODS for name in METHODS[library]])
+def test_a_method_of_another_library_says_what_to_write(library: str, name: str) -> None:
+    assert library == "Keras" or hasattr(pytorch().nn.Module, name)
+    with pytest.raises(AttributeError, match=rf"^Linear\.{name} is {library}'s name; write "):
         getattr(nn.Linear(2, 2), name)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS["Keras"])
+def test_a_name_of_an_optimiser_says_what_to_write(name: str) -> None:
+    with pytest.raises(AttributeError, match=rf"^SGD\.{name} is Keras's name; write "):
+        getattr(optim.SGD(PARAMETERS), name)
 
 
 def settings() -> list[tuple[str, Any, Any]]:
@@ -65,7 +71,7 @@ def test_a_setting_is_pytorchs_or_is_said_not_to_be_here() -> None:
     for name, ours, theirs in settings():
         own = inspect.signature(ours).parameters
         for setting, p in inspect.signature(theirs).parameters.items():
-            assert setting in own or setting in without | SETTINGS.keys(), (name, setting)
+            assert setting in own or setting in without | SETTINGS["PyTorch"].keys(), (name, setting)
             if setting in own and "reduc" not in setting:
                 alike = own[setting].default == p.default or {p.default, own[setting].default} & {p.empty, None}
                 assert alike or callable(p.default) or (name, setting) == ("Softplus", "threshold"), (name, setting)
@@ -92,8 +98,14 @@ def test_a_setting_is_pytorchs_or_is_said_not_to_be_here() -> None:
             "StepLR has no last_epoch=.*; use load_state_dict",
         ),
         (lambda: LOADER([1], num_workers=2), "DataLoader has no num_workers=.*; leave it out"),
-        (lambda: tg.data.random_split([1], [1], generator=None), "random_split has no generator=.*; write seed="),
-        (lambda: nn.Linear(2, 2, units=3), r"unexpected keyword argument 'units'"),
+        (lambda: SPLIT([1], [1], generator=None), "random_split has no generator=.*; write seed="),
+        (
+            lambda: nn.Linear(2, 2, unitz=3),
+            "Linear has no unitz=; write in_features=, out_features=, bias=, dtype=, seed=",
+        ),
+        (lambda: nn.Linear(2, 2, activation="relu"), "Linear has no activation=, which is Keras's; put nn.ReLU"),
+        (lambda: optim.Adam(PARAMETERS, learning_rate=0.1), "Adam has no learning_rate=, which is Keras's; write lr="),
+        (lambda: train(nn.Linear(2, 2), validation_data=1), "train has no validation_data=, .*; write validation="),
         (lambda: optim.SGD(PARAMETERS, 0.1).step(lambda: 1), "step has no closure=.*; call it before the step"),
         (lambda: optim.SGD(PARAMETERS, 0.1).step(closure=None), "step has no closure="),
         (lambda: nn.Linear(2, 2).named_parameters(prefix="a"), "named_parameters has no prefix=.*; put it before"),

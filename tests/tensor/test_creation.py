@@ -85,7 +85,7 @@ def test_a_list_of_masked_arrays_is_refused() -> None:
 def test_a_ragged_list_is_numpys_error_with_a_note() -> None:
     with pytest.raises(ValueError, match="inhomogeneous") as caught:
         tg.tensor([[1.0, 2.0], [3.0]])
-    assert "regular" in "".join(caught.value.__notes__)
+    assert "all rows have one length" in "".join(caught.value.__notes__)
 
 
 @pytest.mark.parametrize("maker", [tg.tensor, tg.Tensor, tg.as_tensor], ids=["tensor", "Tensor", "as_tensor"])

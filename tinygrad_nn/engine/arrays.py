@@ -54,7 +54,7 @@ def as_array(x: Any) -> Any:
     try:
         array = np.asarray(x)
     except (TypeError, ValueError, OverflowError) as error:
-        error.add_note("a tensor is made of numbers in a regular nesting of lists")
+        error.add_note("write nested lists of numbers in which all rows have one length")
         raise
     if array.dtype.kind not in "biufc":
         raise errors.DtypeError(errors.unsupported_values(f"{x!r:.60} of dtype {array.dtype}"))

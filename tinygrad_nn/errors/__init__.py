@@ -141,7 +141,11 @@ def given(x: Any) -> str:
     if isinstance(x, type):
         return f"the class {x.__name__}"
     kind = type(x).__name__
-    return f"{kind} of shape {tuple(x.shape)}" if hasattr(x, "shape") else f"{x!r:.40} of type {kind}"
+    return (
+        f"{kind} of shape {tuple(x.shape)}"
+        if hasattr(x, "shape")
+        else f"{' '.join(repr(x).split()):.40} of type {kind}"
+    )
 
 
 def only_tensors(what: str, found: Any) -> str:

@@ -141,7 +141,7 @@ class Module(Explained, settings={"training": switch}):
     """
 
     training = True
-    _of_pytorch = METHODS
+    _elsewhere = METHODS
     _unnamed: ClassVar[str | None] = None  # the attribute whose name is left out of its entries' names
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

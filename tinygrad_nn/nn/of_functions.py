@@ -36,7 +36,9 @@ class OfFunction(Module):
                 bound = takes.bind(*args, **settings)
             except TypeError as error:
                 kind = type(self).__name__
-                raise TypeError(f"{kind}: {error}; see help(nn.{kind})") from None
+                raise TypeError(
+                    f"{kind}: {error}; see help(nn.{kind}), and give the data to what it returns: nn.{kind}()(x)"
+                ) from None
             bound.apply_defaults()
             for name, value in bound.arguments.items():
                 setattr(self, name, value)

@@ -177,7 +177,9 @@ def _labels(value: Any, inputs: Any) -> Any:
     shape = np.shape(inputs[0])
     if labels.dtype.kind not in "iu":
         if labels.size:
-            raise TypeError(f"class labels are integers, got dtype {labels.dtype}; write y.astype(int)")
+            raise TypeError(
+                f"class labels, which come second, are integers, got dtype {labels.dtype}; write y.astype(int)"
+            )
         labels = labels.astype(np.intp)
     if labels.shape != shape[:-1]:
         raise ValueError(f"logits of shape {shape} need class labels of shape {shape[:-1]}, got {labels.shape}")

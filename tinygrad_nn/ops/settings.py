@@ -2,35 +2,53 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import numbers
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from inspect import signature
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 import numpy as np
 
 from ..errors import given
-from ..errors.unsupported import table
+from ..errors.unsupported import elsewhere, table
 from ..tensor.handle import Tensor
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 Check = Callable[[str, Any], Any]  # (name, value) -> the value as it is to be kept, or an error
 
-# PyTorch's settings, and what to write instead.
-SETTINGS = table("""
+# Settings of PyTorch and Keras, and what to write instead.
+SETTINGS = {
+    "PyTorch": table("""
     device: leave it out: arrays are NumPy's | inplace: leave it out: a tensor is a value | dim: write axis= |
     start_dim: write start_axis= | end_dim: write end_axis= | size_average reduce: write reduction= | padding_mode:
-    leave it out: padding is always zeros | return_indices: find them by tg.argmax | max_norm norm_type: scale
+    leave it out: here padding is always zeros | return_indices: find them by tg.argmax | max_norm norm_type: scale
     layer.weight.data after each step | scale_grad_by_freq sparse: leave it out: gradients are dense | add_bias_kv
     add_zero_attn: concatenate such entries to key and value | proj_size: put a Linear layer after it | foreach fused
     capturable differentiable: leave it out: a step has one implementation | maximize: minimise -loss |
-    decoupled_weight_decay: use AdamW | last_epoch: use load_state_dict of the schedule | verbose: print
-    schedule.get_last_lr() | sampler batch_sampler: pass a tg.data.Subset in its order | generator: write seed=, which
-    takes a generator | num_workers pin_memory timeout worker_init_fn multiprocessing_context prefetch_factor
-    persistent_workers: leave it out: batches are made where they are used | closure: call it before the step |
-    prefix: put it before each name | recurse: take those whose name has no dot
-""")
+    decoupled_weight_decay: use AdamW | last_epoch: use load_state_dict of the schedule | sampler batch_sampler: pass
+    a tg.data.Subset in its order | generator: write seed=, which takes a generator | num_workers pin_memory timeout
+    worker_init_fn multiprocessing_context prefetch_factor persistent_workers: leave it out: batches are made where
+    they are used | closure: call it before the step | prefix: put it before each name | recurse: take those whose name
+    has no dot
+"""),
+    "Keras": table("""
+    learning_rate: write lr= | beta_1 beta_2: write betas=(0.9, 0.999) | epsilon: write eps= | clipnorm
+    global_clipnorm: pass clip_norm= to tg.train | units filters: write the sizes, (inputs, outputs) | strides: write
+    stride= | activation: put nn.ReLU() or the like after it | kernel_initializer: set weight.data after it is made |
+    use_bias: write bias= | input_shape input_dim: leave it out: the first size is that of the inputs | rate: write p= |
+    validation_data: write validation= | validation_split: tg.data.train_test_split splits the rows before | callbacks:
+    write on_epoch=, early_stopping=, scheduler= or checkpoint= | verbose: write progress=, or print
+    schedule.get_last_lr() | shuffle: write shuffle_seed=
+"""),
+}
+_NOTES = {
+    "data type .* not understood|as a data type": "a dtype is one of NumPy's: write dtype=np.float32 or 'float32'",
+    "SeedSequence": "a seed is a whole number, a generator of NumPy's, or None: write seed=0",
+}
 _CALLED = "__init__", "step", "named_parameters", "named_buffers", "named_modules", "parameters", "buffers"
 
 
@@ -104,8 +122,8 @@ def optional(check: Check) -> Check:
     return lambda name, x: None if x is None else check(name, x)
 
 
-def explained(function: Callable[..., Any]) -> Any:
-    """Return the function; it checks its switches. If it lacks one of PyTorch's settings, it says what to write."""
+def explained(function: Function) -> Function:
+    """Return the function; it checks its switches. If it lacks a setting of another library, it says what to write."""
     code, switches = function.__code__, switches_of(function)
 
     @functools.wraps(function)
@@ -117,12 +135,19 @@ def explained(function: Callable[..., Any]) -> Any:
             return function(*args, **settings)
         except TypeError as error:
             found = re.search(r"unexpected keyword argument '(\w+)'|Optimizer\.step\(\) takes 1 positional", str(error))
-            if found and (name := found[1] or "closure") in SETTINGS:
-                what = type(args[0]).__name__ if function.__name__ == "__init__" else function.__name__
-                raise TypeError(f"{what} has no {name}=, which is PyTorch's; {SETTINGS[name]}") from None
+            name = (found[1] or "closure") if found else ""
+            what = type(args[0]).__name__ if function.__name__ == "__init__" else function.__name__
+            for library in [library for library, names in SETTINGS.items() if name in names]:
+                raise TypeError(f"{what} has no {name}=, which is {library}'s; {SETTINGS[library][name]}") from None
+            known = [name for name in signature(function).parameters if name != "self"]
+            if name in settings.keys() - known:
+                near = difflib.get_close_matches(name, known, 1) or known
+                raise TypeError(f"{what} has no {name}=; write {', '.join(f'{name}=' for name in near)}") from None
+            for advice in [advice for words, advice in _NOTES.items() if re.search(words, str(error))]:
+                error.add_note(advice)
             raise
 
-    return call
+    return call  # type: ignore[return-value]
 
 
 class Explained:
@@ -132,7 +157,7 @@ class Explained:
     an optimiser are the entries of its state.
     """
 
-    _of_pytorch: ClassVar[dict[str, str]] = {}
+    _elsewhere: ClassVar[dict[str, dict[str, str]]] = {}
     _settings: ClassVar[Mapping[str, Check]] = {}
 
     def __init_subclass__(cls, settings: Mapping[str, Check] = {}, **kwargs: Any) -> None:
@@ -157,9 +182,8 @@ class Explained:
             if hasattr(type(self), name):
                 object.__getattribute__(self, name)  # a property has failed: it raises its own error again
             raise AttributeError(
-                f"{kind}.{name} is PyTorch's name; write {self._of_pytorch[name]}"
-                if name in self._of_pytorch
-                else f"{kind} has no attribute {name!r}; set it in __init__, after super().__init__(...) if the class "
+                elsewhere(kind, name, self._elsewhere)
+                or f"{kind} has no attribute {name!r}; set it in __init__, after super().__init__(...) if the class "
                 "extends another",
                 name=name,
                 obj=self,  # from these Python suggests a name when it shows the error

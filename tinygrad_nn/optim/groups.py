@@ -96,7 +96,7 @@ class ParameterGroup(Mapping[str, Any]):
             frozen = getattr(p, "role", None) == "parameter"
             if not (isinstance(p, Tensor) and p.is_leaf and (p.requires_grad or frozen)):
                 raise ValueError(
-                    f"an optimiser takes leaves that require grad, not {p!r:.200}; write model.parameters()"
+                    f"an optimiser takes leaves that require grad, not {given(p)}; write model.parameters()"
                 )
             found.setdefault(id(p), (name, p))
         names = [name for name, _ in found.values()]

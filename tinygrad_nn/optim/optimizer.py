@@ -12,6 +12,7 @@ from ..engine.arrays import ArrayProxy
 from ..engine.trees import map_leaves
 from ..engine.watching import watcher
 from ..errors import DtypeError, StateError, given
+from ..nn.habits import OPTIMIZERS
 from ..nn.module import forget_gradients
 from ..ops.settings import Explained, is_number
 from ..tensor.handle import Tensor, replace_values, with_gradients
@@ -75,6 +76,7 @@ class Optimizer(Explained):
     rule: Any = None
     lr: Any = Hyperparameter()
     weight_decay: Any  # of subclasses that have it
+    _elsewhere = OPTIMIZERS
     _reads: tuple[list[str], ...] = ([], [])
     _state: list[dict[str, Any]]
     _decays = False

@@ -18,7 +18,7 @@ from ..engine.rules import parameter_names
 from ..engine.zero_safe import zero_safe_where
 from .calls import call_any, call_one, call_two
 from .creation import as_tensor, said_by_numpy
-from .handle import NUMPY_FUNCTIONS, Absent, Tensor
+from .handle import NUMPY_FUNCTIONS, Tensor
 
 _REFLECTED = "add sub mul truediv floordiv mod divmod pow matmul and or xor lshift rshift".split()  # noqa: SIM905
 _NUMERIC = (Tensor, np.ndarray, np.generic, int, float, complex, list, tuple)
@@ -66,16 +66,15 @@ def _publish(
     """Name a function, and register it for `tg`, NumPy's protocols, the Tensor and its operators."""
     call.__name__ = call.__qualname__ = name
     call.__doc__ = doc or call.__doc__
-    own = vars(Tensor).get(name, Absent(f"a Tensor has no attribute {name!r}; write tg.{name}(t, ...)"))
-    if method and not isinstance(own, Absent) and getattr(own, "__qualname__", None) != name:
+    if method and hasattr(Tensor, name) and getattr(getattr(Tensor, name), "__qualname__", None) != name:
         raise ValueError(f"Tensor.{name} means something else already; pass method=False, or another name")
     for function in numpy:
         if NUMPY_FUNCTIONS.setdefault(function, call).__name__ == name:
             NUMPY_FUNCTIONS[function] = call
     if public:
         PUBLIC[name] = call
-    if method or (public and name in vars(np)):
-        setattr(Tensor, name, call if method else own)
+    if method:
+        setattr(Tensor, name, call)
     if operator in ("eq", "ne"):
         setattr(Tensor, f"__{operator}__", lambda a, b: call(a, b) if isinstance(b, _NUMERIC) else NotImplemented)
     elif operator is not None:

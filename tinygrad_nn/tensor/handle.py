@@ -7,7 +7,7 @@ import operator
 import os
 import sys
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -19,7 +19,7 @@ from ..engine.grad_mode import enable_grad, inside_rule, no_grad, recording
 from ..engine.node import Node, next_number, record
 from ..engine.reverse import pullback
 from ..engine.watching import watcher
-from ..errors.unsupported import PYTORCH, of_pytorch
+from ..errors.unsupported import ELSEWHERE, elsewhere
 from .refusals import LEAF_ASSIGNMENT, RECORDED_ASSIGNMENT, needs_seed, raw_in_rule, silent_loss
 
 new = object.__new__
@@ -383,5 +383,10 @@ def seed_of(output: Tensor, gradient: Any, create_graph: bool) -> Any:
     return seed if create_graph else seed.data
 
 
-for _name in PYTORCH.keys() - vars(Tensor).keys():
-    setattr(Tensor, _name, Absent(str(of_pytorch("t", _name))))
+def explain_absent(functions: Iterable[str]) -> None:
+    """Let each name that a Tensor lacks, but another library, `tg` or an array has, say what to write."""
+    texts = {name: f"a Tensor has no attribute {name!r}; write t.data.{name}" for name in dir(np.ndarray)}
+    texts |= {name: f"a Tensor has no attribute {name!r}; write tg.{name}(t, ...)" for name in functions}
+    texts |= {name: str(elsewhere("t", name, ELSEWHERE)) for names in ELSEWHERE.values() for name in names}
+    for name in [name for name in texts if not name.startswith("_") and not hasattr(Tensor, name)]:
+        setattr(Tensor, name, Absent(texts[name]))

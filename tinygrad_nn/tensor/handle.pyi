@@ -6,7 +6,7 @@ import operator
 import os
 import sys
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 import numpy as np
 from .. import errors
@@ -16,7 +16,7 @@ from ..engine.grad_mode import enable_grad, inside_rule, no_grad, recording
 from ..engine.node import Node, next_number, record
 from ..engine.reverse import pullback
 from ..engine.watching import watcher
-from ..errors.unsupported import PYTORCH, of_pytorch
+from ..errors.unsupported import ELSEWHERE, elsewhere
 from .refusals import LEAF_ASSIGNMENT, RECORDED_ASSIGNMENT, needs_seed, raw_in_rule, silent_loss
 NUMPY_FUNCTIONS: dict[Any, Callable[..., Any]]
 
@@ -1463,3 +1463,5 @@ def root_of(output: Tensor) -> Node:
     r"""Return the node that a backward pass starts from. Raises GradientError if nothing was recorded."""
 def seed_of(output: Tensor, gradient: Any, create_graph: bool) -> Any:
     r"""Return the cotangent that a backward pass starts from, in the output's shape and dtype: 1 by default."""
+def explain_absent(functions: Iterable[str]) -> None:
+    r"""Let each name that a Tensor lacks, but another library, `tg` or an array has, say what to write."""

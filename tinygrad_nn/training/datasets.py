@@ -9,7 +9,7 @@ import numpy as np
 
 from ..engine.arrays import as_array
 from ..errors import DataError
-from ..ops.settings import whole_number
+from ..ops.settings import number, whole_number
 from .loader import DataLoader, Dataset, Subset, TensorDataset, collate, random_split
 from .reading import read_idx
 
@@ -28,8 +28,7 @@ def make_moons(n_samples: int = 1000, noise: float = 0.2, seed: int = 100) -> tu
     >>> X.shape, y.shape, sorted(set(y.tolist()))
     ((200, 2), (200,), [0, 1])
     """
-    if n_samples < 0 or noise < 0:
-        raise ValueError(f"n_samples and noise must be at least 0, got {n_samples} and {noise}")
+    n_samples, noise = whole_number("n_samples", n_samples, 0), number("noise", noise)
     outer, inner = np.linspace(0, np.pi, n_samples // 2), np.linspace(0, np.pi, n_samples - n_samples // 2)
     x = np.concatenate([np.cos(outer), 1 - np.cos(inner)])
     y = np.concatenate([np.sin(outer), 1 - np.sin(inner) - 0.5])

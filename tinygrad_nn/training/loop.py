@@ -17,7 +17,7 @@ from ..errors import DataError, given
 from ..nn.dense import DenseNetwork
 from ..nn.label_losses import cross_entropy
 from ..nn.module import Module
-from ..ops.settings import whole_number
+from ..ops.settings import explained, whole_number
 from ..optim import Optimizer
 from ..optim.lr_scheduler import LRScheduler
 from .batches import weights_of
@@ -31,6 +31,7 @@ from .loader import DataLoader
 from .steps import Steps, are_ours, in_tiles
 
 
+@explained
 def train(
     module: Module, X: Any, y: Any = None, epochs: int | None = None, learning_rate: float | None = None,
     batch_size: int | None = None, *, loss: Loss | None = None, optimizer: Optimizer | None = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -48,6 +48,12 @@ def grad(
             g = g.astype(g.dtype)  # an input listed twice: each gradient gets its own memory
         results.append(g if create_graph or g is None else make(g, None))
     return tuple(results)
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> NoReturn:
+        raise AttributeError(f"tg.autograd has only grad; look for tg.{name}; for a Function, write a @primitive")
 
 
 def _tensors(what: str, given: Any) -> list[Tensor]:

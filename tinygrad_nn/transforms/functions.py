@@ -49,6 +49,8 @@ def value_and_grad(
     >>> value.item(), slope.item()
     (8.0, 12.0)
     """
+    if not callable(function):
+        raise TypeError(f"what is differentiated is a function, got {errors.given(function)}; write tg.grad(f)(x)")
 
     def both(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
         run = Run(function, args, kwargs, argnums, has_aux)
