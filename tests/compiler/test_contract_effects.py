@@ -79,6 +79,11 @@ def counts_in_an_array(x: Any) -> Any:
     return x * 2
 
 
+def counts_in_a_large_array(x: Any) -> Any:
+    LARGE[LARGE[0] + 1] += 1
+    return x * 2
+
+
 def writes_into_an_array_that_it_reads(x: Any) -> Any:
     y = x * STEPS
     STEPS[0] = 5.0
@@ -98,11 +103,12 @@ def calls_a_bound_method(x: Any) -> Any:
 NUMBERS = [3.0, 1.0, 2.0]
 SEEN = {"a"}
 STEPS = np.zeros(3)
+LARGE = np.zeros(300_000, int)  # of more than 2 MB
 LATEST = deque([1.0], maxlen=3)
 KEEP = NUMBERS.append
 CHANGES: list[Callable[[Any], Any]] = [
     appends, appends_a_number, counts_in_a_dict, counts_in_an_attribute, sorts, adds_to_a_set, pops,
-    counts_in_an_array, writes_into_an_array_that_it_reads, puts_into_a_deque, calls_a_bound_method,
+    counts_in_an_array, counts_in_a_large_array, writes_into_an_array_that_it_reads, puts_into_a_deque, calls_a_bound_method,
 ]  # fmt: skip
 
 
@@ -112,6 +118,7 @@ def test_a_change_in_the_table_is_refused_and_undone(function: Callable[[Any], A
     assert_refused(function, X, says=r"return|argument|nonlocal|tensor|Tensor")
     assert (KEPT, CALLS, OBJECT.calls) == ([], {"n": 0}, 0)
     assert ([3.0, 1.0, 2.0], {"a"}, [0.0] * 3, [1.0]) == (NUMBERS, SEEN, STEPS.tolist(), [*LATEST])
+    assert not LARGE.any()
 
 
 BATCHES = iter([1.0, 2.0, 3.0])

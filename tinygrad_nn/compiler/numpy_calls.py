@@ -60,17 +60,12 @@ def of_at(ufunc: np.ufunc) -> Function:
     return Function(f"{_name(ufunc)}.at", on_a_copy(ufunc.at), "at", ufunc)
 
 
-def _add_at(y: Any, index: Any, g: Any) -> None:
-    y[index] += g
-
-
 def _astype(x: Any, dtype: Any, **more: Any) -> Any:
     return x.astype(dtype, **more)
 
 
 GETITEM = Function("{0}[{1}]", operator.getitem)
 SETITEM = Function("setitem", on_a_copy(operator.setitem), "setitem")
-ADDED_AT = Function("added", on_a_copy(_add_at), "add")
 ZEROS = Function("np.zeros", np.zeros, "zeros")
 ARRAY = Function("np.array", np.array)
 COPY = Function("np.copy", np.copy, "copy")
@@ -109,9 +104,7 @@ _BY_OPERANDS = {
 }
 _OPERAND_COUNTS = {name: count for count, names in _BY_OPERANDS.items() for name in names.split()}
 OPERANDS = frozenset({"initial", "where", "min", "max", "a_min", "a_max", "fill_value", "prepend", "append"})
-_ON_ENTRIES = frozenset(
-    {"ufunc", "operator", "where", "guard", "astype", "setitem", "add", "at", "into", "zeros", "copy"}
-)
+_ON_ENTRIES = frozenset({"ufunc", "operator", "where", "guard", "astype", "setitem", "at", "zeros", "copy"})
 
 
 def operand_count(function: Function) -> int:
@@ -123,9 +116,8 @@ def operand_count(function: Function) -> int:
 
 def takes_numbers(function: Function, index: int) -> bool:
     """Return whether an operand may be a Python number that changes from call to call."""
-    return function.kind in ("ufunc", "operator", "where", "guard", "astype") or (
-        function.kind in ("setitem", "add") and index == 2
-    )
+    value = function.kind == "setitem" and index == 2
+    return value or function.kind in ("ufunc", "operator", "where", "guard", "astype")
 
 
 def kind_follows(line: Line) -> bool:

@@ -19,12 +19,12 @@ class Value:
     `concrete` is what it was while traced. A result of a line is `temporary`: its array is freed with the last proxy
     that holds it; its shape, dtype and strides stay. Python may decide by a value that is `known`: an argument that is
     a number, of Python or NumPy, or computed from such numbers alone. `dtype` is None for a Python number, which stays
-    weak. `base` is the value whose memory it shares, if it is a view; a `laid` value has the memory layout of the array
-    that it was written into. `primal` is the value whose adjoint it is, if it is one. A `name` that ends in # is to be
-    numbered; with `after`, it is appended to the name of that value, as T is for a transpose.
+    weak. `base` is the value whose memory it shares, if it is a view, `primal` the value whose adjoint it is, if it is
+    one. A `name` that ends in # is to be numbered; with `after`, it is appended to the name of that value, as T is for
+    a transpose.
     """
 
-    __slots__ = ("_held", "_seen", "after", "base", "dtype", "known", "laid", "name", "primal", "shape", "strides")
+    __slots__ = ("_held", "_seen", "after", "base", "dtype", "known", "name", "primal", "shape", "strides")
 
     def __init__(self, concrete: Any, name: str = "", base: Value | None = None, temporary: bool = False) -> None:
         self.name: str = name
@@ -35,7 +35,6 @@ class Value:
         self.dtype: Any = getattr(concrete, "dtype", None)
         self.strides: tuple[int, ...] = concrete.strides if isinstance(concrete, np.ndarray) else ()
         self.known: bool = self.dtype is None
-        self.laid: bool = False
         self._seen: Any = None
         self.concrete = concrete
         if temporary:
@@ -75,22 +74,15 @@ class Value:
         if isinstance(x, np.ndarray) and (x.nbytes > _SMALL or x.base is not None):
             self._held, self._seen = None, weakref.ref(x)
 
-    def lie_as(self, other: Value) -> None:
-        """Take the memory layout of another array of the same shape and dtype: the order of sums depends on it."""
-        if self.is_array and self.shape == other.shape and self.dtype == other.dtype and self.strides != other.strides:
-            x = np.empty_like(other.concrete)
-            x[...] = self.concrete
-            self.concrete, self.strides, self.laid = x, x.strides, True
-
 
 @dataclass(frozen=True)
 class Function:
     """What a line calls: how it is written, and how it is computed.
 
     `kind` says how it can be written: "ufunc" and "out" take `out=`; "where", "astype", "copy" and "setitem" fill
-    memory by other statements; "operator" is a template on Python numbers; "guard" stops the program; "into" adds to
-    its first argument, in place by `write`, "at" by a ufunc's method of that name, "add" by `+=` at an index; "zeros"
-    fills memory; "operation" and "helper" are functions that come as text; "plain" is called as it is.
+    memory by other statements; "operator" is a template on Python numbers; "guard" stops the program; "at" changes
+    its first argument by the method of that name of the ufunc `write`; "zeros" fills memory; "operation" and "helper"
+    are functions that come as text; "plain" is called as it is.
     """
 
     text: str

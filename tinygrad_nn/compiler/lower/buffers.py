@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..program import Line, Program, Value
 
 _ALIGNED = 64
-INTO_MEMORY = ("ufunc", "out", "where", "astype", "setitem", "copy", "into", "at", "add", "zeros")
+INTO_MEMORY = ("ufunc", "out", "where", "astype", "setitem", "copy", "at", "zeros")
 
 
 def takes_out(line: Line) -> bool:
@@ -63,7 +63,7 @@ def _overwritable(line: Line, output: Value) -> list[Value]:
     """Return the operands whose memory may take the line's result."""
     if line.function.kind == "ufunc" and line.function.text not in ("np.matmul", "np.vecdot", "np.matvec"):
         operands = line.reads()
-    elif line.function.kind in ("setitem", "copy", "into", "at", "add") and line.reads().count(line.args[0]) == 1:
+    elif line.function.kind in ("setitem", "copy", "at") and line.reads().count(line.args[0]) == 1:
         operands = [line.args[0]]
     else:
         return []

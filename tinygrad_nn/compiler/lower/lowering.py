@@ -41,7 +41,7 @@ def lowered(tracer: Tracer, targets: list[Location]) -> Lowered:
     plain, program = program, merged(program)
     for target, value in zip(targets, program.outputs, strict=True):
         target.value = value
-    program = _numbers_first(selected(program))
+    program = selected(program)
     places = {source.place: source for source in tracer.sources}
     replaced = {target: places[target.place] for target in targets if target.place in places}
     return Lowered(plain, program, planned(program), targets, tracer.sources, replaced)
@@ -53,18 +53,6 @@ def merged(plain: Program) -> Program:
     for rewrite in MERGING:
         program = rewrite(program)
     _copy_what_is_not_its_own(program)
-    return program
-
-
-def _numbers_first(program: Program) -> Program:
-    """Move what depends on numbers alone, with its guards, to the front: arrays are then not computed in vain."""
-    known = {v for v in program.inputs if v.dtype is None}
-    early = []
-    for line in program.lines:
-        if all(v in known for v in line.reads()) and line.function.kind in ("operator", "guard"):
-            early.append(line)
-            known.update(line.outputs)
-    program.lines = [*early, *[line for line in program.lines if line not in early]]
     return program
 
 

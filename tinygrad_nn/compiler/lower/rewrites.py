@@ -6,23 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_tuple
 
-from ..numpy_calls import of_numpy
-from ..program import Line, Program, Value, mapped, values_in
-
-
-def with_shared_constants(program: Program) -> Program:
-    """Keep only one of several equal constants."""
-    first: dict[Any, Value] = {}
-    same = {}
-    for value in program.constants:
-        x = value.concrete
-        equal = first.setdefault((x.shape, x.dtype, x.strides, x.tobytes()), value)
-        if equal is not value:
-            same[value] = equal
-    program.constants = list(first.values())
-    return program.replaced(program.lines, same)
+from ..numpy_calls import kind_follows
+from ..program import Line, Program, Value, mapped
 
 
 def with_weak_numbers(program: Program) -> Program:
@@ -36,26 +22,14 @@ def with_weak_numbers(program: Program) -> Program:
 
 def without_idle_lines(program: Program) -> Program:
     """Read the original instead of a copy, as no value is ever overwritten, and of a view that shows it unchanged."""
-    same = {line.outputs[0]: x for line in program.lines if (x := _given_back(line)) is not None}
+    same: dict[Value, Value] = {}
+    for line in program.lines:
+        x, y = next(iter(line.args), None), next(iter(line.outputs), None)
+        copied = line.function.text in ("np.positive", "np.copy") and not line.kwargs
+        if isinstance(x, Value) and y is not None and (copied or (y.base is x and kind_follows(line))):
+            alike = (x.shape, x.dtype, x.strides, x.is_array) == (y.shape, y.dtype, y.strides, y.is_array)
+            same |= {y: x} if alike else {}
     return program.replaced([line for line in program.lines if same.keys().isdisjoint(line.outputs)], same)
-
-
-def _given_back(line: Line) -> Value | None:
-    """Return the argument that a line returns unchanged, in the same memory layout; None if there is none."""
-    x, *more = line.args or (None,)
-    if not isinstance(x, Value) or len(line.outputs) != 1:
-        return None
-    y, text = line.outputs[0], line.function.text
-    copied = text in ("np.positive", "np.copy") and not more and not line.kwargs
-    viewed = text in _SHAPING and x.is_array and y.base is not None
-    alike = (x.shape, x.dtype, x.strides, x.is_array) == (y.shape, y.dtype, y.strides, y.is_array)
-    return x if alike and (copied or viewed) else None
-
-
-_SHAPING = {
-    "np.reshape", "np.transpose", "np.expand_dims", "np.squeeze", "np.broadcast_to", "np.ravel", "np.moveaxis",
-    "np.swapaxes", "{0}[{1}]", "np.atleast_1d", "np.atleast_2d", "np.matrix_transpose",
-}  # fmt: skip
 
 
 def with_shared_lines(program: Program) -> Program:
@@ -128,39 +102,7 @@ def with_folded_constants(program: Program, viewed: Iterable[Value] = ()) -> Pro
     return program.replaced(kept, {})
 
 
-def with_single_transposes(program: Program) -> Program:
-    """Merge two transposes in a row into one: products read transposed matrices as they are."""
-    turned: dict[Value, tuple[Value, tuple[int, ...]]] = {}
-    for line in program.lines:
-        axes = axes_of(line)
-        if axes is not None:
-            if line.args[0] in turned:
-                x, inner = turned[line.args[0]]
-                axes = tuple([inner[a] for a in axes])
-                line.function, line.args, line.kwargs = of_numpy(np.transpose), (x, axes), {}
-            turned[line.outputs[0]] = line.args[0], axes
-    return program
-
-
-def axes_of(line: Line) -> tuple[int, ...] | None:
-    """Return the order in which a transpose takes the axes, None for any other line."""
-    if line.function.text not in ("np.transpose", "np.matrix_transpose") or not isinstance(line.args[0], Value):
-        return None
-    ndim = len(line.args[0].shape)
-    if line.function.text == "np.matrix_transpose":
-        return (*range(ndim - 2), ndim - 1, ndim - 2)
-    given = line.kwargs.get("axes", line.args[1] if len(line.args) > 1 else None)
-    return None if values_in(given) else normalize_axis_tuple(range(ndim)[::-1] if given is None else given, ndim)
-
-
 # The rewrites in their order; each keeps every bit. What people see is not merged: equal lines have adjoints of their
 # own, and the loss is shown even if only its gradient is asked for.
-PLAIN = (
-    with_shared_constants,
-    with_weak_numbers,
-    with_single_transposes,
-    without_idle_lines,
-    with_plain_broadcasts,
-    with_folded_constants,
-)
+PLAIN = (with_weak_numbers, without_idle_lines, with_plain_broadcasts, with_folded_constants)
 MERGING = (with_shared_lines, without_dead_lines)

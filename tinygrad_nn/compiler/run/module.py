@@ -13,7 +13,6 @@ from ..program import Line, Value
 from ..trace.records import Location
 from ..trace.traced_call import Placeholder
 from ..write.emit import HEAD, errstate
-from ..write.expressions import Expressions
 from ..write.folding import Folding
 from ..write.functions import Functions
 from ..write.literals import NoSource, array_text, literal, whole_literal, wrapped
@@ -56,10 +55,6 @@ class _Exact(Notation):
     def copy_of(self, x: Any) -> str:
         """Return the expression of a copy in the same memory layout."""
         return f"np.array({self.operand(x)})"
-
-    def in_place(self, line: Line, name: str) -> str:
-        """Return the statement that changes entries of the array of this name."""
-        return Expressions.in_place(self, line, name) if line.function.kind == "into" else super().in_place(line, name)
 
 
 class Module:

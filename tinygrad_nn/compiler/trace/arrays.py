@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ...errors import CompileError, DtypeError, unsupported_values
-from ..numpy_calls import ADDED_AT, ARRAY, ASTYPE, COPY, GETITEM, ON_NUMBERS, SETITEM, ZEROS
+from ..numpy_calls import ARRAY, ASTYPE, COPY, GETITEM, ON_NUMBERS, SETITEM, ZEROS
 from ..program import Function, Value
 from .callers import users_line
 from .proxies import Proxy, answer, plain
@@ -69,16 +69,13 @@ class Traced(Proxy, NDArrayOperatorsMixin):
                 f"Cannot cast ufunc {function.__name__!r} output from {result.dtype!r} to {self.dtype!r} with casting "
                 f"rule {casting!r}; write x = x + y instead of x += y, or convert by astype"
             )
-        result.value.lie_as(self.value)
-        return self.become(result)
+        same = (result.shape, result.dtype, result.value.strides) == (self.shape, self.dtype, self.value.strides)
+        return self.become(result if same else self.tracer.call(SETITEM, (self, ..., result), {}))
 
     def become(self, result: Any) -> Traced:
         """Stand for a new value, as an array does after a write; if it is a view, so does the array that it views."""
         if not getattr(self.value.concrete, "flags", self.flags).writeable:
             raise ValueError(f"the array that is written into at {users_line()} is read-only; write into a copy")
-        if result.shape != self.shape:
-            result = np.broadcast_to(result, self.shape).copy()
-        result = result if result.dtype == self.dtype else result.astype(self.dtype)
         if self.value.is_array and not result.value.is_array:  # an array without axes stays one
             result = self.tracer.call(COPY, (result,), {})
         # Not inside an operation: one that fills its result by views is a line of its own, which ONNX may have, too.
@@ -189,21 +186,3 @@ class Buffer(Traced):
     def become(self, result: Any) -> Traced:
         """Stand for the sum."""
         return self.stand_for(result.value)
-
-    def __getitem__(self, index: Any) -> Any:
-        return _Window(self, index)
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        if not isinstance(value, _Window):
-            super().__setitem__(index, value)
-
-
-class _Window:
-    """What `buffer[index] += g` adds to; Python then assigns it to the buffer, which changes nothing more."""
-
-    def __init__(self, buffer: Buffer, index: Any) -> None:
-        self.buffer, self.index = buffer, index
-
-    def __iadd__(self, g: Any) -> _Window:
-        self.buffer.become(self.buffer.tracer.call(ADDED_AT, (self.buffer, self.index, g), {}))
-        return self

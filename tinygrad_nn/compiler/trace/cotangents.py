@@ -7,8 +7,7 @@ from typing import Any
 from ...engine.cotangents import Cotangents
 from ...engine.operation import Operation
 from ...errors import CompileError
-from ..numpy_calls import on_a_copy
-from ..program import Function, Span, Value
+from ..program import Span, Value
 from ..refusals import hook_in_trace
 from .arrays import Buffer, Traced
 from .proxies import value_of
@@ -54,17 +53,16 @@ class NotedCotangents(Cotangents):
         raise CompileError(hook_in_trace(next(iter(node.hooks.values()))))
 
     def add_into(self, parent: Any, rule: Any, g: Any, saved: Any) -> None:
-        """Let a rule add into a cotangent, line by line or as one line."""
-        tracer, held, read = self.tracer, self[parent], [saved[place] for place in rule.into_slots]
-        span, tracer.span = tracer.span, None
-        total = Buffer(tracer, tracer.value(held))
+        """Let a rule add into a cotangent line by line, or else add what the rule returns."""
+        tracer, held, span = self.tracer, self[parent], self.tracer.span
 
         def added() -> Any:
-            rule.into(total, g, *read)
+            tracer.span = None
+            total = Buffer(tracer, tracer.value(held if held.flags.writeable else held.copy()))
+            rule.into(total, g, *[saved[place] for place in rule.into_slots])
             return Traced(tracer, total.value)
 
-        function = Function("op_add_into", on_a_copy(rule.into), "into", rule.into)
-        self[parent] = tracer.attempted(added, lambda: tracer.call(function, (held, g, *read), {}))
+        self[parent] = tracer.attempted(added, lambda: held + rule.pull(g, saved))
         tracer.span = span
 
 

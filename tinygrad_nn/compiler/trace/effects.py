@@ -19,7 +19,6 @@ from .proxies import is_of_a_trace, plain
 from .snapshot import CONTAINERS, MISSING, bound, entries_of, holds, paired, same
 from .table import Table
 
-_LARGE = 2**20  # bytes; a write into a larger array is found only if a line reads the array
 _ALWAYS_DRAWN_FROM = [np.random.mtrand._rand, vars(random)["_inst"]]
 
 
@@ -34,9 +33,10 @@ class Effects:
         self._attributes = {*map(id, attributes)}
         self._generators = [x for x in given if isinstance(x, GENERATORS) and not isinstance(x, random.SystemRandom)]
         self._generators += _ALWAYS_DRAWN_FROM
-        held = [x for x in [*given, *attributes] if isinstance(x, CONTAINERS) or _is_an_array_or_class(x)]
+        held = [x for x in [*given, *attributes] if isinstance(x, (np.ndarray, type, *CONTAINERS))]
         for x in [*held, *self._generators]:
-            self._snapshot.keep(x)
+            if x is not Module and x is not random.Random:  # these are patched
+                self._snapshot.keep(x)
         for x in arguments:
             slotted = [vars(kind) for kind in type(x).__mro__ if "__slots__" in vars(kind)]
             for name in [name for held in slotted for name in held if isinstance(held[name], MemberDescriptorType)]:
@@ -84,8 +84,3 @@ class Effects:
                     raise CompileError(effect(f"binds a name outside to a {type(now).__name__} that it has made"))
                 found.append((holder, name, over_leaves(plain, now) if is_of_a_trace(now) else now))
         return found
-
-
-def _is_an_array_or_class(x: Any) -> bool:
-    """Return whether something is an array that is not large, or a class, except those that are patched."""
-    return x.nbytes <= _LARGE if isinstance(x, np.ndarray) else isinstance(x, type) and x not in (Module, random.Random)

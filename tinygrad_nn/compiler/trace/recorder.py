@@ -124,7 +124,7 @@ class Recorder(Watcher):
         """
         known = operand_count(function)
         operands = [self._unwrapped(x, i < known, takes_numbers(function, i)) for i, x in enumerate(args)]
-        if function.kind in ("setitem", "add") or function is GETITEM:
+        if function.kind == "setitem" or function is GETITEM:
             operands[1] = self._index(args[1])
         named = {name: self._unwrapped(x, name in OPERANDS, name in OPERANDS) for name, x in kwargs.items()}
         return tuple(operands), named

@@ -130,7 +130,7 @@ class Emitter(Expressions):
         target, kind = line.outputs[0], line.function.kind
         name, in_block = self._names.of(target), self._plan.offset(target) is not None
         there = in_block or any(self.same_memory(v, target) for v in line.reads())
-        if not takes_out(line) or not (there or target.laid or kind in CHANGING):
+        if not takes_out(line) or not (there or kind in CHANGING):
             return [self.assigned(line)]
         if kind in ("where", "astype"):  # NumPy has no out= for them, and copies faster than it fills each part
             return [f"np.copyto({name}, {self.line(line)})"]
@@ -141,9 +141,7 @@ class Emitter(Expressions):
             copied = f"np.copyto({name}, {x})" if in_block else f"{name} = np.array({x})"
             first = [] if self.same_memory(line.args[0], target) else [copied]
             return first if kind == "copy" else [*first, self.in_place(line, name)]
-        call = self.call(self.function(line.function), line.args, line.kwargs, f"out={name}")
-        made = f"{name} = np.ndarray({target.shape}, {literal(target.dtype)}, strides={target.strides})"
-        return [call] if there else [made, call]
+        return [self.call(self.function(line.function), line.args, line.kwargs, f"out={name}")]
 
     def same_memory(self, value: Any, target: Value) -> bool:
         """Return whether a line's result lies where an operand lies."""

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from ..lower.rewrites import axes_of
 from ..numpy_calls import OPERATORS
 from ..program import Function, Line, Value
 from .literals import WRITTEN, literal, nested
@@ -20,7 +19,7 @@ TEMPLATES |= {
     "np.matmul": "{0} @ {1}", "np.bitwise_and": "{0} & {1}", "np.bitwise_or": "{0} | {1}",
     "np.bitwise_xor": "{0} ^ {1}", "np.square": "{0} ** 2", "np.positive": "+{0}", "np.invert": "~{0}",
 }  # fmt: skip
-CHANGING = ("setitem", "into", "at", "add")  # kinds that copy an array, and change entries of the copy
+CHANGING = ("setitem", "at")  # kinds that copy an array, and change entries of the copy
 
 
 class Expressions:
@@ -113,11 +112,9 @@ class Expressions:
 
     def in_place(self, line: Line, name: str) -> str:
         """Return the statement that changes entries of a line's first argument, which has this name."""
-        kind = line.function.kind
-        if kind in ("into", "at"):
-            function = self.called(line.function.write, "add_into") if kind == "into" else self.function(line.function)
-            return f"{function}({', '.join([name, *map(self.operand, line.args[1:])])})"
-        return f"{name}[{self.index(line.args[1])}] {'=' if kind == 'setitem' else '+='} {self.operand(line.args[2])}"
+        if line.function.kind == "at":
+            return f"{self.function(line.function)}({', '.join([name, *map(self.operand, line.args[1:])])})"
+        return f"{name}[{self.index(line.args[1])}] = {self.operand(line.args[2])}"
 
     def index(self, index: Any) -> str:
         """Return the text of an index, with colons for slices."""
@@ -135,4 +132,6 @@ class Expressions:
 
 def is_transpose(line: Line) -> bool:
     """Return whether a line exchanges the axes of a matrix."""
-    return axes_of(line) == (1, 0)
+    axes = [*line.args[1:], *line.kwargs.values()]
+    plain = line.function.text in ("np.transpose", "np.matrix_transpose") and axes in ([], [None], [(1, 0)])
+    return plain and isinstance(line.args[0], Value) and len(line.args[0].shape) == 2

@@ -85,11 +85,10 @@ class Notation(Expressions):
         return f"{self.inner(x)}.copy()"
 
     def in_place(self, line: Line, name: str) -> str:
-        """Return the statement that changes entries of the array of this name; additions are by NumPy alone."""
-        kind, text = line.function.kind, line.function.text
-        if kind != "into" and text != "np.add.at":
+        """Return the statement that changes entries of the array of this name."""
+        if line.function.text != "np.add.at":
             return super().in_place(line, name)
-        index, g = (line.args[-1], line.args[1]) if kind == "into" else line.args[1:]
+        _, index, g = line.args
         where = f"np.s_[{self.index(index)}]" if isinstance(index, tuple) else self.operand(index)
         return f"np.add.at({name}, {where}, {self.operand(g)})"  # an index may occur twice
 
