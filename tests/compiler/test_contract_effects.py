@@ -108,7 +108,8 @@ LATEST = deque([1.0], maxlen=3)
 KEEP = NUMBERS.append
 CHANGES: list[Callable[[Any], Any]] = [
     appends, appends_a_number, counts_in_a_dict, counts_in_an_attribute, sorts, adds_to_a_set, pops,
-    counts_in_an_array, counts_in_a_large_array, writes_into_an_array_that_it_reads, puts_into_a_deque, calls_a_bound_method,
+    counts_in_an_array, counts_in_a_large_array, writes_into_an_array_that_it_reads, puts_into_a_deque,
+    calls_a_bound_method,
 ]  # fmt: skip
 
 
