@@ -108,18 +108,16 @@ def captured(training: Training) -> dict[str, Any]:
     """Return the whole state of a training as one tree; "ranks" is a list of what differs between ranks."""
     steps = training.steps
     steps.look()
+    arrays = {"tensors": {name: t.data for name, t in steps.tensors.items()}, "best_arrays": training.best_arrays}
     alike = {*map(id, steps.parameters)}
-    shared = {name for name, t in steps.tensors.items() if id(t) in alike}
-    tensors, best = {name: t.data for name, t in steps.tensors.items()}, training.best_arrays
+    differing = [name for name, t in steps.tensors.items() if steps.together and id(t) not in alike]
     own = {
-        "tensors": {name: x for name, x in tensors.items() if name not in shared},
-        "best_arrays": {name: x for name, x in best.items() if name not in shared},
+        **{kind: {name: of[name] for name in differing if of} for kind, of in arrays.items()},
         "generators": {name: g.bit_generator.state for name, g in steps.generators.items()},
         **{name: getattr(training, name) for name in _OF_EACH},
     }
     return {
-        "tensors": {name: x for name, x in tensors.items() if name in shared},
-        "best_arrays": {name: x for name, x in best.items() if name in shared},
+        **arrays,
         "trained": {name: t.requires_grad for name, t in steps.tensors.items()},
         "optimizer": steps.optimizer.state_dict(),
         "scheduler": None if training.scheduler is None else training.scheduler.state_dict(),
@@ -215,7 +213,14 @@ def load_tree(path: Path) -> Any:
     arrays = load(path)
     if _TREE not in arrays:
         raise FileError(f"{path} is no checkpoint, though named like one; name it otherwise")
-    return _unpacked(json.loads(arrays[_TREE].tobytes()), arrays)
+
+    def with_arrays(found: dict[str, Any]) -> Any:
+        if found.keys() != {"array", "axes"}:
+            return found
+        array, axes = arrays[found["array"]], found["axes"]
+        return array[()] if axes is None else copied(array.transpose(np.argsort(axes)))
+
+    return json.loads(arrays[_TREE].tobytes(), object_hook=with_arrays)
 
 
 def _packed(name: str, tree: Any, arrays: dict[str, np.ndarray]) -> Any:
@@ -235,12 +240,3 @@ def _packed(name: str, tree: Any, arrays: dict[str, np.ndarray]) -> Any:
     if tree is None or isinstance(tree, (bool, int, float, str)):
         return tree
     raise StateError(f"{name} is {given(tree)}, which no checkpoint holds; make it a number, a text or an array")
-
-
-def _unpacked(tree: Any, arrays: dict[str, np.ndarray]) -> Any:
-    if isinstance(tree, dict) and tree.keys() == {"array", "axes"}:
-        array, axes = arrays[tree["array"]], tree["axes"]
-        return array[()] if axes is None else copied(array.transpose(np.argsort(axes)))
-    if isinstance(tree, dict):
-        return {key: _unpacked(part, arrays) for key, part in tree.items()}
-    return [_unpacked(part, arrays) for part in tree] if isinstance(tree, list) else tree
