@@ -47,9 +47,9 @@ _HOMES = {
     ".training.cost": ["accuracy", "evaluate"],
     ".training.files": ["load", "save"],
     ".training.history": ["History"],
-    ".training.inference": ["predict"],
     ".training.loop": ["train"],
     ".training.plots": ["plots"],
+    ".training.samples": ["predict"],
 }
 _WHEN_USED = {name: home for home, names in _HOMES.items() for name in names}
 _functions = ops.functions()

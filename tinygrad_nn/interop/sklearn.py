@@ -14,8 +14,8 @@ from ..nn.label_losses import cross_entropy
 from ..nn.losses import mse_loss
 from ..ops.fused import softmax
 from ..ops.settings import whole_number
-from ..training.inference import predict
 from ..training.loop import train
+from ..training.samples import predict
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, is_classifier, is_regressor

@@ -22,8 +22,7 @@ from ..nn.module import Module
 from ..ops.elementwise import sigmoid
 from ..ops.fused import softmax
 from ..tensor.handle import Tensor
-from .batches import as_samples, checked_rows, refuse_rows
-from .inference import called, check_module, computed, dtype_of
+from .samples import as_samples, called, check_module, check_rows, computed, dtype_of, refuse_rows
 
 Loss = Callable[[Any, Any], Tensor]
 Metric = Callable[[Any, Any], Any]
@@ -77,6 +76,10 @@ def evaluate(module: Module, X: Any, y: Any, loss: Loss | None = None) -> tuple[
     return found["cost"], found["accuracy"]
 
 
+_PASS_ONE = (
+    "pass loss=, a function (outputs, y) -> cost such as tg.mse_loss or tg.nn.MSELoss(), or leave it out for a "
+    "DenseNetwork that ends in sigmoid, softmax or identity"
+)
 # Losses that are means over samples.
 LOSSES: list[Any] = [binary_cross_entropy, binary_cross_entropy_with_logits, cross_entropy, mse_loss]
 # The default loss by last activation, computed from the logits; and losses that are computed from logits instead.
@@ -93,35 +96,31 @@ class Cost:
     def __init__(self, module: Module, loss: Loss | None) -> None:
         check_module(module)
         if loss is not None and (isinstance(loss, type) or not callable(loss)):
-            raise TypeError(f"a loss is a function (outputs, y) -> cost, got {given(loss)}; {_losses()}")
-        self._module, self.loss = module, loss
-        self.by_default: bool = loss is None
-        self._network = module if isinstance(module, DenseNetwork) else None
-        activation = self._network.activation if self._network is not None else ""
-        following = _FOLLOWING.get(activation)
-        if loss is None and following is None:
-            raise ValueError(f"no loss follows from {activation or type(module).__name__}; {_losses()}")
-        self._on_logits = loss is None or any(loss is f or type(loss) is f for f in _STABLE.get(activation, ()))
-        self._last = activation if self._on_logits else ""  # the activation that the loss has not applied
-        if self._on_logits and not isinstance(loss, Module):
-            self.loss = following
+            raise TypeError(f"a loss is a function (outputs, y) -> cost, got {given(loss)}; {_PASS_ONE}")
+        self._module, self.by_default = module, loss is None
+        self._network: Any = module if isinstance(module, DenseNetwork) else None
+        activation = "" if self._network is None else self._network.activation
+        if loss is None and activation not in _FOLLOWING:
+            raise ValueError(f"no loss follows from {activation or type(module).__name__}; {_PASS_ONE}")
+        on_logits = loss is None or any(loss is f or type(loss) is f for f in _STABLE.get(activation, ()))
+        self._last = activation if on_logits else ""  # the activation that the loss has not applied
+        self.loss: Any = _FOLLOWING[activation] if on_logits and not isinstance(loss, Module) else loss
 
     def checked(self, X: Any, y: Any, which: str = "", least: int = 1) -> tuple[Any, Any]:
         """Return the data as arrays that fit the module; a user's own loss may take any labels."""
         X, y = [as_samples(f"{which}{name}", x, dtype_of(self._module)) for name, x in (("X", X), ("y", y))]
-        network = self._network
-        if network is not None:
-            inputs = network.architecture[0]["input_dim"]
+        if self._network is not None:
+            inputs = self._network.architecture[0]["input_dim"]
             if not isinstance(X, np.ndarray) or X.ndim != 2 or X.shape[1] != inputs:
                 shape = getattr(X, "shape", given(X))
                 raise DataError(f"the network takes rows of {inputs} numbers, X of shape (m, {inputs}); got {shape}")
-            X = X.astype(network.dtype, copy=False)
-        checked_rows(X, y, which, least)
-        return X, y if network is None or not isinstance(y, np.ndarray) else self._labels(network, y, f"{which}y")
+            X = X.astype(self._network.dtype, copy=False)
+        check_rows(X, y, which, least)
+        return X, y if self._network is None or not isinstance(y, np.ndarray) else self._labels(y, f"{which}y")
 
-    def _labels(self, network: DenseNetwork, y: np.ndarray, name: str) -> np.ndarray:
-        """Return labels in the form that the loss needs. Raises DataError."""
-        outputs = network.outputs
+    def _labels(self, y: np.ndarray, name: str) -> np.ndarray:
+        """Return labels in the form that the loss of the network needs. Raises DataError."""
+        outputs = self._network.outputs
         if self._last == "softmax":
             y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
             if y.ndim != 1:
@@ -136,19 +135,16 @@ class Cost:
             raise DataError(f"the network has {outputs} outputs, so y needs shape ({len(y)}, {outputs}); got {y.shape}")
         if self._last == "sigmoid":
             refuse_rows(name, y, (y < 0) | (y > 1), "outside 0..1, which binary cross entropy needs")
-        return y.astype(network.dtype, copy=False)
+        return y.astype(self._network.dtype, copy=False)
 
     def read(self, X: Any) -> Any:
         """Return the input of the loss: the module's outputs, or the logits."""
-        return self._network.logits(X) if self._network is not None and self._on_logits else called(self._module, X)
+        return self._network.logits(X) if self._last else called(self._module, X)
 
     def scores(self, read: Any) -> Any:
         """Return the outputs without a graph; for softmax the logits, which have the same argmax."""
         found = map_leaves(lambda t: t.detach() if isinstance(t, Tensor) else t, read)
-        if self._last != "sigmoid":
-            return found
-        with no_grad():
-            return sigmoid(found)
+        return sigmoid(found) if self._last == "sigmoid" else found
 
     def figures(self, scores: Any, y: Any, metrics: Mapping[str, Metric]) -> dict[str, float]:
         """Return the metrics by name, with the accuracy if the module is a DenseNetwork."""
@@ -166,7 +162,6 @@ class Cost:
 
     def of(self, read: Any, y: Any, weights: Any = None) -> Tensor:
         """Return the cost: the mean of the samples' losses, weighted if there are weights."""
-        assert self.loss is not None
         summed = self.by_default and read.ndim == 2 and read.shape[1] > 1 and self.loss is not cross_entropy
         if weights is not None:
             summed = summed or getattr(self.loss, "reduction", "mean") == "batchmean"
@@ -174,16 +169,16 @@ class Cost:
             weighed: Tensor = ((each.sum(axis=1) if summed else each.mean(axis=1)) * weights).mean()
             return weighed
         if summed:
-            return self.loss(read, y, reduction="sum") / len(y)  # type: ignore[call-arg]
-        cost: Any = self.loss(read, y)
+            total: Tensor = self.loss(read, y, reduction="sum")
+            return total / len(y)
+        cost = self.loss(read, y)
         if not isinstance(cost, Tensor) or cost.size != 1:
             raise TypeError(f"a loss returns a Tensor of one entry, got {given(cost)}; reduce it, as in loss.mean()")
         return cost
 
     def _each(self, read: Any, y: Any, count: int) -> Tensor:
         """Return the loss of each sample, or each of its entries. Raises ValueError if the loss can't give them."""
-        loss: Any = self.loss
-        each: Any = None
+        loss, each = self.loss, None
         if isinstance(loss, Module) and hasattr(loss, "reduction"):
             loss = copy.copy(loss)
             loss.reduction = "none"
@@ -213,10 +208,3 @@ class Cost:
             except ValueError:  # outputs can't be joined
                 read = computed(self._module, self.read, X, None)
             return {"cost": float(self.of(read, y).item())} | self.figures(self.scores(read), y, metrics)
-
-
-def _losses() -> str:
-    return (
-        "pass loss=, a function (outputs, y) -> cost such as tg.mse_loss or tg.nn.MSELoss(), or leave it out for a "
-        "DenseNetwork that ends in sigmoid, softmax or identity"
-    )

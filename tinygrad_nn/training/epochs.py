@@ -14,11 +14,10 @@ from ..engine.trees import leaves
 from ..errors import DataError, given
 from ..optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from ..tensor.handle import replace_values
-from .batches import picked
 from .cost import Metric
 from .history import History
-from .inference import in_mode
 from .loader import DataLoader
+from .samples import in_mode, picked
 from .steps import Steps
 
 ROWS_AT_ONCE = 1000  # at least, for validation in batches

@@ -20,14 +20,13 @@ from ..nn.module import Module
 from ..ops.settings import explained, whole_number
 from ..optim import Optimizer
 from ..optim.lr_scheduler import LRScheduler
-from .batches import weights_of
 from .blas_threads import limited_blas, threads_for
 from .checkpoints import Checkpoints
 from .cost import LOSSES, Loss, Metric
 from .epochs import Training
 from .history import History, counted, newest_figures
-from .inference import dtype_of
 from .loader import DataLoader
+from .samples import dtype_of, weights_of
 from .steps import Steps, are_ours, in_tiles
 
 
