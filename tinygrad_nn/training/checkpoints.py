@@ -24,7 +24,8 @@ from .files import load, save
 from .formats import bytes_of
 from .loader import TensorDataset
 
-_NAME = re.compile(r"step-\d+\.npz|\.\w+\.tmp")  # the latter are left by killed writers
+_NAMES = f"step-{'[0-9]' * 10}.npz"
+_LEFT = f".{'[0-9a-f]' * 16}.tmp"  # by writers that were killed
 _TREE = "tree"  # the name, in a file, of everything that is not an array
 _OF_ALL = ("position", "updates", "waited", "best")  # the same on all ranks that train together
 _OF_EACH = ("rows", "means", "drawn")
@@ -94,14 +95,13 @@ class Checkpoints:
         if training.steps.rank:
             return
         save_tree(self._folder / f"step-{training.updates:010}.npz", tree)
-        for path in [*self._folder.glob(".*.tmp"), *self._found()[: -self._keep]]:
-            if _NAME.fullmatch(path.name):
-                with contextlib.suppress(OSError):
-                    path.unlink()
+        for path in [*self._folder.glob(_LEFT), *self._found()[: -self._keep]]:
+            with contextlib.suppress(OSError):
+                path.unlink()
 
     def _found(self) -> list[Path]:
         """Return the existing checkpoints, the newest last."""
-        return sorted(path for path in self._folder.glob("step-*.npz") if _NAME.fullmatch(path.name))
+        return sorted(self._folder.glob(_NAMES))
 
 
 def captured(training: Training) -> dict[str, Any]:
@@ -183,11 +183,9 @@ def settings_of(training: Training) -> dict[str, Any]:
     if isinstance(loss, Module):
         found |= {f"the loss {name}": t.tolist() for name, t in loss.named_buffers()}
     each = training.steps.gathered({name: re.sub(" at 0x[0-9a-fA-F]+", "", str(x)) for name, x in found.items()})
-    if len(each) == 1:
-        return dict(each[0])
-    return {"the number of ranks": len(each)} | {
-        f"rank {i}'s {n}": x for i, of in enumerate(each) for n, x in of.items()
-    }
+    whose = [f"rank {i}'s " if len(each) > 1 else "" for i in range(len(each))]
+    settings = {f"{of}{name}": x for of, found in zip(whose, each, strict=True) for name, x in found.items()}
+    return {"the number of ranks": len(each)} | settings
 
 
 def compare(was: dict[str, Any], now: dict[str, Any]) -> None:

@@ -88,10 +88,10 @@ class History:
         return in_columns([head, *rows]) if rows else "History of 0 epochs"
 
 
-def newest_figures(history: History) -> dict[str, str]:
-    """Return the newest figures as text, by name, without those that are nan, as a regression's accuracy."""
+def newest_figures(history: History) -> list[str]:
+    """Return the newest figures as texts, without those that are nan, as a regression's accuracy."""
     newest = {name: entries[-1] for name, entries in history.figures.items() if entries}
-    return {name: f"{figure:.5f}" for name, figure in newest.items() if not math.isnan(figure)}
+    return [f"{name} {figure:.5f}" for name, figure in newest.items() if not math.isnan(figure)]
 
 
 def counted(epochs: Iterable[int], total: int, history: History) -> Iterator[int]:
@@ -107,9 +107,9 @@ def counted(epochs: Iterable[int], total: int, history: History) -> Iterator[int
             count, now = epoch + 1, time.perf_counter()
             if count * 10 // total > epoch * 10 // total or (terminal and now - shown > 0.2):
                 shown, each = now, (now - started) / (count - done)
-                figures = "".join(f"{name} {figure}, " for name, figure in newest_figures(history).items())
                 rate = f"{1 / each:,.1f} epochs/s" if each < 1 else f"{each:,.1f} s an epoch"
-                line = f"epoch {count:,} of {total:,}: {figures}{rate}, {each * (total - count):.0f} s left"
+                figures = ", ".join([*newest_figures(history), rate, f"{each * (total - count):.0f} s left"])
+                line = f"epoch {count:,} of {total:,}: {figures}"
                 bar = f"[{'#' * (20 * count // total):<20}] {line}"[:columns]
                 print(f"\r{bar:<{columns}}" if terminal else f"{line}\n", end="", file=sys.stderr, flush=True)
     finally:

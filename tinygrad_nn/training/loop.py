@@ -221,7 +221,7 @@ def _run(training: Training, epochs: int, checkpoints: Checkpoints | None, on_ep
 
 
 def _summary(history: History) -> str:
-    figures = "".join(f", {name} {figure}" for name, figure in newest_figures(history).items())
     n, seconds, costs = len(history), max(history.seconds, 1e-9), history.validation_cost
+    told = [f"{n} epochs in {seconds:.3g} s ({n / seconds:,.1f} epochs/s)", *newest_figures(history)]
     lowest = f"; the validation's cost was lowest in epoch {costs.index(min(costs))}" if costs else ""
-    return f"{n} epochs in {seconds:.3g} s ({n / seconds:,.1f} epochs/s){figures}{lowest}"
+    return ", ".join(told) + lowest

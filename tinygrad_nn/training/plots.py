@@ -23,7 +23,7 @@ _GRID = 100  # points along an axis
 
 
 @contextmanager
-def drawing(ax: Any, rows: int = 1, **options: Any) -> Iterator[Any]:
+def drawing(ax: Any, rows: int = 1) -> Iterator[Any]:
     """Yield the given Axes, or new ones in a figure without a window, one above the other; set the library's style.
 
     Raises ImportError with the line that installs matplotlib.
@@ -34,7 +34,7 @@ def drawing(ax: Any, rows: int = 1, **options: Any) -> Iterator[Any]:
     except ImportError as error:
         raise ImportError(errors.missing("pictures need matplotlib", "matplotlib")) from error
     with matplotlib.style.context(STYLE):
-        yield Figure().subplots(rows, **options) if ax is None else ax
+        yield Figure().subplots(rows, sharex=True) if ax is None else ax
 
 
 def plot_data(X: Any, y: Any, ax: Any = None) -> Any:
@@ -85,7 +85,7 @@ def plot_history(history: Any, ax: Any = None, held_out: str = "validation") -> 
     panels = [("cost", history.cost, history.validation_cost)]
     if np.isfinite(history.accuracy).any():
         panels.append(("accuracy", history.accuracy, history.validation_accuracy))
-    with drawing(ax, len(panels), sharex=True) as found:
+    with drawing(ax, len(panels)) as found:
         axes = np.ravel(found)
         for own, (name, training, validation) in zip(axes, panels, strict=False):
             _curves(own, name, training, validation, held_out)
