@@ -44,9 +44,9 @@ INSIDE = {
     "tensor": [["refusals"], ["handle"], ["calls", "creation"], ["declaring", "numpy_protocols"]],
     "ops": [
         [
-            *["activation", "axes", "broadcasting", "elementwise", "examples", "fused", "indexing", "joining"],
-            *["products", "reduction", "rounding", "sample_arrays", "selection", "settings", "shaping", "slopes"],
-            "special",
+            *["activation", "axes", "broadcasting", "descriptions", "elementwise", "examples", "fused", "indexing"],
+            *["joining", "products", "reduction", "rounding", "sample_arrays", "selection", "settings", "shaping"],
+            *["slopes", "special"],
         ],
         ["linalg"],
         ["windows", "numpy", "recurrent"],
@@ -68,9 +68,9 @@ INSIDE = {
 BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (348, 312, 1_289),
     "engine": (1_250, 1_249, 8_991),
-    "tensor": (1_153, 1_149, 9_070),
-    "ops": (3_121, 2_895, 31_832),
-    "ops.linalg": (860, 859, 8_984),
+    "tensor": (1_148, 1_148, 9_025),
+    "ops": (3_207, 2_895, 32_195),
+    "ops.linalg": (873, 859, 8_984),
     "ops.numpy": (2_448, 2_448, 27_225),
     "ops.windows": (805, 804, 8_532),
     "ops.recurrent": (440, 400, 4_851),
@@ -90,7 +90,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (216, 216, 1_678),
     "the top": (266, 250, 1_534),
 }
-WHOLE = (33_294, 28_079, 289_795)
+WHOLE = (33_388, 28_078, 290_113)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -61,7 +61,7 @@ from .training.samples import predict as predict
 __version__: str
 __all__ = ['Tensor', 'arange', 'as_tensor', 'autograd', 'checkpoint', 'data', 'empty', 'enable_grad', 'errors', 'eye', 'full', 'grad', 'hessian', 'hvp', 'jacobian', 'jvp', 'keep_memory', 'linalg', 'no_grad', 'ones', 'tensor', 'unravel', 'value_and_grad', 'vjp', 'zeros', 'DenseNetwork', 'History', 'accuracy', 'assert_gradients', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'compile', 'cross_entropy', 'detect_anomaly', 'diff_backprop', 'error_curve', 'evaluate', 'gaussian_nll_loss', 'gradcheck', 'graph', 'huber_loss', 'kl_div', 'l1_loss', 'load', 'mse_loss', 'nll_loss', 'nn', 'numerical_gradient', 'optim', 'plots', 'predict', 'save', 'scaled_dot_product_attention', 'smooth_l1_loss', 'testing', 'train', 'watch', 'why_nan', 'abs', 'absolute', 'acos', 'acosh', 'add', 'all', 'amax', 'amin', 'any', 'append', 'apply_along_axis', 'apply_over_axes', 'arccos', 'arccosh', 'arcsin', 'arcsinh', 'arctan', 'arctan2', 'arctanh', 'argmax', 'argmin', 'argpartition', 'argsort', 'argwhere', 'around', 'array_split', 'asin', 'asinh', 'astype', 'atan', 'atan2', 'atanh', 'atleast_1d', 'atleast_2d', 'atleast_3d', 'average', 'avg_pool1d', 'avg_pool2d', 'avg_pool3d', 'beta', 'betaln', 'bincount', 'bitwise_and', 'bitwise_count', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'block', 'broadcast_arrays', 'broadcast_to', 'cbrt', 'ceil', 'choose', 'clip', 'column_stack', 'compress', 'concat', 'concatenate', 'conj', 'conjugate', 'conv1d', 'conv2d', 'conv3d', 'conv_transpose1d', 'conv_transpose2d', 'conv_transpose3d', 'convolve', 'copy', 'copysign', 'copyto', 'corrcoef', 'correlate', 'cos', 'cosh', 'cov', 'cross', 'cummax', 'cummin', 'cumprod', 'cumsum', 'cumulative_prod', 'cumulative_sum', 'deg2rad', 'degrees', 'delete', 'diag', 'diagflat', 'diagonal', 'diff', 'digamma', 'digitize', 'divide', 'divmod', 'dot', 'dsplit', 'dstack', 'ediff1d', 'einsum', 'elu', 'empty_like', 'equal', 'erf', 'erfc', 'erfcinv', 'erfinv', 'exp', 'exp2', 'expand_dims', 'expit', 'expm1', 'extract', 'fabs', 'fftshift', 'fill_diagonal', 'fix', 'flatnonzero', 'flatten', 'flip', 'fliplr', 'flipud', 'float_power', 'floor', 'floor_divide', 'fmax', 'fmin', 'fmod', 'frexp', 'full_like', 'gamma', 'gammaln', 'gcd', 'gelu', 'geomspace', 'getitem', 'gradient', 'greater', 'greater_equal', 'heaviside', 'hsplit', 'hstack', 'hypot', 'i0', 'ifftshift', 'imag', 'inner', 'insert', 'interp', 'invert', 'isfinite', 'isinf', 'isnan', 'isneginf', 'isposinf', 'kron', 'lcm', 'ldexp', 'leaky_relu', 'left_shift', 'less', 'less_equal', 'linear', 'linspace', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logaddexp2', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logit', 'logspace', 'logsumexp', 'matmul', 'matrix_transpose', 'matvec', 'max', 'max_pool1d', 'max_pool2d', 'max_pool3d', 'maximum', 'mean', 'median', 'meshgrid', 'min', 'minimum', 'mod', 'modf', 'moveaxis', 'multiply', 'nan_to_num', 'nanargmax', 'nanargmin', 'nancumprod', 'nancumsum', 'nanmax', 'nanmean', 'nanmedian', 'nanmin', 'nanpercentile', 'nanprod', 'nanquantile', 'nanstd', 'nansum', 'nanvar', 'ndtr', 'negative', 'nonzero', 'not_equal', 'ones_like', 'outer', 'overlap_add', 'pad', 'partition', 'percentile', 'permute_dims', 'piecewise', 'place', 'poly', 'polyadd', 'polyder', 'polydiv', 'polyfit', 'polygamma', 'polyint', 'polymul', 'polysub', 'polyval', 'positive', 'pow', 'power', 'prod', 'ptp', 'put', 'put_along_axis', 'putmask', 'quantile', 'rad2deg', 'radians', 'ravel', 'real', 'real_if_close', 'reciprocal', 'relu', 'remainder', 'repeat', 'reshape', 'resize', 'rgamma', 'right_shift', 'rint', 'roll', 'rollaxis', 'rot90', 'round', 'scatter_add', 'searchsorted', 'select', 'set_at', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinc', 'sinh', 'sliding_window_view', 'softmax', 'softplus', 'sort', 'spacing', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'subtract', 'sum', 'swapaxes', 'take', 'take_along_axis', 'tan', 'tanh', 'tensordot', 'tile', 'topk', 'trace', 'transpose', 'trapezoid', 'tril', 'trim_zeros', 'triu', 'true_divide', 'trunc', 'unstack', 'unwrap', 'vander', 'var', 'vdot', 'vecdot', 'vecmat', 'vsplit', 'vstack', 'where', 'xlog1py', 'xlogy', 'zeros_like']
 def abs(x: Any) -> Tensor:
-    r"""Calculate the absolute value element-wise.
+    r"""Return the absolute value |x|.
 
     Shapes broadcast: (...) -> (...).
 
@@ -74,7 +74,7 @@ def abs(x: Any) -> Tensor:
     array([ 1., -1.,  1.])
     """
 def absolute(x: Any) -> Tensor:
-    r"""Calculate the absolute value element-wise.
+    r"""Return the absolute value |x|.
 
     Shapes broadcast: (...) -> (...).
 
@@ -87,7 +87,7 @@ def absolute(x: Any) -> Tensor:
     array([ 1., -1.,  1.])
     """
 def acos(x: Any) -> Tensor:
-    r"""Trigonometric inverse cosine, element-wise.
+    r"""Return the angle between 0 and pi whose cosine is x, nan where |x| > 1.
 
     Shapes broadcast: (...) -> (...).
 
@@ -100,7 +100,7 @@ def acos(x: Any) -> Tensor:
     array([-1.40028008, -1.00503782, -1.25      ])
     """
 def acosh(x: Any) -> Tensor:
-    r"""Inverse hyperbolic cosine, element-wise.
+    r"""Return the number, 0 or more, whose hyperbolic cosine is x, nan where x < 1.
 
     Shapes broadcast: (...) -> (...).
 
@@ -113,7 +113,7 @@ def acosh(x: Any) -> Tensor:
     array([0.39872611, 0.72739297, 0.51031036])
     """
 def add(a: Any, b: Any) -> Tensor:
-    r"""Add arguments element-wise.
+    r"""Return the sum a + b.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -208,9 +208,7 @@ def apply_over_axes(func: Any, a: Any, axes: Any) -> Tensor:
             [8.]]])
     """
 def arange(start_or_stop: Any, /, stop: Any = None, step: Any = 1, dtype: Any = None, *, device: Any = None, requires_grad: Any = False, name: Any = None) -> Tensor:
-    r"""Return evenly spaced values within a given interval.
-
-    It is a new Tensor, which may require grad.
+    r"""Return a new Tensor of numbers `step` apart, from start to below `stop`. It may require grad.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -218,7 +216,7 @@ def arange(start_or_stop: Any, /, stop: Any = None, step: Any = 1, dtype: Any = 
     tg.tensor([0.  , 0.25, 0.5 , 0.75], dtype='float64')
     """
 def arccos(x: Any) -> Tensor:
-    r"""Trigonometric inverse cosine, element-wise.
+    r"""Return the angle between 0 and pi whose cosine is x, nan where |x| > 1.
 
     Shapes broadcast: (...) -> (...).
 
@@ -231,7 +229,7 @@ def arccos(x: Any) -> Tensor:
     array([-1.40028008, -1.00503782, -1.25      ])
     """
 def arccosh(x: Any) -> Tensor:
-    r"""Inverse hyperbolic cosine, element-wise.
+    r"""Return the number, 0 or more, whose hyperbolic cosine is x, nan where x < 1.
 
     Shapes broadcast: (...) -> (...).
 
@@ -244,7 +242,7 @@ def arccosh(x: Any) -> Tensor:
     array([0.39872611, 0.72739297, 0.51031036])
     """
 def arcsin(x: Any) -> Tensor:
-    r"""Inverse sine, element-wise.
+    r"""Return the angle between -pi/2 and pi/2 whose sine is x, nan where |x| > 1.
 
     Shapes broadcast: (...) -> (...).
 
@@ -257,7 +255,7 @@ def arcsin(x: Any) -> Tensor:
     array([1.00503782, 1.25      , 1.25      ])
     """
 def arcsinh(x: Any) -> Tensor:
-    r"""Inverse hyperbolic sine element-wise.
+    r"""Return the number whose hyperbolic sine is x.
 
     Shapes broadcast: (...) -> (...).
 
@@ -270,7 +268,7 @@ def arcsinh(x: Any) -> Tensor:
     array([0.6401844 , 0.5547002 , 0.99503719])
     """
 def arctan(x: Any) -> Tensor:
-    r"""Trigonometric inverse tangent, element-wise.
+    r"""Return the angle between -pi/2 and pi/2 whose tangent is x.
 
     Shapes broadcast: (...) -> (...).
 
@@ -283,7 +281,7 @@ def arctan(x: Any) -> Tensor:
     array([0.96153846, 0.40983607, 0.45248869])
     """
 def arctan2(a: Any, b: Any) -> Tensor:
-    r"""Element-wise arc tangent of ``a/b`` choosing the quadrant correctly.
+    r"""Return the angle between -pi and pi of the point with ordinate a and abscissa b.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -297,7 +295,7 @@ def arctan2(a: Any, b: Any) -> Tensor:
     array([0.52459016, 0.44705882, 0.41176471])
     """
 def arctanh(x: Any) -> Tensor:
-    r"""Inverse hyperbolic tangent element-wise.
+    r"""Return the number whose hyperbolic tangent is x, nan where |x| > 1.
 
     Shapes broadcast: (...) -> (...).
 
@@ -380,7 +378,7 @@ def array_split(x: Any, indices_or_sections: Any, axis: Any = 0) -> list[Tensor]
            [6., 7.]]), array([[8., 9.]])]
     """
 def asin(x: Any) -> Tensor:
-    r"""Inverse sine, element-wise.
+    r"""Return the angle between -pi/2 and pi/2 whose sine is x, nan where |x| > 1.
 
     Shapes broadcast: (...) -> (...).
 
@@ -393,7 +391,7 @@ def asin(x: Any) -> Tensor:
     array([1.00503782, 1.25      , 1.25      ])
     """
 def asinh(x: Any) -> Tensor:
-    r"""Inverse hyperbolic sine element-wise.
+    r"""Return the number whose hyperbolic sine is x.
 
     Shapes broadcast: (...) -> (...).
 
@@ -419,7 +417,7 @@ def astype(x: Any, dtype: Any) -> Tensor:
            [1., 1., 1.]])
     """
 def atan(x: Any) -> Tensor:
-    r"""Trigonometric inverse tangent, element-wise.
+    r"""Return the angle between -pi/2 and pi/2 whose tangent is x.
 
     Shapes broadcast: (...) -> (...).
 
@@ -432,7 +430,7 @@ def atan(x: Any) -> Tensor:
     array([0.96153846, 0.40983607, 0.45248869])
     """
 def atan2(a: Any, b: Any) -> Tensor:
-    r"""Element-wise arc tangent of ``a/b`` choosing the quadrant correctly.
+    r"""Return the angle between -pi and pi of the point with ordinate a and abscissa b.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -446,7 +444,7 @@ def atan2(a: Any, b: Any) -> Tensor:
     array([0.52459016, 0.44705882, 0.41176471])
     """
 def atanh(x: Any) -> Tensor:
-    r"""Inverse hyperbolic tangent element-wise.
+    r"""Return the number whose hyperbolic tangent is x, nan where |x| > 1.
 
     Shapes broadcast: (...) -> (...).
 
@@ -573,7 +571,7 @@ def bincount(x: Any, weights: Any = None, minlength: Any = 0) -> Tensor:
     array([1., 1., 1., 1.])
     """
 def bitwise_and(a: Any, b: Any) -> Tensor:
-    r"""Compute the bit-wise AND of two arrays element-wise.
+    r"""Return the bits that are 1 in both a and b.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -585,7 +583,7 @@ def bitwise_and(a: Any, b: Any) -> Tensor:
     array([ True, False, False])
     """
 def bitwise_count(x: Any) -> Tensor:
-    r"""Computes the number of 1-bits in the absolute value of ``x``.
+    r"""Return how many bits of |x| are 1.
 
     Shapes broadcast: (...) -> (...).
 
@@ -596,7 +594,7 @@ def bitwise_count(x: Any) -> Tensor:
     array([2, 2, 2], dtype=uint8)
     """
 def bitwise_invert(x: Any) -> Tensor:
-    r"""Compute bit-wise inversion, or bit-wise NOT, element-wise.
+    r"""Return x with all its bits turned over; True for False.
 
     Shapes broadcast: (...) -> (...).
 
@@ -607,7 +605,7 @@ def bitwise_invert(x: Any) -> Tensor:
     array([ True, False, False])
     """
 def bitwise_left_shift(a: Any, b: Any) -> Tensor:
-    r"""Shift the bits of an integer to the left.
+    r"""Return the integer a with its bits moved to the left by b.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -619,7 +617,7 @@ def bitwise_left_shift(a: Any, b: Any) -> Tensor:
     array([1536, 1024,   80])
     """
 def bitwise_not(x: Any) -> Tensor:
-    r"""Compute bit-wise inversion, or bit-wise NOT, element-wise.
+    r"""Return x with all its bits turned over; True for False.
 
     Shapes broadcast: (...) -> (...).
 
@@ -630,7 +628,7 @@ def bitwise_not(x: Any) -> Tensor:
     array([ True, False, False])
     """
 def bitwise_or(a: Any, b: Any) -> Tensor:
-    r"""Compute the bit-wise OR of two arrays element-wise.
+    r"""Return the bits that are 1 in a or b.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -642,7 +640,7 @@ def bitwise_or(a: Any, b: Any) -> Tensor:
     array([ True,  True,  True])
     """
 def bitwise_right_shift(a: Any, b: Any) -> Tensor:
-    r"""Shift the bits of an integer to the right.
+    r"""Return the integer a with its bits moved to the right by b.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -652,7 +650,7 @@ def bitwise_right_shift(a: Any, b: Any) -> Tensor:
     array([4, 4, 5])
     """
 def bitwise_xor(a: Any, b: Any) -> Tensor:
-    r"""Compute the bit-wise XOR of two arrays element-wise.
+    r"""Return the bits that are 1 in exactly one of a and b.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -698,7 +696,7 @@ def broadcast_to(x: Any, shape: Any) -> Tensor:
     2.0
     """
 def cbrt(x: Any) -> Tensor:
-    r"""Return the cube-root of an array, element-wise.
+    r"""Return the cube root of x.
 
     Shapes broadcast: (...) -> (...).
 
@@ -711,7 +709,7 @@ def cbrt(x: Any) -> Tensor:
     array([0.29518294, 0.42281143, 0.23401631])
     """
 def ceil(x: Any) -> Tensor:
-    r"""Return the ceiling of the input, element-wise.
+    r"""Return the least whole number that is not below x.
 
     Shapes broadcast: (...) -> (...).
 
@@ -806,7 +804,7 @@ def concatenate(xs: Any, axis: Any = 0) -> Tensor:
            [1., 1., 1.]])
     """
 def conj(x: Any) -> Tensor:
-    r"""Return the complex conjugate, element-wise.
+    r"""Return the complex conjugate, which is x for real numbers.
 
     Shapes broadcast: (...) -> (...).
 
@@ -821,7 +819,7 @@ def conj(x: Any) -> Tensor:
            [1., 1., 1.]])
     """
 def conjugate(x: Any) -> Tensor:
-    r"""Return the complex conjugate, element-wise.
+    r"""Return the complex conjugate, which is x for real numbers.
 
     Shapes broadcast: (...) -> (...).
 
@@ -936,7 +934,7 @@ def copy(x: Any) -> Tensor:
            [1., 1., 1.]])
     """
 def copysign(a: Any, b: Any) -> Tensor:
-    r"""Change the sign of a to that of b, element-wise.
+    r"""Return the absolute value of a with the sign of b.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -986,7 +984,7 @@ def correlate(a: Any, v: Any, mode: Any = 'valid') -> Tensor:
     array([2.8, 2.8, 2.8, 2.8, 2.8])
     """
 def cos(x: Any) -> Tensor:
-    r"""Cosine element-wise.
+    r"""Return the cosine of x, in radians.
 
     Shapes broadcast: (...) -> (...).
 
@@ -999,7 +997,7 @@ def cos(x: Any) -> Tensor:
     array([-0.9995736 ,  0.99749499,  0.09983342])
     """
 def cosh(x: Any) -> Tensor:
-    r"""Hyperbolic cosine, element-wise.
+    r"""Return the hyperbolic cosine of x.
 
     Shapes broadcast: (...) -> (...).
 
@@ -1102,7 +1100,7 @@ def cumulative_sum(x: Any, *, axis: Any = None, dtype: Any = None, include_initi
     array([3., 2., 1.])
     """
 def deg2rad(x: Any) -> Tensor:
-    r"""Convert angles from degrees to radians.
+    r"""Return an angle in radians, given in degrees.
 
     Shapes broadcast: (...) -> (...).
 
@@ -1115,7 +1113,7 @@ def deg2rad(x: Any) -> Tensor:
     array([0.01745329, 0.01745329, 0.01745329])
     """
 def degrees(x: Any) -> Tensor:
-    r"""Convert angles from radians to degrees.
+    r"""Return an angle in degrees, given in radians.
 
     Shapes broadcast: (...) -> (...).
 
@@ -1206,7 +1204,7 @@ def digitize(x: Any, bins: Any, right: Any = False) -> Tensor:
            [3, 2]])
     """
 def divide(a: Any, b: Any) -> Tensor:
-    r"""Divide arguments element-wise.
+    r"""Return the quotient a / b.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -1305,9 +1303,7 @@ def elu(x: Any, alpha: Any = 1.0) -> Tensor:
     array([-0.63212056,  0.        ,  2.        ])
     """
 def empty(shape: Any, dtype: Any = None, order: Any = 'C', *, device: Any = None, requires_grad: Any = False, name: Any = None) -> Tensor:
-    r"""Return a new array of given shape and type, without initializing entries.
-
-    It is a new Tensor, which may require grad.
+    r"""Return a new Tensor whose entries are not set. It may require grad.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1315,9 +1311,7 @@ def empty(shape: Any, dtype: Any = None, order: Any = 'C', *, device: Any = None
     (2, 3)
     """
 def empty_like(prototype: Any, /, dtype: Any = None, order: Any = 'K', subok: Any = True, shape: Any = None, *, device: Any = None, requires_grad: Any = False, name: Any = None) -> Tensor:
-    r"""Return a new array with the same shape and type as a given array.
-
-    It is a new Tensor, which may require grad.
+    r"""Return a new Tensor like `prototype`, whose entries are not set. It may require grad.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1325,7 +1319,7 @@ def empty_like(prototype: Any, /, dtype: Any = None, order: Any = 'K', subok: An
     (2, 3)
     """
 def equal(a: Any, b: Any) -> Tensor:
-    r"""Return (a == b) element-wise.
+    r"""Return whether a == b.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -1365,7 +1359,7 @@ def erfinv(x: Any) -> Tensor:
     array([0.        , 0.47693628])
     """
 def exp(x: Any) -> Tensor:
-    r"""Calculate the exponential of all elements in the input array.
+    r"""Return the exponential e^x.
 
     Shapes broadcast: (...) -> (...).
 
@@ -1378,7 +1372,7 @@ def exp(x: Any) -> Tensor:
     array([1.        , 4.48168907, 0.33287108])
     """
 def exp2(x: Any) -> Tensor:
-    r"""Calculate `2**p` for all `p` in the input array.
+    r"""Return 2^x.
 
     Shapes broadcast: (...) -> (...).
 
@@ -1416,7 +1410,7 @@ def expit(x: Any) -> Tensor:
     tg.tensor([0. , 0.5, 1. ], dtype='float64')
     """
 def expm1(x: Any) -> Tensor:
-    r"""Calculate ``exp(x) - 1`` for all elements in the array.
+    r"""Return e^x - 1, exact for small x, too.
 
     Shapes broadcast: (...) -> (...).
 
@@ -1442,9 +1436,7 @@ def extract(condition: Any, x: Any) -> Tensor:
            [0., 0., 1.]])
     """
 def eye(N: Any, M: Any = None, k: Any = 0, dtype: Any = ..., order: Any = 'C', *, device: Any = None, requires_grad: Any = False, name: Any = None) -> Tensor:
-    r"""Return a 2-D array with ones on the diagonal and zeros elsewhere.
-
-    It is a new Tensor, which may require grad.
+    r"""Return a new Tensor of ones on the diagonal `k`, zeros elsewhere. It may require grad.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1453,7 +1445,7 @@ def eye(N: Any, M: Any = None, k: Any = 0, dtype: Any = ..., order: Any = 'C', *
                [0., 1.]], dtype='float64')
     """
 def fabs(x: Any) -> Tensor:
-    r"""Compute the absolute values element-wise.
+    r"""Return the absolute value |x| of real numbers as a floating number.
 
     Shapes broadcast: (...) -> (...).
 
@@ -1486,7 +1478,7 @@ def fill_diagonal(a: Any, val: Any, wrap: Any = False) -> None:
                [0., 2.]], dtype='float64')
     """
 def fix(x: Any) -> Tensor:
-    r"""Round to nearest integer towards zero.
+    r"""Return fix(x).
 
     Shapes broadcast: (...) -> (...).
 
@@ -1550,7 +1542,7 @@ def flipud(x: Any) -> Tensor:
     array([1., 1., 1.])
     """
 def float_power(a: Any, b: Any) -> Tensor:
-    r"""First array elements raised to powers from second array, element-wise.
+    r"""Return a^b, computed in float64 at least.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -1564,7 +1556,7 @@ def float_power(a: Any, b: Any) -> Tensor:
     array([1.33770749, 0.46414087, 0.85348839])
     """
 def floor(x: Any) -> Tensor:
-    r"""Return the floor of the input, element-wise.
+    r"""Return the greatest whole number that is not above x.
 
     Shapes broadcast: (...) -> (...).
 
@@ -1575,7 +1567,7 @@ def floor(x: Any) -> Tensor:
     array([ 1.,  0., -1., -2.])
     """
 def floor_divide(a: Any, b: Any) -> Tensor:
-    r"""Return the largest integer smaller or equal to the division of the inputs.
+    r"""Return the greatest whole number that is not above a / b.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -1587,7 +1579,7 @@ def floor_divide(a: Any, b: Any) -> Tensor:
     array([0., 1., 1.])
     """
 def fmax(a: Any, b: Any) -> Tensor:
-    r"""Element-wise maximum of array elements.
+    r"""Return the larger of a and b, the other one if one is nan.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -1603,7 +1595,7 @@ def fmax(a: Any, b: Any) -> Tensor:
            [2.]])
     """
 def fmin(a: Any, b: Any) -> Tensor:
-    r"""Element-wise minimum of array elements.
+    r"""Return the smaller of a and b, the other one if one is nan.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -1617,7 +1609,7 @@ def fmin(a: Any, b: Any) -> Tensor:
     array([1., 0., 1.])
     """
 def fmod(a: Any, b: Any) -> Tensor:
-    r"""Returns the element-wise remainder of division.
+    r"""Return the remainder of a / b with the sign of a.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -1640,9 +1632,7 @@ def frexp(x: Any) -> tuple[Tensor, ...]:
     [array([ 0.7, -0.6]), array([2, 1], dtype=int32)]
     """
 def full(shape: Any, fill_value: Any, dtype: Any = None, order: Any = 'C', *, device: Any = None, requires_grad: Any = False, name: Any = None) -> Tensor:
-    r"""Return a new array of given shape and type, filled with `fill_value`.
-
-    It is a new Tensor, which may require grad.
+    r"""Return a new Tensor with `fill_value` in every entry. It may require grad.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1650,9 +1640,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, order: Any = 'C', *, de
     tg.tensor([7., 7.], dtype='float64', requires_grad=True)
     """
 def full_like(a: Any, fill_value: Any, dtype: Any = None, order: Any = 'K', subok: Any = True, shape: Any = None, *, device: Any = None, requires_grad: Any = False, name: Any = None) -> Tensor:
-    r"""Return a full array with the same shape and type as a given array.
-
-    It is a new Tensor, which may require grad.
+    r"""Return a new Tensor like `a`, with `fill_value` in every entry. It may require grad.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1674,7 +1662,7 @@ def gammaln(x: Any) -> Tensor:
     array([  0.        , 857.93366983])
     """
 def gcd(a: Any, b: Any) -> Tensor:
-    r"""Returns the greatest common divisor of ``|a|`` and ``|b|``.
+    r"""Return the greatest common divisor of |a| and |b|.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -1733,7 +1721,7 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: Any = 1) -> Te
     array([-1.5,  0.5, -0.5,  1.5])
     """
 def greater(a: Any, b: Any) -> Tensor:
-    r"""Return the truth value of (a > b) element-wise.
+    r"""Return whether a > b.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -1745,7 +1733,7 @@ def greater(a: Any, b: Any) -> Tensor:
     array([ True, False, False])
     """
 def greater_equal(a: Any, b: Any) -> Tensor:
-    r"""Return the truth value of (a >= b) element-wise.
+    r"""Return whether a >= b.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -1757,7 +1745,7 @@ def greater_equal(a: Any, b: Any) -> Tensor:
     array([ True,  True,  True])
     """
 def heaviside(a: Any, b: Any) -> Tensor:
-    r"""Compute the Heaviside step function.
+    r"""Return 0 where a < 0, b where a = 0, and 1 where a > 0.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -1794,7 +1782,7 @@ def hstack(xs: Any) -> Tensor:
            [1., 1., 1.]])
     """
 def hypot(a: Any, b: Any) -> Tensor:
-    r"""Given the "legs" of a right triangle, return its hypotenuse.
+    r"""Return sqrt(a^2 + b^2), without overflow on the way.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -1886,7 +1874,7 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
            [ 1.66666667,  0.        , -0.86666667]])
     """
 def invert(x: Any) -> Tensor:
-    r"""Compute bit-wise inversion, or bit-wise NOT, element-wise.
+    r"""Return x with all its bits turned over; True for False.
 
     Shapes broadcast: (...) -> (...).
 
@@ -1897,7 +1885,7 @@ def invert(x: Any) -> Tensor:
     array([ True, False, False])
     """
 def isfinite(x: Any) -> Tensor:
-    r"""Test element-wise for finiteness (not infinity and not Not a Number).
+    r"""Return whether x is neither nan nor infinite.
 
     Shapes broadcast: (...) -> (...).
 
@@ -1908,7 +1896,7 @@ def isfinite(x: Any) -> Tensor:
     array([ True,  True,  True,  True])
     """
 def isinf(x: Any) -> Tensor:
-    r"""Test element-wise for positive or negative infinity.
+    r"""Return whether x is inf or -inf.
 
     Shapes broadcast: (...) -> (...).
 
@@ -1918,7 +1906,7 @@ def isinf(x: Any) -> Tensor:
     array([False,  True,  True, False])
     """
 def isnan(x: Any) -> Tensor:
-    r"""Test element-wise for NaN and return result as a boolean array.
+    r"""Return whether x is nan.
 
     Shapes broadcast: (...) -> (...).
 
@@ -1929,7 +1917,7 @@ def isnan(x: Any) -> Tensor:
     array([False, False, False, False])
     """
 def isneginf(x: Any) -> Tensor:
-    r"""Test element-wise for negative infinity, return result as bool array.
+    r"""Return isneginf(x).
 
     Shapes broadcast: (...) -> (...).
 
@@ -1939,7 +1927,7 @@ def isneginf(x: Any) -> Tensor:
     array([False, False,  True, False])
     """
 def isposinf(x: Any) -> Tensor:
-    r"""Test element-wise for positive infinity, return result as bool array.
+    r"""Return isposinf(x).
 
     Shapes broadcast: (...) -> (...).
 
@@ -1962,7 +1950,7 @@ def kron(a: Any, b: Any) -> Tensor:
     array([-3., -3.])
     """
 def lcm(a: Any, b: Any) -> Tensor:
-    r"""Returns the lowest common multiple of ``|a|`` and ``|b|``.
+    r"""Return the least common multiple of |a| and |b|.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -1994,7 +1982,7 @@ def leaky_relu(x: Any, slope: Any = 0.01) -> Tensor:
     tg.tensor([-0.1,  0. ,  2. ], dtype='float64')
     """
 def left_shift(a: Any, b: Any) -> Tensor:
-    r"""Shift the bits of an integer to the left.
+    r"""Return the integer a with its bits moved to the left by b.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -2006,7 +1994,7 @@ def left_shift(a: Any, b: Any) -> Tensor:
     array([1536, 1024,   80])
     """
 def less(a: Any, b: Any) -> Tensor:
-    r"""Return the truth value of (a < b) element-wise.
+    r"""Return whether a < b.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -2018,7 +2006,7 @@ def less(a: Any, b: Any) -> Tensor:
     array([ True,  True, False])
     """
 def less_equal(a: Any, b: Any) -> Tensor:
-    r"""Return the truth value of (a <= b) element-wise.
+    r"""Return whether a <= b.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -2052,7 +2040,7 @@ def linspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True, retstep
     2.5
     """
 def log(x: Any) -> Tensor:
-    r"""Natural logarithm, element-wise.
+    r"""Return the natural logarithm of x, -inf at 0 and nan where x < 0.
 
     Shapes broadcast: (...) -> (...).
 
@@ -2065,7 +2053,7 @@ def log(x: Any) -> Tensor:
     array([1.25      , 0.55555556, 0.83333333])
     """
 def log10(x: Any) -> Tensor:
-    r"""Return the base 10 logarithm of the input array, element-wise.
+    r"""Return the logarithm of x to the base 10.
 
     Shapes broadcast: (...) -> (...).
 
@@ -2078,7 +2066,7 @@ def log10(x: Any) -> Tensor:
     array([0.36191207, 0.5428681 , 0.25546734])
     """
 def log1p(x: Any) -> Tensor:
-    r"""Return the natural logarithm of one plus the input array, element-wise.
+    r"""Return the natural logarithm of 1 + x, exact for small x, too.
 
     Shapes broadcast: (...) -> (...).
 
@@ -2091,7 +2079,7 @@ def log1p(x: Any) -> Tensor:
     array([0.58823529, 1.        , 0.4       ])
     """
 def log2(x: Any) -> Tensor:
-    r"""Base-2 logarithm of `x`.
+    r"""Return the logarithm of x to the base 2.
 
     Shapes broadcast: (...) -> (...).
 
@@ -2135,7 +2123,7 @@ def logaddexp2(a: Any, b: Any) -> Tensor:
     array([0.18913982, 0.8       , 0.81086018])
     """
 def logical_and(a: Any, b: Any) -> Tensor:
-    r"""Compute the truth value of a AND b element-wise.
+    r"""Return whether both a and b are other than zero.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -2147,7 +2135,7 @@ def logical_and(a: Any, b: Any) -> Tensor:
     array([ True,  True,  True])
     """
 def logical_not(x: Any) -> Tensor:
-    r"""Compute the truth value of NOT x element-wise.
+    r"""Return whether x is zero or False.
 
     Shapes broadcast: (...) -> (...).
 
@@ -2158,7 +2146,7 @@ def logical_not(x: Any) -> Tensor:
     array([False, False, False, False])
     """
 def logical_or(a: Any, b: Any) -> Tensor:
-    r"""Compute the truth value of a OR b element-wise.
+    r"""Return whether a or b is other than zero.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -2170,7 +2158,7 @@ def logical_or(a: Any, b: Any) -> Tensor:
     array([ True,  True,  True])
     """
 def logical_xor(a: Any, b: Any) -> Tensor:
-    r"""Compute the truth value of a XOR b, element-wise.
+    r"""Return whether exactly one of a and b is other than zero.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -2308,7 +2296,7 @@ def max_pool3d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 
     (5, 3, 4, 4)
     """
 def maximum(a: Any, b: Any) -> Tensor:
-    r"""Element-wise maximum of array elements.
+    r"""Return the larger of a and b, nan if one is.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -2378,7 +2366,7 @@ def min(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, wh
            [0., 0., 0.]])
     """
 def minimum(a: Any, b: Any) -> Tensor:
-    r"""Element-wise minimum of array elements.
+    r"""Return the smaller of a and b, nan if one is.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -2392,7 +2380,7 @@ def minimum(a: Any, b: Any) -> Tensor:
     array([0., 1., 0.])
     """
 def mod(a: Any, b: Any) -> Tensor:
-    r"""Returns the element-wise remainder of division.
+    r"""Return the remainder of a / b with the sign of b.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -2431,7 +2419,7 @@ def moveaxis(x: Any, source: Any, destination: Any) -> Tensor:
            [1., 0., 0.]])
     """
 def multiply(a: Any, b: Any) -> Tensor:
-    r"""Multiply arguments element-wise.
+    r"""Return the product a b.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -2631,7 +2619,7 @@ def ndtr(x: Any) -> Tensor:
     array([0.5      , 0.9750021])
     """
 def negative(x: Any) -> Tensor:
-    r"""Numerical negative, element-wise.
+    r"""Return -x.
 
     Shapes broadcast: (...) -> (...).
 
@@ -2653,7 +2641,7 @@ def nonzero(x: Any) -> tuple[Tensor, ...]:
     [array([0, 0, 0, 1, 1, 1]), array([0, 1, 2, 0, 1, 2])]
     """
 def not_equal(a: Any, b: Any) -> Tensor:
-    r"""Return (a != b) element-wise.
+    r"""Return whether a != b.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -2665,9 +2653,7 @@ def not_equal(a: Any, b: Any) -> Tensor:
     array([ True,  True,  True])
     """
 def ones(shape: Any, dtype: Any = None, order: Any = 'C', *, device: Any = None, requires_grad: Any = False, name: Any = None) -> Tensor:
-    r"""Return a new array of given shape and type, filled with ones.
-
-    It is a new Tensor, which may require grad.
+    r"""Return a new Tensor of ones. It may require grad.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2675,9 +2661,7 @@ def ones(shape: Any, dtype: Any = None, order: Any = 'C', *, device: Any = None,
     tg.tensor([1., 1., 1.], dtype='float32')
     """
 def ones_like(a: Any, dtype: Any = None, order: Any = 'K', subok: Any = True, shape: Any = None, *, device: Any = None, requires_grad: Any = False, name: Any = None) -> Tensor:
-    r"""Return an array of ones with the same shape and type as a given array.
-
-    It is a new Tensor, which may require grad.
+    r"""Return a new Tensor of ones in the shape and dtype of `a`. It may require grad.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -2907,7 +2891,7 @@ def polyval(p: Any, x: Any) -> Tensor:
     array([7.83, 0.3 , 4.  ])
     """
 def positive(x: Any) -> Tensor:
-    r"""Numerical positive, element-wise.
+    r"""Return +x, a copy.
 
     Shapes broadcast: (...) -> (...).
 
@@ -2922,7 +2906,7 @@ def positive(x: Any) -> Tensor:
            [1., 1., 1.]])
     """
 def pow(a: Any, b: Any) -> Tensor:
-    r"""First array elements raised to powers from second array, element-wise.
+    r"""Return a^b.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -2936,7 +2920,7 @@ def pow(a: Any, b: Any) -> Tensor:
     array([1.17291906, 1.57913289, 0.54022404])
     """
 def power(a: Any, b: Any) -> Tensor:
-    r"""First array elements raised to powers from second array, element-wise.
+    r"""Return a^b.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -3023,7 +3007,7 @@ def quantile(x: Any, q: Any, axis: Any = None, method: Any = 'linear', keepdims:
            [0. , 0. , 0.5]])
     """
 def rad2deg(x: Any) -> Tensor:
-    r"""Convert angles from radians to degrees.
+    r"""Return an angle in degrees, given in radians.
 
     Shapes broadcast: (...) -> (...).
 
@@ -3036,7 +3020,7 @@ def rad2deg(x: Any) -> Tensor:
     array([57.29577951, 57.29577951, 57.29577951])
     """
 def radians(x: Any) -> Tensor:
-    r"""Convert angles from degrees to radians.
+    r"""Return an angle in radians, given in degrees.
 
     Shapes broadcast: (...) -> (...).
 
@@ -3089,7 +3073,7 @@ def real_if_close(x: Any, tol: Any = 100) -> Tensor:
            [1., 1., 1.]])
     """
 def reciprocal(x: Any) -> Tensor:
-    r"""Return the reciprocal of the argument, element-wise.
+    r"""Return 1 / x.
 
     Shapes broadcast: (...) -> (...).
 
@@ -3109,7 +3093,7 @@ def relu(x: Any) -> Tensor:
     tg.tensor([0., 0., 2.], dtype='float64')
     """
 def remainder(a: Any, b: Any) -> Tensor:
-    r"""Returns the element-wise remainder of division.
+    r"""Return the remainder of a / b with the sign of b.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -3171,7 +3155,7 @@ def rgamma(x: Any) -> Tensor:
     array([0.        , 0.04166667])
     """
 def right_shift(a: Any, b: Any) -> Tensor:
-    r"""Shift the bits of an integer to the right.
+    r"""Return the integer a with its bits moved to the right by b.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -3181,7 +3165,7 @@ def right_shift(a: Any, b: Any) -> Tensor:
     array([4, 4, 5])
     """
 def rint(x: Any) -> Tensor:
-    r"""Round elements of the array to the nearest integer.
+    r"""Return the whole number nearest to x, the even one at a tie.
 
     Shapes broadcast: (...) -> (...).
 
@@ -3292,7 +3276,7 @@ def sigmoid(x: Any) -> Tensor:
     tg.tensor([0. , 0.5, 1. ], dtype='float64')
     """
 def sign(x: Any) -> Tensor:
-    r"""Returns an element-wise indication of the sign of a number.
+    r"""Return -1, 0 or 1, the sign of x.
 
     Shapes broadcast: (...) -> (...).
 
@@ -3303,7 +3287,7 @@ def sign(x: Any) -> Tensor:
     array([ 1.,  1., -1., -1.])
     """
 def signbit(x: Any) -> Tensor:
-    r"""Returns element-wise True where signbit is set (less than zero).
+    r"""Return whether the sign of x is minus, as that of -0.0 is.
 
     Shapes broadcast: (...) -> (...).
 
@@ -3321,7 +3305,7 @@ def silu(x: Any) -> Tensor:
     array([-0.26894142,  0.        ,  1.76159416])
     """
 def sin(x: Any) -> Tensor:
-    r"""Trigonometric sine, element-wise.
+    r"""Return the sine of x, in radians.
 
     Shapes broadcast: (...) -> (...).
 
@@ -3345,7 +3329,7 @@ def sinc(x: Any) -> Tensor:
     -0.902028
     """
 def sinh(x: Any) -> Tensor:
-    r"""Hyperbolic sine, element-wise.
+    r"""Return the hyperbolic sine of x.
 
     Shapes broadcast: (...) -> (...).
 
@@ -3398,7 +3382,7 @@ def sort(x: Any, axis: Any = -1, kind: Any = None, *, stable: Any = None) -> Ten
            [1., 1., 1.]])
     """
 def spacing(x: Any) -> Tensor:
-    r"""Return the distance between x and the nearest adjacent number.
+    r"""Return the distance from x to the next number of its dtype.
 
     Shapes broadcast: (...) -> (...).
 
@@ -3420,7 +3404,7 @@ def split(x: Any, indices_or_sections: Any, axis: Any = 0) -> list[Tensor]:
            [ 9., 10., 11.]])]
     """
 def sqrt(x: Any) -> Tensor:
-    r"""Return the non-negative square-root of an array, element-wise.
+    r"""Return the square root of x, nan where x < 0.
 
     Shapes broadcast: (...) -> (...).
 
@@ -3433,7 +3417,7 @@ def sqrt(x: Any) -> Tensor:
     array([0.55901699, 0.38348249, 0.45643546])
     """
 def square(x: Any) -> Tensor:
-    r"""Return the element-wise square of the input.
+    r"""Return x^2.
 
     Shapes broadcast: (...) -> (...).
 
@@ -3483,7 +3467,7 @@ def std(x: Any, axis: Any = None, dtype: Any = None, ddof: Any = 0, keepdims: An
            [-0.26020896, -0.12888855,  0.03161417]])
     """
 def subtract(a: Any, b: Any) -> Tensor:
-    r"""Subtract arguments, element-wise.
+    r"""Return the difference a - b.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -3553,7 +3537,7 @@ def take_along_axis(x: Any, indices: Any, axis: Any = -1) -> Tensor:
            [0., 0., 1.]])
     """
 def tan(x: Any) -> Tensor:
-    r"""Compute tangent element-wise.
+    r"""Return the tangent of x, in radians.
 
     Shapes broadcast: (...) -> (...).
 
@@ -3566,7 +3550,7 @@ def tan(x: Any) -> Tensor:
     array([1.01006705, 1.70944972, 1.70944972])
     """
 def tanh(x: Any) -> Tensor:
-    r"""Compute hyperbolic tangent element-wise.
+    r"""Return the hyperbolic tangent of x.
 
     Shapes broadcast: (...) -> (...).
 
@@ -3698,7 +3682,7 @@ def triu(x: Any, k: Any = 0) -> Tensor:
            [0., 0., 1., 1.]])
     """
 def true_divide(a: Any, b: Any) -> Tensor:
-    r"""Divide arguments element-wise.
+    r"""Return the quotient a / b.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -3712,7 +3696,7 @@ def true_divide(a: Any, b: Any) -> Tensor:
     array([0.52631579, 1.25      , 0.625     ])
     """
 def trunc(x: Any) -> Tensor:
-    r"""Return the truncated value of the input, element-wise.
+    r"""Return x without its decimals.
 
     Shapes broadcast: (...) -> (...).
 
@@ -3864,9 +3848,7 @@ def xlogy(a: Any, b: Any) -> Tensor:
     array([0.        , 2.19722458])
     """
 def zeros(shape: Any, dtype: Any = None, order: Any = 'C', *, device: Any = None, requires_grad: Any = False, name: Any = None) -> Tensor:
-    r"""Return a new array of given shape and type, filled with zeros.
-
-    It is a new Tensor, which may require grad.
+    r"""Return a new Tensor of zeros. It may require grad.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -3875,9 +3857,7 @@ def zeros(shape: Any, dtype: Any = None, order: Any = 'C', *, device: Any = None
                [0., 0., 0.]], dtype='float64')
     """
 def zeros_like(a: Any, dtype: Any = None, order: Any = 'K', subok: Any = True, shape: Any = None, *, device: Any = None, requires_grad: Any = False, name: Any = None) -> Tensor:
-    r"""Return an array of zeros with the same shape and type as a given array.
-
-    It is a new Tensor, which may require grad.
+    r"""Return a new Tensor of zeros in the shape and dtype of `a`. It may require grad.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg

@@ -15,7 +15,7 @@ class ReLU(OfFunction):
 class Tanh(OfFunction):
     r"""`tg.tanh` as a module.
 
-    Compute hyperbolic tangent element-wise.
+    Return the hyperbolic tangent of x.
 
     Shapes broadcast: (...) -> (...).
 

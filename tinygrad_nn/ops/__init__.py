@@ -4,7 +4,7 @@
 
 import re
 import sys
-from inspect import cleandoc
+from inspect import cleandoc, signature
 from operator import attrgetter
 from textwrap import fill
 from types import ModuleType
@@ -29,6 +29,7 @@ from . import (
     shaping,
     special,
 )
+from .descriptions import DESCRIPTIONS
 from .examples import EXAMPLES
 from .linalg import chains, decompositions, determinants, inverses, least_squares, norms
 from .numpy import (
@@ -74,11 +75,14 @@ def help_by_task() -> str:
 
 
 def add_examples(package: ModuleType) -> None:
-    """Add the generated examples in `examples` to the functions that are declared without one."""
+    """Add first sentences and generated examples to the functions that are declared without."""
+    for name, description in DESCRIPTIONS.items():
+        function = getattr(package, name)
+        function.__doc__ = function.__doc__.replace(f"{name}{signature(function)}", description, 1)
     for path, example in EXAMPLES.items():
         function = attrgetter(path)(package)
         text = function.__doc__ or ""
-        text = cleandoc(text) if "\n " in text else text  # for a quick import: most texts need no cleaning
+        text = cleandoc(text) if "\n " in text else text.rstrip()  # for a quick import: most need no cleaning
         function.__doc__ = text + EXAMPLE.format(example)
 
 

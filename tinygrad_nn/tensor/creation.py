@@ -74,14 +74,7 @@ def array_of(x: Any, dtype: Any = None) -> Any:
     return np.asarray(x, dtype)
 
 
-def said_by_numpy(function: Any) -> str:
-    """Return the first sentence of a function's description, before which NumPy may write the call."""
-    lines = (function.__doc__ or "").splitlines()
-    first = next((line for line in lines if line and f"{function.__name__}(" not in line), "")
-    return f"{first.strip().removesuffix('.')}."
-
-
-def _creator(function: Callable[..., Any], parameters: str) -> Callable[..., Tensor]:
+def _creator(function: Callable[..., Any], parameters: str, holds: str) -> Callable[..., Tensor]:
     """Return NumPy's creation function with `requires_grad` and `name` added to its parameters."""
     has_model = function.__name__.endswith("_like")
     # NumPy itself has signatures of functions in C from version 2.4 on.
@@ -106,19 +99,22 @@ def _creator(function: Callable[..., Any], parameters: str) -> Callable[..., Ten
 
     create.__signature__ = takes  # type: ignore[attr-defined]
     create.__name__ = create.__qualname__ = function.__name__
-    create.__doc__ = f"{said_by_numpy(function)}\n\nIt is a new Tensor, which may require grad."
+    create.__doc__ = f"Return a new Tensor {holds}. It may require grad."
     if has_model:
         NUMPY_FUNCTIONS[function] = create
     return create
 
 
-zeros: Final = _creator(np.zeros, "shape, dtype=None, order='C'")
-ones: Final = _creator(np.ones, "shape, dtype=None, order='C'")
-full: Final = _creator(np.full, "shape, fill_value, dtype=None, order='C'")
-empty: Final = _creator(np.empty, "shape, dtype=None, order='C'")
-arange: Final = _creator(np.arange, "start_or_stop, /, stop=None, step=1, dtype=None")
-eye: Final = _creator(np.eye, "N, M=None, k=0, dtype=float, order='C'")
-zeros_like: Final = _creator(np.zeros_like, "a, dtype=None, order='K', subok=True, shape=None")
-ones_like: Final = _creator(np.ones_like, "a, dtype=None, order='K', subok=True, shape=None")
-full_like: Final = _creator(np.full_like, "a, fill_value, dtype=None, order='K', subok=True, shape=None")
-empty_like: Final = _creator(np.empty_like, "prototype, /, dtype=None, order='K', subok=True, shape=None")
+_ORDER, _LIKE = "dtype=None, order='C'", "dtype=None, order='K', subok=True, shape=None"
+zeros: Final = _creator(np.zeros, f"shape, {_ORDER}", "of zeros")
+ones: Final = _creator(np.ones, f"shape, {_ORDER}", "of ones")
+full: Final = _creator(np.full, f"shape, fill_value, {_ORDER}", "with `fill_value` in every entry")
+empty: Final = _creator(np.empty, f"shape, {_ORDER}", "whose entries are not set")
+arange: Final = _creator(
+    np.arange, "start_or_stop, /, stop=None, step=1, dtype=None", "of numbers `step` apart, from start to below `stop`"
+)
+eye: Final = _creator(np.eye, "N, M=None, k=0, dtype=float, order='C'", "of ones on the diagonal `k`, zeros elsewhere")
+zeros_like: Final = _creator(np.zeros_like, f"a, {_LIKE}", "of zeros in the shape and dtype of `a`")
+ones_like: Final = _creator(np.ones_like, f"a, {_LIKE}", "of ones in the shape and dtype of `a`")
+full_like: Final = _creator(np.full_like, f"a, fill_value, {_LIKE}", "like `a`, with `fill_value` in every entry")
+empty_like: Final = _creator(np.empty_like, f"prototype, /, {_LIKE}", "like `prototype`, whose entries are not set")

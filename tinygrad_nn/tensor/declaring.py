@@ -17,7 +17,7 @@ from ..engine.operation import Operation
 from ..engine.rules import parameter_names
 from ..engine.zero_safe import zero_safe_where
 from .calls import call_any, call_one, call_two
-from .creation import as_tensor, said_by_numpy
+from .creation import as_tensor
 from .handle import NUMPY_FUNCTIONS, Tensor
 
 _REFLECTED = "add sub mul truediv floordiv mod divmod pow matmul and or xor lshift rshift".split()  # noqa: SIM905
@@ -130,8 +130,7 @@ def elementwise(
     else:
         call = call_one(op) if arity == 1 else call_two(op)
     known = [ufunc] if is_ufunc else list(numpy)
-    says = said_by_numpy(known[0] if known else ufunc).replace("x1", "a").replace("x2", "b")  # our names for operands
-    doc = f"{says}\n\nShapes broadcast: {', '.join(['(...)'] * arity)} -> (...)."
+    doc = f"Return {name}({', '.join(arguments)}).\n\nShapes broadcast: {', '.join(['(...)'] * arity)} -> (...)."
     _publish(name, call, known, method, operator, doc if is_ufunc else ufunc.__doc__ or doc)
     return _finished(call, op)
 

@@ -185,7 +185,7 @@ class Tensor:
     def __truediv__(self, other: Any) -> Tensor: ...
     def __xor__(self, other: Any) -> Tensor: ...
     def abs(x: Any) -> Tensor:
-        r"""Calculate the absolute value element-wise.
+        r"""Return the absolute value |x|.
 
         Shapes broadcast: (...) -> (...).
 
@@ -216,7 +216,7 @@ class Tensor:
         True
         """
     def arccos(x: Any) -> Tensor:
-        r"""Trigonometric inverse cosine, element-wise.
+        r"""Return the angle between 0 and pi whose cosine is x, nan where |x| > 1.
 
         Shapes broadcast: (...) -> (...).
 
@@ -229,7 +229,7 @@ class Tensor:
         array([-1.40028008, -1.00503782, -1.25      ])
         """
     def arccosh(x: Any) -> Tensor:
-        r"""Inverse hyperbolic cosine, element-wise.
+        r"""Return the number, 0 or more, whose hyperbolic cosine is x, nan where x < 1.
 
         Shapes broadcast: (...) -> (...).
 
@@ -242,7 +242,7 @@ class Tensor:
         array([0.39872611, 0.72739297, 0.51031036])
         """
     def arcsin(x: Any) -> Tensor:
-        r"""Inverse sine, element-wise.
+        r"""Return the angle between -pi/2 and pi/2 whose sine is x, nan where |x| > 1.
 
         Shapes broadcast: (...) -> (...).
 
@@ -255,7 +255,7 @@ class Tensor:
         array([1.00503782, 1.25      , 1.25      ])
         """
     def arcsinh(x: Any) -> Tensor:
-        r"""Inverse hyperbolic sine element-wise.
+        r"""Return the number whose hyperbolic sine is x.
 
         Shapes broadcast: (...) -> (...).
 
@@ -268,7 +268,7 @@ class Tensor:
         array([0.6401844 , 0.5547002 , 0.99503719])
         """
     def arctan(x: Any) -> Tensor:
-        r"""Trigonometric inverse tangent, element-wise.
+        r"""Return the angle between -pi/2 and pi/2 whose tangent is x.
 
         Shapes broadcast: (...) -> (...).
 
@@ -281,7 +281,7 @@ class Tensor:
         array([0.96153846, 0.40983607, 0.45248869])
         """
     def arctanh(x: Any) -> Tensor:
-        r"""Inverse hyperbolic tangent element-wise.
+        r"""Return the number whose hyperbolic tangent is x, nan where |x| > 1.
 
         Shapes broadcast: (...) -> (...).
 
@@ -346,7 +346,7 @@ class Tensor:
                [1., 1., 1.]])
         """
     def cbrt(x: Any) -> Tensor:
-        r"""Return the cube-root of an array, element-wise.
+        r"""Return the cube root of x.
 
         Shapes broadcast: (...) -> (...).
 
@@ -359,7 +359,7 @@ class Tensor:
         array([0.29518294, 0.42281143, 0.23401631])
         """
     def ceil(x: Any) -> Tensor:
-        r"""Return the ceiling of the input, element-wise.
+        r"""Return the least whole number that is not below x.
 
         Shapes broadcast: (...) -> (...).
 
@@ -401,7 +401,7 @@ class Tensor:
     def compress(self, condition: Any, axis: Any = None) -> Tensor:
         r"""Return `tg.compress(condition, self, axis)`: as in NumPy, the method takes the condition after the tensor."""
     def conjugate(x: Any) -> Tensor:
-        r"""Return the complex conjugate, element-wise.
+        r"""Return the complex conjugate, which is x for real numbers.
 
         Shapes broadcast: (...) -> (...).
 
@@ -429,7 +429,7 @@ class Tensor:
                [1., 1., 1.]])
         """
     def cos(x: Any) -> Tensor:
-        r"""Cosine element-wise.
+        r"""Return the cosine of x, in radians.
 
         Shapes broadcast: (...) -> (...).
 
@@ -442,7 +442,7 @@ class Tensor:
         array([-0.9995736 ,  0.99749499,  0.09983342])
         """
     def cosh(x: Any) -> Tensor:
-        r"""Hyperbolic cosine, element-wise.
+        r"""Return the hyperbolic cosine of x.
 
         Shapes broadcast: (...) -> (...).
 
@@ -492,7 +492,7 @@ class Tensor:
                [3., 2., 1.]])
         """
     def deg2rad(x: Any) -> Tensor:
-        r"""Convert angles from degrees to radians.
+        r"""Return an angle in radians, given in degrees.
 
         Shapes broadcast: (...) -> (...).
 
@@ -573,7 +573,7 @@ class Tensor:
         array([0.        , 0.47693628])
         """
     def exp(x: Any) -> Tensor:
-        r"""Calculate the exponential of all elements in the input array.
+        r"""Return the exponential e^x.
 
         Shapes broadcast: (...) -> (...).
 
@@ -586,7 +586,7 @@ class Tensor:
         array([1.        , 4.48168907, 0.33287108])
         """
     def exp2(x: Any) -> Tensor:
-        r"""Calculate `2**p` for all `p` in the input array.
+        r"""Return 2^x.
 
         Shapes broadcast: (...) -> (...).
 
@@ -617,7 +617,7 @@ class Tensor:
                [1., 1., 1.]])
         """
     def expm1(x: Any) -> Tensor:
-        r"""Calculate ``exp(x) - 1`` for all elements in the array.
+        r"""Return e^x - 1, exact for small x, too.
 
         Shapes broadcast: (...) -> (...).
 
@@ -637,7 +637,7 @@ class Tensor:
         tg.tensor([1., 2., 3., 4.], dtype='float64')
         """
     def floor(x: Any) -> Tensor:
-        r"""Return the floor of the input, element-wise.
+        r"""Return the greatest whole number that is not above x.
 
         Shapes broadcast: (...) -> (...).
 
@@ -693,7 +693,7 @@ class Tensor:
     def imag(self) -> Any:
         r"""The imaginary part: zeros, unless the tensor is complex."""
     def isfinite(x: Any) -> Tensor:
-        r"""Test element-wise for finiteness (not infinity and not Not a Number).
+        r"""Return whether x is neither nan nor infinite.
 
         Shapes broadcast: (...) -> (...).
 
@@ -704,7 +704,7 @@ class Tensor:
         array([ True,  True,  True,  True])
         """
     def isinf(x: Any) -> Tensor:
-        r"""Test element-wise for positive or negative infinity.
+        r"""Return whether x is inf or -inf.
 
         Shapes broadcast: (...) -> (...).
 
@@ -714,7 +714,7 @@ class Tensor:
         array([False,  True,  True, False])
         """
     def isnan(x: Any) -> Tensor:
-        r"""Test element-wise for NaN and return result as a boolean array.
+        r"""Return whether x is nan.
 
         Shapes broadcast: (...) -> (...).
 
@@ -725,7 +725,7 @@ class Tensor:
         array([False, False, False, False])
         """
     def isneginf(x: Any) -> Tensor:
-        r"""Test element-wise for negative infinity, return result as bool array.
+        r"""Return isneginf(x).
 
         Shapes broadcast: (...) -> (...).
 
@@ -735,7 +735,7 @@ class Tensor:
         array([False, False,  True, False])
         """
     def isposinf(x: Any) -> Tensor:
-        r"""Test element-wise for positive infinity, return result as bool array.
+        r"""Return isposinf(x).
 
         Shapes broadcast: (...) -> (...).
 
@@ -752,7 +752,7 @@ class Tensor:
         tg.tensor([-0.1,  0. ,  2. ], dtype='float64')
         """
     def log(x: Any) -> Tensor:
-        r"""Natural logarithm, element-wise.
+        r"""Return the natural logarithm of x, -inf at 0 and nan where x < 0.
 
         Shapes broadcast: (...) -> (...).
 
@@ -765,7 +765,7 @@ class Tensor:
         array([1.25      , 0.55555556, 0.83333333])
         """
     def log10(x: Any) -> Tensor:
-        r"""Return the base 10 logarithm of the input array, element-wise.
+        r"""Return the logarithm of x to the base 10.
 
         Shapes broadcast: (...) -> (...).
 
@@ -778,7 +778,7 @@ class Tensor:
         array([0.36191207, 0.5428681 , 0.25546734])
         """
     def log1p(x: Any) -> Tensor:
-        r"""Return the natural logarithm of one plus the input array, element-wise.
+        r"""Return the natural logarithm of 1 + x, exact for small x, too.
 
         Shapes broadcast: (...) -> (...).
 
@@ -791,7 +791,7 @@ class Tensor:
         array([0.58823529, 1.        , 0.4       ])
         """
     def log2(x: Any) -> Tensor:
-        r"""Base-2 logarithm of `x`.
+        r"""Return the logarithm of x to the base 2.
 
         Shapes broadcast: (...) -> (...).
 
@@ -1059,7 +1059,7 @@ class Tensor:
                [-0.33792,  0.27648, -0.76032]])
         """
     def rad2deg(x: Any) -> Tensor:
-        r"""Convert angles from radians to degrees.
+        r"""Return an angle in degrees, given in radians.
 
         Shapes broadcast: (...) -> (...).
 
@@ -1089,7 +1089,7 @@ class Tensor:
     def real(self) -> Any:
         r"""The real part: the tensor itself, unless it is complex."""
     def reciprocal(x: Any) -> Tensor:
-        r"""Return the reciprocal of the argument, element-wise.
+        r"""Return 1 / x.
 
         Shapes broadcast: (...) -> (...).
 
@@ -1142,7 +1142,7 @@ class Tensor:
         array([0.        , 0.04166667])
         """
     def rint(x: Any) -> Tensor:
-        r"""Round elements of the array to the nearest integer.
+        r"""Return the whole number nearest to x, the even one at a tie.
 
         Shapes broadcast: (...) -> (...).
 
@@ -1181,7 +1181,7 @@ class Tensor:
         tg.tensor([0. , 0.5, 1. ], dtype='float64')
         """
     def sign(x: Any) -> Tensor:
-        r"""Returns an element-wise indication of the sign of a number.
+        r"""Return -1, 0 or 1, the sign of x.
 
         Shapes broadcast: (...) -> (...).
 
@@ -1199,7 +1199,7 @@ class Tensor:
         array([-0.26894142,  0.        ,  1.76159416])
         """
     def sin(x: Any) -> Tensor:
-        r"""Trigonometric sine, element-wise.
+        r"""Return the sine of x, in radians.
 
         Shapes broadcast: (...) -> (...).
 
@@ -1212,7 +1212,7 @@ class Tensor:
         array([ 0.45359612, -0.02919952,  0.99500417])
         """
     def sinh(x: Any) -> Tensor:
-        r"""Hyperbolic sine, element-wise.
+        r"""Return the hyperbolic sine of x.
 
         Shapes broadcast: (...) -> (...).
 
@@ -1257,7 +1257,7 @@ class Tensor:
                [1., 1., 1.]])
         """
     def sqrt(x: Any) -> Tensor:
-        r"""Return the non-negative square-root of an array, element-wise.
+        r"""Return the square root of x, nan where x < 0.
 
         Shapes broadcast: (...) -> (...).
 
@@ -1270,7 +1270,7 @@ class Tensor:
         array([0.55901699, 0.38348249, 0.45643546])
         """
     def square(x: Any) -> Tensor:
-        r"""Return the element-wise square of the input.
+        r"""Return x^2.
 
         Shapes broadcast: (...) -> (...).
 
@@ -1350,7 +1350,7 @@ class Tensor:
                [0., 0., 1.]])
         """
     def tan(x: Any) -> Tensor:
-        r"""Compute tangent element-wise.
+        r"""Return the tangent of x, in radians.
 
         Shapes broadcast: (...) -> (...).
 
@@ -1363,7 +1363,7 @@ class Tensor:
         array([1.01006705, 1.70944972, 1.70944972])
         """
     def tanh(x: Any) -> Tensor:
-        r"""Compute hyperbolic tangent element-wise.
+        r"""Return the hyperbolic tangent of x.
 
         Shapes broadcast: (...) -> (...).
 
@@ -1414,7 +1414,7 @@ class Tensor:
                [1., 0., 0.]])
         """
     def trunc(x: Any) -> Tensor:
-        r"""Return the truncated value of the input, element-wise.
+        r"""Return x without its decimals.
 
         Shapes broadcast: (...) -> (...).
 

@@ -241,13 +241,26 @@ def _svd_by_eigh(a: Tensor, compute_uv: bool) -> Any:
 
 @primitive(numpy=[np.linalg.eigvals], method=False)
 def eigvals(a: Any, /) -> Any:
-    """Return the eigenvalues of any square matrices, often complex; they have no gradient. (..., n, n) -> (..., n)."""
+    """Return the eigenvalues of any square matrices, often complex; they have no gradient. (..., n, n) -> (..., n).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.linalg.eigvals([[0.0, -1.0], [1.0, 0.0]]).numpy()
+    array([0.+1.j, 0.-1.j])
+    """
     return np.linalg.eigvals(a)
 
 
 @primitive(numpy=[np.linalg.eig], multiple_outputs=True, method=False)
 def eig(a: Any, /) -> Any:
-    """Return the eigenvalues and eigenvectors of any square matrices, often complex; they have no gradients."""
+    """Return the eigenvalues and eigenvectors of any square matrices, often complex; they have no gradients.
+
+    Shapes: (..., n, n) -> (..., n), (..., n, n).
+
+    >>> import tinygrad_nn as tg
+    >>> values, vectors = tg.linalg.eig([[0.0, -1.0], [1.0, 0.0]])
+    >>> values.numpy()
+    array([0.+1.j, 0.-1.j])
+    """
     return np.linalg.eig(a)
 
 
