@@ -117,7 +117,7 @@ chain = np.arange(1, 21)
 figure, ax = plt.subplots(figsize=(6, 3), layout="constrained")
 ax.semilogy(chain, 3 * 2.0**chain - 2, "o-", label="every way")
 ax.semilogy(chain, 2 * chain + 1, "s-", label="newest first")
-ax.set(xlabel="diamonds in a row", ylabel="visits")
+ax.set(xlabel="diamonds in a row", ylabel="visits", xticks=range(0, 21, 5))
 ax.legend()
 
 # %%

@@ -17,8 +17,9 @@ import numpy as np
 import tinygrad_nn as tg
 
 
-def boxes(ax, places, arrows):
+def boxes(height, places, arrows):
     """Draw boxes of text, and arrows from one to another."""
+    _, ax = plt.subplots(figsize=(7, height), layout="constrained")
     drawn = {}
     for place, (text, colour) in places.items():
         style = {"boxstyle": "round", "fc": colour}
@@ -67,41 +68,46 @@ ax.axis("off")
 #
 # .. math:: W \leftarrow W - \text{rate} \cdot \bar W, \qquad b \leftarrow b - \text{rate} \cdot \bar b
 
-figure, ax = plt.subplots(figsize=(7, 2.6), layout="constrained")
 stages = {(0, 1): ("data X", "#eeeeee"), (1.5, 1): ("forward", "#cfe3f7"), (3, 1): ("cost", "#cfe3f7")}
 stages |= {(3, 0): ("backward", "#f7d9cf"), (1.5, 0): ("update", "#d8f0d0"), (0, 0): ("parameters W, b", "#eeeeee")}
 order = [(0, 1), (1.5, 1), (3, 1), (3, 0), (1.5, 0), (0, 0), (1.5, 1)]
-boxes(ax, stages, [*itertools.pairwise(order), ((1.5, 1), (3, 0))])
+boxes(2.6, stages, [*itertools.pairwise(order), ((1.5, 1), (3, 0))])
 
 # %%
-# Figures 3 and 5: the shapes of a layer, and of a step
-# -----------------------------------------------------
+# Figure 3: the shapes of one layer
+# ---------------------------------
 #
-# The sums of a layer are called Z. Its activation turns them into A, which the next layer reads; A0 is X. Samples are
-# rows here, and columns in the article. For m samples, a layer of k neurons that reads n numbers has these shapes::
+# The sums of a layer are called Z. Its activation turns them into A, which the next layer reads; A0 is X. A layer of k
+# neurons that reads n numbers has a matrix W of k rows, one per neuron, and k biases. For one sample, z is the row
+# :math:`a W^\top + b`. We draw layer 2: each number is a square, blue if negative and red if positive.
+
+memory = network.memory(np.random.default_rng(0).normal(size=(5, 2)))  # all A and Z, for 5 samples
+
+
+def shapes(**arrays):
+    _, axes = plt.subplots(1, len(arrays), figsize=(7, 1.6), layout="constrained")
+    for ax, (name, array) in zip(axes, arrays.items(), strict=True):
+        most = abs(array.data).max()
+        ax.imshow(np.atleast_2d(array.data), cmap="coolwarm", vmin=-most, vmax=most)
+        ax.set_title(f"{name} {array.shape}", loc="left", fontsize=9)
+        ax.set(xlim=(-0.5, 5.5), ylim=(5.5, -0.5))
+        ax.axis("off")
+
+
+W, b = network.values["W2"], network.values["b2"]
+shapes(a=memory["A1"][0], W=W, b=b, z=memory["Z2"][0])
+
+# %%
+# Figure 5: the shapes of a step
+# ------------------------------
+#
+# Samples are rows here, so m samples are m rows of A and of Z, and b is added to each::
 #
 #     here:         A (m, n) @ W.T (n, k) + b (k,)   = Z (m, k), where W is (k, n)
 #     the article:  W (k, n) @ A   (n, m) + b (k, 1) = Z (k, m)
-#
-# The article's code keeps, in a dictionary ``memory``, the A that each layer reads and its Z, for the backward pass.
-# Our ``memory`` has all A and Z. We print the shapes for 5 samples, and draw those of layer 2 to scale.
 
-X = np.random.default_rng(0).normal(size=(5, 2))
-memory = network.memory(X)
-for number in range(1, len(widths)):
-    W, b = network.values[f"W{number}"], network.values[f"b{number}"]
-    A, Z = memory[f"A{number - 1}"], memory[f"Z{number}"]
-    print(f"layer {number}:  A {A.shape} @ W.T {W.T.shape} + b {b.shape} = Z {Z.shape}")
-figure, ax = plt.subplots(figsize=(7, 2.2), layout="constrained")
-left = 0.0
-W, b = network.values["W2"], network.values["b2"]
-for name, t in (("A1", memory["A1"]), ("@ W2.T", W.T), ("+ b2", b), ("= Z2", memory["Z2"])):
-    rows, columns = t.shape if t.ndim == 2 else (1, t.size)
-    ax.imshow(t.data.reshape(rows, columns), extent=(left, left + columns, -rows / 2, rows / 2), cmap="coolwarm")
-    ax.text(left + columns / 2, rows / 2 + 0.4, f"{name}\n{t.shape}", ha="center", fontsize=9)
-    left += columns + 2
-ax.set(xlim=(-1, left), ylim=(-4, 5.5))
-ax.axis("off")
+shapes(**{"A1": memory["A1"], "@ W2.T": W.T, "+ b2": b, "= Z2": memory["Z2"], "A2": memory["A2"]})
+print({name: array.shape for name, array in memory.items()})
 
 # %%
 # Figure 6: forward and backward through one layer
@@ -117,33 +123,27 @@ ax.axis("off")
 # Each entry of A reads one of Z, so :math:`\bar Z` is a product entry by entry, :math:`\circ`. Sample i and neuron k
 # have :math:`Z_{ik} = \sum_j A_{0,ij} W_{kj} + b_k`. So :math:`W_{kj}` is used for every sample, with the slope
 # :math:`A_{0,ij}`, and so is :math:`b_k`, with the slope 1. :math:`A_{0,ij}` is used by every neuron, with the slope
-# :math:`W_{kj}`. Add up what they hand back:
-#
-# .. math:: \bar{W_{kj}} = \sum_i \bar{Z_{ik}} A_{0,ij}, \quad \bar{b_k} = \sum_i \bar{Z_{ik}}, \quad
-#    \bar{A_{0,ij}} = \sum_k \bar{Z_{ik}} W_{kj}
+# :math:`W_{kj}`. Add up what they hand back: :math:`\bar{W_{kj}} = \sum_i \bar{Z_{ik}} A_{0,ij}`, and so on.
 #
 # These formulas read ``A0``, ``Z`` and ``W``, so the forward pass must keep them. (For relu A will do in place of Z: it
 # is above 0 where Z is.) Code and pictures write ``dZ`` for :math:`\bar Z`; there ``*`` is the product entry by entry.
 
-figure, ax = plt.subplots(figsize=(7, 2.6), layout="constrained")
 forward = {(0, 1): ("A0", "#eeeeee"), (1.5, 1): ("Z = A0 @ W.T + b", "#cfe3f7"), (3, 1): ("A = g(Z)", "#cfe3f7")}
 backward = {(0, 0): ("dA0 = dZ @ W", "#f7d9cf"), (1.5, 0): ("dZ = dA * g'(Z)", "#f7d9cf")}
 backward |= {(3, 0): ("dA, from\nthe next layer", "#eeeeee"), (1.5, -1): ("dW = dZ.T @ A0,  db = sum of dZ", "#d8f0d0")}
 row, below = list(forward), list(backward)
-boxes(ax, forward | backward, [*itertools.pairwise([*row, *below[2::-1]]), (below[1], below[3])])
+boxes(2.6, forward | backward, [*itertools.pairwise([*row, *below[2::-1]]), (below[1], below[3])])
 
 # %%
-# The formulas are right: here they are, against the library, for layer 2, so A0 is the A1 of the network, and dA is
-# made up. The slope of relu is 1 where Z is above 0.
-
-A0, Z = memory["A1"].data, memory["Z2"].data
-dA = np.random.default_rng(1).normal(size=Z.shape)
-dZ = dA * (Z > 0)
-t, W, b = (tg.tensor(x.data, requires_grad=True) for x in (memory["A1"], network.values["W2"], network.values["b2"]))
-tg.relu(t @ W.T + b).backward(dA)
-assert np.allclose(t.grad.data, dZ @ W.data)
-assert np.allclose(W.grad.data, dZ.T @ A0)
-assert np.allclose(b.grad.data, dZ.sum(axis=0))
-
-# %%
-# The next part trains the larger network, and lets the library derive all of this. Questions stand at its end.
+# The next part trains the larger network. The third holds these formulas against the gradients that the library finds.
+#
+# Questions
+# ---------
+#
+# 1. A layer of 3 neurons reads 7 numbers. Which shapes have W, b and Z, for 100 samples?
+# 2. Why is :math:`\bar b` a sum over samples, and :math:`\bar{A_0}` one over neurons?
+#
+# **Answers**
+#
+# 1. W is (3, 7), b is (3,), and Z is (100, 3).
+# 2. One b is used for all samples. A number of A0 belongs to one sample, and all neurons read it.

@@ -68,7 +68,7 @@ figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 ax.contour(u, w, np.log1p((1 - u) ** 2 + 100 * (w - u**2) ** 2), levels=20, cmap="Greys")
 ax.plot(*np.transpose(descent), label="gradient descent, 2,000 steps")
 ax.plot(*np.transpose(newton), "o-", label="Newton, 6 steps")
-ax.set(xlim=(-2, 2), ylim=(-3.5, 2.5))
+ax.set(xlim=(-2, 2), ylim=(-3.5, 2.5), xlabel="p[0]", ylabel="p[1]")
 ax.legend()
 assert np.allclose(newton[-1], 1)
 
