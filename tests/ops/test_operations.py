@@ -17,7 +17,7 @@ import by_loops
 import by_steps
 import numpy as np
 import pytest
-from cases import CASES, NAMES, SMOOTH, cases_of
+from cases import CASES, NAMES, OWN, SMOOTH, cases_of
 from references import FUNCTIONS, REFERENCES, function_of
 from rings import drawn, sampled
 
@@ -34,8 +34,6 @@ BEHIND = {
     "singular_factors", "pseudo_inverse", "mirrored_triangle",
 }  # fmt: skip
 WITHOUT_GRADIENT = {"eig", "eigvals"}
-BRIDGED = {"function of PyTorch"}  # declared where a bridge is imported, by its own tests in the same process
-OWN = {name: op for name, op in OPERATIONS.items() if name not in BRIDGED}
 
 AXES = {"axis", "axes", "axis1", "axis2", "source", "destination"}
 OF_CALLS = {"keywords", "counted arguments", "errors"}
