@@ -285,6 +285,11 @@ def test_numbers_are_inputs_and_arguments_have_rows_of_their_own(tmp_path: pathl
         lambda x: (x.argmin(axis=1), tg.argmax(x, axis=-1, keepdims=True), np.isnan(x), x > 1, x[:, 0] == len(x)),
         lambda x: (np.einsum("ij,ik->ijk", x, x), np.einsum("...i,...i", x, x), np.einsum("ij->ji", x)),
         lambda x: (np.cumsum(x, axis=1), tg.cumsum(x, axis=0), np.cumsum(x > 0, axis=-1), x.astype(np.float32)),
+        lambda x: (np.any(x > 0, axis=1), np.all(x > -1, axis=0), (x > 9).any(), np.all(x, axis=1, keepdims=True)),
+        lambda x: (np.isinf(x), np.isinf(np.where(x > 0, x, -np.inf)), np.isfinite(np.where(x > 0, x, np.nan))),
+        lambda x: (np.trunc(3 * x), (x * 0 + 1) // 0.1, (x * 0 + 1) % 0.1, x // 1e-300, tg.trunc(x), tg.fmod(x, 0.3)),
+        lambda x: (3 * x // 0.5, 3 * x // -x[:, ::-1], 3 * x % 0.5, 3 * x % -x[:, ::-1], np.fmod(3 * x, x[0])),
+        lambda x: (x.std(), x.std(axis=0), np.std(x, axis=1, ddof=1, keepdims=True), np.var(x, ddof=0.5)),
         lambda x: (x[:, [1, 0, 1]], x[..., [-1], None], x[1:, [2]], np.logaddexp(x, 0)),
     ],
 )
@@ -311,6 +316,14 @@ def test_what_functions_compute_of_arrays_is_the_same(function: Any, tmp_path: p
         ),
         lambda x: (np.floor(x), np.ceil(x), np.exp(x), np.isnan(x), x < x[:, ::-1], x == x[0]),
         lambda x: (x.argmax(axis=1), tg.argmin(x), tg.argmax(x, axis=None, keepdims=True), np.cumsum(x, axis=1)),
+        lambda x: (x.any(axis=1), np.all(x, axis=0), np.isinf(x), np.trunc(x), x.std(axis=0), np.var(x, axis=1)),
+        lambda x: (
+            x // np.int8(2),
+            x % np.int8(-2),
+            x // (x + np.int8(3)),
+            x % (x - np.int8(3)),
+            np.fmod(x, np.int8(2)),
+        ),
         lambda x: ((x > 0).max(axis=1), (x > 0) * (x < 2), (x > 0).argmax(axis=1), (x > 0) + (x < 0)),
     ],
 )

@@ -26,7 +26,7 @@ _CAPITALS = "add exp log sqrt tanh sin cos tan sinh cosh floor ceil sign recipro
 _UFUNCS = {name: name.title() for name in _CAPITALS.split()} | {
     "subtract": "Sub", "multiply": "Mul", "divide": "Div", "power": "Pow", "maximum": "Max", "minimum": "Min",
     "matmul": "MatMul", "arcsin": "Asin", "arccos": "Acos", "arctan": "Atan", "arcsinh": "Asinh", "arccosh": "Acosh",
-    "arctanh": "Atanh", "negative": "Neg", "absolute": "Abs", "rint": "Round", "positive": "Identity",
+    "arctanh": "Atanh", "negative": "Neg", "absolute": "Abs", "rint": "Round", "positive": "Identity", "erf": "Erf",
 }  # fmt: skip
 _COMPARISONS = {
     "less": "Less", "less_equal": "LessOrEqual", "greater": "Greater", "greater_equal": "GreaterOrEqual",
@@ -38,7 +38,8 @@ _ON_BOOLS = {
 }  # fmt: skip
 _REDUCTIONS = {
     "add.reduce": "ReduceSum", "multiply.reduce": "ReduceProd", "maximum.reduce": "ReduceMax",
-    "minimum.reduce": "ReduceMin", "mean": "ReduceMean",
+    "minimum.reduce": "ReduceMin", "logical_or.reduce": "ReduceSum", "logical_and.reduce": "ReduceProd",
+    "mean": "ReduceMean",
 }  # fmt: skip
 _RESHAPING = ("reshape", "expand_dims", "squeeze", "ravel", "atleast_1d", "atleast_2d", "atleast_3d")
 _MOVING = ("transpose", "matrix_transpose", "swapaxes", "moveaxis", "rollaxis")
@@ -212,7 +213,7 @@ class _Graph:
     def nodes_of(self, text: str, line: Line) -> Any:
         """Return the name of a line's result, or the names of several. Raises if there is no counterpart."""
         out = _dtype(line.outputs[0])
-        if text in ("copy", "asarray", "astype") or (text in ("floor", "ceil") and out.kind != "f"):
+        if text in ("copy", "asarray", "astype") or (text in ("floor", "ceil", "trunc") and out.kind != "f"):
             return self.of(line.args[0], out)
         if text in _UFUNCS or text in _COMPOSED:
             names = self.alike(line, line.args)
@@ -256,6 +257,15 @@ class _Graph:
             raise NotImplementedError
         axes = range(len(x.shape)) if axis is None else np.ravel(axis)
         return self.add(op, *self.alike(line, [x]), self.ints(axes), keepdims=int(keepdims))
+
+    def variance(self, line: Line, x: Value, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> str:
+        """Return the variance over axes: the sum of the squares, divided by their number less `ddof`."""
+        distance = self.add("Sub", *self.alike(line, [x]), mean := self.reduced(line, "ReduceMean", x, axis, True))
+        squares = self.add("Mul", distance, distance)
+        sizes = [self.cast(self.add("Size", name), _dtype(line.outputs[0])) for name in (squares, mean)]
+        count = self.add("Sub", self.add("Div", *sizes), *self.alike(line, [ddof]))
+        axes = self.ints(range(len(x.shape)) if axis is None else np.ravel(axis))
+        return self.add("Div", self.add("ReduceSum", squares, axes, keepdims=int(keepdims)), count)
 
     def extreme(self, line: Line, op: str, x: Value, axis: Any = None, keepdims: bool = False) -> str:
         """Return the index of an extreme along an axis, or among all entries."""
@@ -361,6 +371,15 @@ def _dtype(value: Value) -> Any:
     return np.asarray(value.concrete).dtype if value.dtype is None else value.dtype
 
 
+def _remainder(g: _Graph, t: Any, x: str, y: str) -> str:
+    """Return x % y, which has the sign of y."""
+    if t.kind != "f":
+        return g.add("Mod", x, y)
+    rest, zero = g.add("Mod", x, y, fmod=1), g.of(0, t)
+    turned = g.add("Less", g.add("Mul", g.add("Sign", rest), g.add("Sign", y)), zero)
+    return g.add("Where", turned, g.add("Add", rest, y), rest)
+
+
 _SAME = {text: f"np.{ufunc.__name__}" for text, ufunc in OPERATORS.values()}
 _SAME["np.add.accumulate"] = "np.cumsum"
 # Functions of the graph, the dtype of the result, and the operands in that dtype.
@@ -372,7 +391,11 @@ _COMPOSED: dict[str, Callable[..., str]] = {
         "Add", g.add("Max", x, y),
         _COMPOSED["log1p"](g, t, g.add("Exp", g.add("Neg", g.add("Abs", g.add("Sub", x, y))))),
     ),
-    "erf": lambda g, t, x: g.add("Erf", x),
+    "trunc": lambda g, t, x: g.add("Mul", g.add("Sign", x), g.add("Floor", g.add("Abs", x))),
+    "fmod": lambda g, t, x, y: g.add("Mod", x, y, fmod=1),
+    "remainder": _remainder,
+    "floor_divide": lambda g, t, x, y: g.add(
+        "Round" if t.kind == "f" else "Identity", g.add("Div", g.add("Sub", x, _remainder(g, t, x, y)), y)),
     "erfc": lambda g, t, x: g.add("Sub", g.of(1, t), g.add("Erf", x)),
 }  # fmt: skip
 # Functions of the graph, the line, and its arguments.
@@ -393,6 +416,10 @@ _OTHERS: dict[str, Callable[..., Any]] = {
     "einsum": lambda g, line, text, *parts, optimize=False: g.add("Einsum", *g.alike(line, parts), equation=text),
     "cumsum": lambda g, line, x, axis, dtype=None: g.add("CumSum", *g.alike(line, [x]), g.of(axis, np.int64)),
     "isnan": lambda g, line, x: g.add("IsNaN", g.of(x)),
+    "isinf": lambda g, line, x: g.add("IsInf", g.of(x)),
+    "isfinite": lambda g, line, x: g.add("Not", g.add("Or", g.add("IsInf", g.of(x)), g.add("IsNaN", g.of(x)))),
+    "var": _Graph.variance,
+    "std": lambda g, line, *given, **options: g.add("Sqrt", g.variance(line, *given, **options)),
     "take_along_axis": lambda g, line, x, at, axis: g.add(
         "GatherElements", g.of(x), g.of(at, np.int64), axis=axis % len(x.shape)),
     "convolution": _Graph.convolution, "transposed_convolution": _Graph.transposed,
