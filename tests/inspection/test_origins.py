@@ -334,9 +334,10 @@ def test_several_outputs_that_record_nothing_are_followed() -> None:
         assert "multiply of multiply1[0, 0] = 1e+300 and b = 1e+200 gives inf" in str(tg.why_nan(function, C))
 
 
-def test_a_batch_without_a_label_is_told() -> None:
-    origin = tg.why_nan(lambda x: tg.cross_entropy(x, np.array([-100, -100])), np.ones((2, 3)))
-    assert "every label is ignore_index: leave such a batch out" in str(origin)
+@pytest.mark.parametrize("loss", [tg.cross_entropy, tg.nll_loss])
+def test_a_batch_without_a_label_is_told(loss: Any) -> None:
+    origin = tg.why_nan(lambda x: loss(x, np.array([-100, -100])), np.ones((2, 3)))
+    assert "leave out a batch whose labels are all ignore_index" in str(origin)
 
 
 def test_what_a_transform_gives_a_function_has_its_name() -> None:

@@ -21,12 +21,11 @@ _OF_VALUES = table("""
     arctanh: keep its operand between -1 and 1, which are excluded: np.clip, or mask with where |
     arccosh: keep its operand at 1 or above: np.maximum(x, 1), or mask with where |
     slogdet: the matrix is singular: add a small multiple of the identity, or leave its determinant out |
-    cross_entropy: every label is ignore_index: leave such a batch out |
     where: fill in a number that is finite, or let softmax or the like read the result first
 """)
 _AT_ZERO = table("""
     log log2 log10 power: add eps, or mask with where |
-    divide reciprocal: add eps to the divisor, or mask with where
+    divide reciprocal: add eps to the divisor, or mask with where; leave out a batch whose labels are all ignore_index
 """)
 # By the operation whose rule makes a cotangent not finite.
 _OF_RULES = table("""

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..ops.axes import one_axis
 from ..ops.broadcasting import broadcast_to
-from ..ops.fused import class_entries, log_softmax, softmax_cross_entropy
+from ..ops.fused import all_count, class_entries, class_labels, log_softmax, softmax_cross_entropy
 from ..ops.reduction import sum
 from ..ops.settings import number
 from ..ops.shaping import moveaxis
@@ -77,7 +77,9 @@ def cross_entropy(
     x, which = _last(input, axis), {"labels": target, "ignore_index": ignore_index}
     is_soft = np.shape(target) == input.shape
     if weight is None and label_smoothing == 0 and not is_soft:
-        return softmax_cross_entropy(x, **which, reduction=reduction)
+        labels = class_labels(target, (x,))
+        if all_count(labels, x.shape[-1], ignore_index):
+            return softmax_cross_entropy(x, labels, reduction)
     if is_soft and ignore_index >= 0:
         raise ValueError(f"{ignore_index=} names a class, and the target has probabilities; leave it out")
     costs, weights = -log_softmax(x), _weights(x, weight)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from ..numpy_calls import COPY
-from ..program import Line, Program, Value
+from ..numpy_calls import COPY, GUARD, ON_NUMBERS
+from ..program import Line, Program, Value, mapped
 from ..trace.records import Location
 from ..trace.tracer import Tracer
 from .buffers import Plan, planned
@@ -38,7 +39,7 @@ def lowered(tracer: Tracer, targets: list[Location]) -> Lowered:
     program = Program(inputs, tracer.lines, outputs, constants, raising=frozenset(tracer.raising))
     for rewrite in PLAIN:
         program = rewrite(program)
-    plain, program = program, merged(program)
+    plain, program = program, merged(_with_equal_numbers(program.copy(), tracer.sources))
     for target, value in zip(targets, program.outputs, strict=True):
         target.value = value
     program = selected(program)
@@ -47,12 +48,27 @@ def lowered(tracer: Tracer, targets: list[Location]) -> Lowered:
     return Lowered(plain, program, planned(program), targets, tracer.sources, replaced)
 
 
-def merged(plain: Program) -> Program:
+def merged(program: Program) -> Program:
     """Return a program that computes nothing twice or in vain, and whose outputs share no memory."""
-    program = plain.copy()
     for rewrite in MERGING:
         program = rewrite(program)
     _copy_what_is_not_its_own(program)
+    return program
+
+
+def _with_equal_numbers(program: Program, sources: list[Location]) -> Program:
+    """Read one number in place of equal ones in an optimiser's state: what follows from its steps is computed once."""
+    first: dict[Any, Value] = {}
+    same: dict[Value, Value] = {}
+    guards = []
+    for source in sources:
+        value, number = source.value, source.value.concrete
+        if source.kind == "state" and type(number) is int and first.setdefault(number, value) is not value:
+            same[value], equal = first[number], Value(True, "equal#")
+            guards += [Line(ON_NUMBERS["eq"], (value, same[value]), {}, (equal,)), Line(GUARD, (equal, True), {}, ())]
+    for line in program.lines if same else ():
+        line.args = mapped(lambda value: same.get(value, value), line.args)
+    program.lines = [*guards, *program.lines]
     return program
 
 

@@ -118,7 +118,7 @@ def for_any_rows(replay: Replay, own: list[Any]) -> Portable:
     roots = {label: x for label, x in reversed(objects) if isinstance(x, Module)}
 
     def of(lowered: Lowered, trace: Trace) -> Portable:
-        return Portable(replay.name, merged(lowered.plain), lowered, trace, labelled(lowered.sources, roots))
+        return Portable(replay.name, merged(lowered.plain.copy()), lowered, trace, labelled(lowered.sources, roots))
 
     def traced_again(lengths: dict[int, int]) -> Portable:
         found: list[Portable] = []
