@@ -21,7 +21,28 @@ LONGEST = 116
 # those whose samples show little, or gradients that are zero but for rounding.
 CALLS = {
     "apply_along_axis": ["tg.apply_along_axis(tg.cumsum, 0, np.array([[1.0, 2.0], [3.0, 4.0]])).numpy()"],
+    "avg_pool1d": ["tg.avg_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2).tolist()"],
+    "avg_pool2d": ["tg.avg_pool2d([[[1.0, 3.0, 5.0, 5.0], [2.0, 6.0, 9.0, 1.0]]], kernel_size=2).tolist()"],
+    "avg_pool3d": ["tg.avg_pool3d([[[[1.0, 3.0], [2.0, 6.0]], [[4.0, 4.0], [4.0, 4.0]]]], kernel_size=2).tolist()"],
     "apply_over_axes": ["tg.apply_over_axes(tg.sum, np.ones((2, 3, 4)), [0, 2]).numpy()"],
+    "conv1d": ["tg.conv1d([[1.0, 2.0, 4.0, 8.0]], weight=[[[-1.0, 1.0]]], padding=1).tolist()"],
+    "conv2d": [
+        "image = tg.tensor([[[1.0, 2.0, 4.0], [8.0, 16.0, 32.0]]])",
+        "tg.conv2d(image, weight=[[[[-1.0, 1.0]]]], padding=(0, 1)).tolist()",
+    ],
+    "conv3d": [
+        "volume = tg.tensor([[[[1.0, 2.0], [4.0, 8.0]], [[16.0, 32.0], [64.0, 128.0]]]])",
+        "tg.conv3d(volume, weight=[[[[[-1.0]], [[1.0]]]]]).tolist()  # what a step along the first axis changes",
+    ],
+    "conv_transpose1d": ["tg.conv_transpose1d([[1.0, 2.0]], weight=[[[1.0, 10.0]]], stride=2).tolist()"],
+    "conv_transpose2d": [
+        "image = tg.tensor([[[1.0, 2.0]]])",
+        "tg.conv_transpose2d(image, weight=[[[[1.0, 10.0]]]], stride=2).tolist()",
+    ],
+    "conv_transpose3d": [
+        "volume = tg.tensor([[[[1.0, 2.0]]]])",
+        "tg.conv_transpose3d(volume, weight=[[[[[1.0]], [[10.0]]]]]).tolist()",
+    ],
     "copyto": ["t = tg.zeros(3)", "tg.copyto(t, [1.0, 2.0, 3.0], where=np.array([True, False, True]))", "t"],
     "empty_like": ["tg.empty_like(np.ones((2, 3))).shape"],
     "fill_diagonal": ["t = tg.zeros((2, 2))", "tg.fill_diagonal(t, [1.0, 2.0])", "t"],
@@ -35,6 +56,9 @@ CALLS = {
         "tg.grad(lambda a: tg.linalg.eigvalsh(a)[1])(a).numpy()",
     ],
     "matrix_transpose": ["tg.matrix_transpose(np.arange(6.0).reshape(1, 2, 3)).numpy()"],
+    "max_pool1d": ["tg.max_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2).tolist()"],
+    "max_pool2d": ["tg.max_pool2d([[[1.0, 3.0, 5.0, 5.0], [2.0, 6.0, 9.0, 1.0]]], kernel_size=2).tolist()"],
+    "max_pool3d": ["tg.max_pool3d([[[[1.0, 3.0], [2.0, 6.0]], [[4.0, 4.0], [4.0, 4.0]]]], kernel_size=2).tolist()"],
     "moveaxis": [
         "x = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])",
         "tg.moveaxis(x, 0, -1).numpy()",

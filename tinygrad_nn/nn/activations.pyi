@@ -8,7 +8,7 @@ class ReLU(OfFunction):
     Return max(x, 0). Shapes: (...) -> (...). Source: Nair and Hinton, Rectified linear units improve RBMs (2010).
 
     >>> import tinygrad_nn as tg
-    >>> tg.relu([-1.0, 0.0, 2.0])
+    >>> tg.nn.ReLU()([-1.0, 0.0, 2.0])
     tg.tensor([0., 0., 2.], dtype='float64')
     """
     def __init__(self) -> None: ...
@@ -22,9 +22,9 @@ class Tanh(OfFunction):
     >>> import numpy as np
     >>> import tinygrad_nn as tg
     >>> x = np.array([0.0, -1.3, 1.4])
-    >>> tg.tanh(x).numpy()
+    >>> tg.nn.Tanh()(x).numpy()
     array([ 0.        , -0.86172316,  0.88535165])
-    >>> tg.grad(lambda x: tg.tanh(x).sum())(x).numpy()
+    >>> tg.grad(lambda x: tg.nn.Tanh()(x).sum())(x).numpy()
     array([1.        , 0.2574332 , 0.21615246])
     """
     def __init__(self) -> None: ...
@@ -34,7 +34,7 @@ class Sigmoid(OfFunction):
     Return 1 / (1 + exp(-x)), accurate in both tails. Shapes: (...) -> (...).
 
     >>> import tinygrad_nn as tg
-    >>> tg.sigmoid([-1000.0, 0.0, 1000.0])
+    >>> tg.nn.Sigmoid()([-1000.0, 0.0, 1000.0])
     tg.tensor([0. , 0.5, 1. ], dtype='float64')
     """
     def __init__(self) -> None: ...
@@ -44,7 +44,7 @@ class SiLU(OfFunction):
     Return x * sigmoid(x), or swish. Shapes: (...) -> (...). Source: Elfwing et al., Sigmoid-weighted units (2017).
 
     >>> import tinygrad_nn as tg
-    >>> tg.silu([-1.0, 0.0, 2.0]).numpy()
+    >>> tg.nn.SiLU()([-1.0, 0.0, 2.0]).numpy()
     array([-0.26894142,  0.        ,  1.76159416])
     """
     def __init__(self) -> None: ...
@@ -54,7 +54,7 @@ class ELU(OfFunction):
     Return x if x > 0, else alpha (exp(x) - 1). Shapes: (...) -> (...). Source: Clevert et al., ELUs (2015).
 
     >>> import tinygrad_nn as tg
-    >>> tg.elu([-1.0, 0.0, 2.0]).numpy()
+    >>> tg.nn.ELU()([-1.0, 0.0, 2.0]).numpy()
     array([-0.63212056,  0.        ,  2.        ])
     """
     def __init__(self, alpha: Any = 1.0) -> None: ...
@@ -66,7 +66,7 @@ class Softmax(OfFunction):
     An entry of -inf gets 0, also where all of them are -inf; entries of inf share 1. Source: Bridle (1990).
 
     >>> import tinygrad_nn as tg
-    >>> tg.softmax([[0.0, 0.0], [1000.0, 0.0]])
+    >>> tg.nn.Softmax()([[0.0, 0.0], [1000.0, 0.0]])
     tg.tensor([[0.5, 0.5],
                [1. , 0. ]], dtype='float64')
     """
@@ -77,7 +77,7 @@ class LogSoftmax(OfFunction):
     Return the logarithm of softmax, exact where softmax underflows. Shapes: (..., n, ...) -> (..., n, ...).
 
     >>> import tinygrad_nn as tg
-    >>> tg.log_softmax([1000.0, 0.0])
+    >>> tg.nn.LogSoftmax()([1000.0, 0.0])
     tg.tensor([    0., -1000.], dtype='float64')
     """
     def __init__(self, axis: Any = -1) -> None: ...

@@ -18,10 +18,7 @@ def _weight(name: str, x: Any) -> Any:
     return None if x is None else as_tensor(x)
 
 
-_WEIGHTS = {"weight": _weight, "pos_weight": _weight}
-
-
-class Loss(OfFunction, settings={"reduction": one_of("mean", "sum", "none"), **_WEIGHTS}):
+class Loss(OfFunction, settings={"reduction": one_of("mean", "sum", "none"), "weight": _weight, "pos_weight": _weight}):
     """A loss function with its settings; weights among them are buffers."""
 
 

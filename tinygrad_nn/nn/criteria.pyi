@@ -12,7 +12,7 @@ class MSELoss(Loss):
     `reduction` is "mean", "sum" or "none", here as in all losses. Raises ValueError for different shapes.
 
     >>> import tinygrad_nn as tg
-    >>> tg.mse_loss([1.0, 3.0], [1.0, 1.0]).item()
+    >>> tg.nn.MSELoss()([1.0, 3.0], [1.0, 1.0]).item()
     2.0
     """
     def __init__(self, *, reduction: Any = 'mean') -> None: ...
@@ -22,7 +22,7 @@ class L1Loss(Loss):
     Return the absolute difference, averaged over all entries. Shapes: (...), (...) -> ().
 
     >>> import tinygrad_nn as tg
-    >>> tg.l1_loss([1.0, 3.0], [1.0, 1.0]).item()
+    >>> tg.nn.L1Loss()([1.0, 3.0], [1.0, 1.0]).item()
     1.0
     """
     def __init__(self, *, reduction: Any = 'mean') -> None: ...
@@ -34,7 +34,7 @@ class HuberLoss(Loss):
     Shapes: (...), (...) -> (). Source: Huber, Robust Estimation of a Location Parameter (1964).
 
     >>> import tinygrad_nn as tg
-    >>> tg.huber_loss([1.0, 3.0], [1.0, 1.0], reduction="none").tolist()
+    >>> tg.nn.HuberLoss(reduction="none")([1.0, 3.0], [1.0, 1.0]).tolist()
     [0.0, 1.5]
     """
     def __init__(self, *, reduction: Any = 'mean', delta: Any = 1.0) -> None: ...
@@ -47,7 +47,7 @@ class SmoothL1Loss(Loss):
     Source: Girshick, Fast R-CNN (2015), equation 3, where beta is 1.
 
     >>> import tinygrad_nn as tg
-    >>> tg.smooth_l1_loss([1.0, 3.0], [1.0, 1.0], reduction="none", beta=2.0).tolist()
+    >>> tg.nn.SmoothL1Loss(reduction="none", beta=2.0)([1.0, 3.0], [1.0, 1.0]).tolist()
     [0.0, 1.0]
     """
     def __init__(self, *, reduction: Any = 'mean', beta: Any = 1.0) -> None: ...
@@ -60,7 +60,7 @@ class BCELoss(Loss):
     logits if you can: probabilities near 1 lose digits. Raises ValueError for p outside 0 to 1.
 
     >>> import tinygrad_nn as tg
-    >>> tg.binary_cross_entropy([0.5, 0.0], [1.0, 1.0], reduction="none").round(3).tolist()
+    >>> tg.nn.BCELoss(reduction="none")([0.5, 0.0], [1.0, 1.0]).round(3).tolist()
     [0.693, 100.0]
     """
     def __init__(self, weight: Any = None, *, reduction: Any = 'mean') -> None: ...
@@ -73,7 +73,7 @@ class BCEWithLogitsLoss(Loss):
     weight. `weight` multiplies all losses. Both are broadcast to the logits.
 
     >>> import tinygrad_nn as tg
-    >>> tg.binary_cross_entropy_with_logits([0.0, 1000.0], [1.0, 0.0], reduction="none").round(3).tolist()
+    >>> tg.nn.BCEWithLogitsLoss(reduction="none")([0.0, 1000.0], [1.0, 0.0]).round(3).tolist()
     [0.693, 1000.0]
     """
     def __init__(self, weight: Any = None, *, reduction: Any = 'mean', pos_weight: Any = None) -> None: ...
@@ -87,7 +87,7 @@ class GaussianNLLLoss(Loss):
     Source: Nix and Weigend, Estimating the mean and variance of the target probability distribution (1994).
 
     >>> import tinygrad_nn as tg
-    >>> tg.gaussian_nll_loss([1.0, 2.0], [1.0, 4.0], [1.0, 1.0]).item()
+    >>> tg.nn.GaussianNLLLoss()([1.0, 2.0], [1.0, 4.0], [1.0, 1.0]).item()
     1.0
     """
     def __init__(self, *, full: Any = False, eps: Any = 1e-06, reduction: Any = 'mean') -> None: ...
@@ -101,7 +101,7 @@ class KLDivLoss(Loss):
     first axis, is the mean divergence. Source: Kullback and Leibler, On information and sufficiency (1951).
 
     >>> import tinygrad_nn as tg
-    >>> tg.kl_div(tg.log([0.5, 0.5]), [1.0, 0.0], reduction="sum").round(3).item()
+    >>> tg.nn.KLDivLoss(reduction="sum")(tg.log([0.5, 0.5]), [1.0, 0.0]).round(3).item()
     0.693
     """
     def __init__(self, *, reduction: Any = 'mean', log_target: Any = False) -> None: ...

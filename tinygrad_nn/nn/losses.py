@@ -101,9 +101,7 @@ def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", be
     [0.0, 1.0]
     """
     d = input - targets("smooth_l1_loss", input, target)
-    if number("beta", beta) == 0:
-        return reduced(abs(d), reduction)
-    return reduced(huber(d, delta=beta) / beta, reduction)
+    return reduced(huber(d, delta=beta) / beta if number("beta", beta) else abs(d), reduction)
 
 
 @composite(method=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from inspect import Parameter, Signature, getdoc, signature
 from typing import Any, ClassVar
@@ -57,5 +58,8 @@ def module_of(
     function: Any, name: str, home: str, inputs: int = 1, kind: type[OfFunction] = OfFunction, **settings: Check
 ) -> Any:
     """Return a class of modules that call a public function, with the function's description."""
-    own = {"__module__": home, "__doc__": f"`tg.{function.__name__}` as a module.\n\n{getdoc(function)}"}
+    # Its example calls the module in place of the function, and gives settings to the module.
+    called = rf"(?m)tg\.{function.__name__}\((.+?)(?:, (\w+=[\w.,= \"]+))?\)(?=\.\w|$)"
+    text = re.sub(called, rf"tg.nn.{name}(\2)(\1)", getdoc(function) or "")
+    own = {"__module__": home, "__doc__": f"`tg.{function.__name__}` as a module.\n\n{text}"}
     return type(name, (kind,), own, function=function, inputs=inputs, settings=settings)

@@ -11,11 +11,10 @@ class MaxPool1d(OfFunction):
     kernel's size k, stride s (default: k), padding p and dilation d. Raises ValueError if the kernel is longer than
     the padded input, or if a window could be padding alone. Source: Scherer et al. (2010).
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.max_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)
-    tg.tensor([[3., 5.]], dtype='float64')
-    >>> tg.max_pool2d(tg.ones((5, 3, 8, 8)), kernel_size=2).shape
-    (5, 3, 4, 4)
+    >>> tg.nn.MaxPool1d(kernel_size=2)([[1.0, 3.0, 2.0, 5.0]]).tolist()
+    [[3.0, 5.0]]
     """
     def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, *, ceil_mode: Any = False) -> None: ...
 class MaxPool2d(OfFunction):
@@ -27,11 +26,10 @@ class MaxPool2d(OfFunction):
     kernel's size k, stride s (default: k), padding p and dilation d. Raises ValueError if the kernel is longer than
     the padded input, or if a window could be padding alone. Source: Scherer et al. (2010).
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.max_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)
-    tg.tensor([[3., 5.]], dtype='float64')
-    >>> tg.max_pool2d(tg.ones((5, 3, 8, 8)), kernel_size=2).shape
-    (5, 3, 4, 4)
+    >>> tg.nn.MaxPool2d(kernel_size=2)([[[1.0, 3.0, 5.0, 5.0], [2.0, 6.0, 9.0, 1.0]]]).tolist()
+    [[[6.0, 9.0]]]
     """
     def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, *, ceil_mode: Any = False) -> None: ...
 class AvgPool1d(OfFunction):
@@ -43,11 +41,10 @@ class AvgPool1d(OfFunction):
     k, stride s (default: k) and padding p. `divisor_override` replaces the number of entries as the divisor. Raises
     ValueError if the kernel is longer than the padded input. Source: LeCun et al. (1998).
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.avg_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)
-    tg.tensor([[2. , 3.5]], dtype='float64')
-    >>> tg.avg_pool2d(tg.ones((5, 3, 8, 8)), kernel_size=2).shape
-    (5, 3, 4, 4)
+    >>> tg.nn.AvgPool1d(kernel_size=2)([[1.0, 3.0, 2.0, 5.0]]).tolist()
+    [[2.0, 3.5]]
     """
     def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: Any = False, count_include_pad: Any = True, divisor_override: Any = None) -> None: ...
 class AvgPool2d(OfFunction):
@@ -59,11 +56,10 @@ class AvgPool2d(OfFunction):
     k, stride s (default: k) and padding p. `divisor_override` replaces the number of entries as the divisor. Raises
     ValueError if the kernel is longer than the padded input. Source: LeCun et al. (1998).
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.avg_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)
-    tg.tensor([[2. , 3.5]], dtype='float64')
-    >>> tg.avg_pool2d(tg.ones((5, 3, 8, 8)), kernel_size=2).shape
-    (5, 3, 4, 4)
+    >>> tg.nn.AvgPool2d(kernel_size=2)([[[1.0, 3.0, 5.0, 5.0], [2.0, 6.0, 9.0, 1.0]]]).tolist()
+    [[[3.0, 5.0]]]
     """
     def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: Any = False, count_include_pad: Any = True, divisor_override: Any = None) -> None: ...
 class AdaptiveAvgPool1d(OfFunction):

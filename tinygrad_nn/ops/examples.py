@@ -122,6 +122,12 @@ array([[[-0.2]]])
 >>> tg.grad(lambda x: tg.average(x))(x).numpy()
 array([[0.16666667, 0.16666667, 0.16666667],
        [0.16666667, 0.16666667, 0.16666667]])""",
+    "avg_pool1d": r""">>> tg.avg_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2).tolist()
+[[2.0, 3.5]]""",
+    "avg_pool2d": r""">>> tg.avg_pool2d([[[1.0, 3.0, 5.0, 5.0], [2.0, 6.0, 9.0, 1.0]]], kernel_size=2).tolist()
+[[[3.0, 5.0]]]""",
+    "avg_pool3d": r""">>> tg.avg_pool3d([[[[1.0, 3.0], [2.0, 6.0]], [[4.0, 4.0], [4.0, 4.0]]]], kernel_size=2).tolist()
+[[[[3.5]]]]""",
     "bincount": r""">>> x = np.array([3, 0, 3, 1])
 >>> weights = np.array([1.5, 0.7, -0.4, -1.6])
 >>> tg.bincount(x, weights).numpy()
@@ -211,6 +217,22 @@ array([[-0.9,  1. ,  0.4],
 >>> tg.grad(lambda x: tg.conjugate(x).sum())(x).numpy()
 array([[1., 1., 1.],
        [1., 1., 1.]])""",
+    "conv1d": r""">>> tg.conv1d([[1.0, 2.0, 4.0, 8.0]], weight=[[[-1.0, 1.0]]], padding=1).tolist()
+[[1.0, 1.0, 2.0, 4.0, -8.0]]""",
+    "conv2d": r""">>> image = tg.tensor([[[1.0, 2.0, 4.0], [8.0, 16.0, 32.0]]])
+>>> tg.conv2d(image, weight=[[[[-1.0, 1.0]]]], padding=(0, 1)).tolist()
+[[[1.0, 1.0, 2.0, -4.0], [8.0, 8.0, 16.0, -32.0]]]""",
+    "conv3d": r""">>> volume = tg.tensor([[[[1.0, 2.0], [4.0, 8.0]], [[16.0, 32.0], [64.0, 128.0]]]])
+>>> tg.conv3d(volume, weight=[[[[[-1.0]], [[1.0]]]]]).tolist()  # what a step along the first axis changes
+[[[[15.0, 30.0], [60.0, 120.0]]]]""",
+    "conv_transpose1d": r""">>> tg.conv_transpose1d([[1.0, 2.0]], weight=[[[1.0, 10.0]]], stride=2).tolist()
+[[1.0, 10.0, 2.0, 20.0]]""",
+    "conv_transpose2d": r""">>> image = tg.tensor([[[1.0, 2.0]]])
+>>> tg.conv_transpose2d(image, weight=[[[[1.0, 10.0]]]], stride=2).tolist()
+[[[1.0, 10.0, 2.0, 20.0]]]""",
+    "conv_transpose3d": r""">>> volume = tg.tensor([[[[1.0, 2.0]]]])
+>>> tg.conv_transpose3d(volume, weight=[[[[[1.0]], [[10.0]]]]]).tolist()
+[[[[1.0, 2.0]], [[10.0, 20.0]]]]""",
     "convolve": r""">>> a = np.array([-0.8, 1.7, 0.8, -1.8])
 >>> v = np.array([-1.2, 1.3, -0.3, 0.3])
 >>> tg.convolve(a, v).numpy()
@@ -892,6 +914,12 @@ array([2., 0.])
 >>> tg.grad(lambda x: tg.max(x, axis=1).sum())(x).numpy()
 array([[0.5       , 0.5       , 0.        ],
        [0.33333333, 0.33333333, 0.33333333]])""",
+    "max_pool1d": r""">>> tg.max_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2).tolist()
+[[3.0, 5.0]]""",
+    "max_pool2d": r""">>> tg.max_pool2d([[[1.0, 3.0, 5.0, 5.0], [2.0, 6.0, 9.0, 1.0]]], kernel_size=2).tolist()
+[[[6.0, 9.0]]]""",
+    "max_pool3d": r""">>> tg.max_pool3d([[[[1.0, 3.0], [2.0, 6.0]], [[4.0, 4.0], [4.0, 4.0]]]], kernel_size=2).tolist()
+[[[[6.0]]]]""",
     "maximum": r""">>> a = np.array([-0.9, 1.7, -1.7])
 >>> b = np.array([-0.4, 0.9, 0.3])
 >>> tg.maximum(a, b).numpy()

@@ -144,12 +144,6 @@ def _pools(ndim: int) -> tuple[Any, Any]:
         Shapes: (N, C, *lengths) or (C, *lengths). Each length n becomes (n + 2p - d(k - 1) - 1) // s + 1, with the
         kernel's size k, stride s (default: k), padding p and dilation d. Raises ValueError if the kernel is longer than
         the padded input, or if a window could be padding alone. Source: Scherer et al. (2010).
-
-        >>> import tinygrad_nn as tg
-        >>> tg.max_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)
-        tg.tensor([[3., 5.]], dtype='float64')
-        >>> tg.max_pool2d(tg.ones((5, 3, 8, 8)), kernel_size=2).shape
-        (5, 3, 4, 4)
         """
         x, windows = _pooled(max_pool.__name__, ndim, input, kernel_size, stride, padding, dilation, ceil_mode)
         return without_batch(_maximum(x, windows=windows), input)
@@ -169,12 +163,6 @@ def _pools(ndim: int) -> tuple[Any, Any]:
         Shapes: (N, C, *lengths) or (C, *lengths). Each length n becomes (n + 2p - k) // s + 1, with the kernel's size
         k, stride s (default: k) and padding p. `divisor_override` replaces the number of entries as the divisor. Raises
         ValueError if the kernel is longer than the padded input. Source: LeCun et al. (1998).
-
-        >>> import tinygrad_nn as tg
-        >>> tg.avg_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)
-        tg.tensor([[2. , 3.5]], dtype='float64')
-        >>> tg.avg_pool2d(tg.ones((5, 3, 8, 8)), kernel_size=2).shape
-        (5, 3, 4, 4)
         """
         x, windows = _pooled(avg_pool.__name__, ndim, input, kernel_size, stride, padding, 1, ceil_mode)
         y = _window_sum(x, windows=windows)
