@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import fnmatch
 import importlib.util
 import inspect
 import pathlib
@@ -24,6 +25,7 @@ import rules  # noqa: E402
 
 import tinygrad_nn as tg  # noqa: E402
 from tinygrad_nn.checking.report import Verdict  # noqa: E402
+from tinygrad_nn.engine.operation import OPERATIONS  # noqa: E402
 
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -188,22 +190,89 @@ def test_shapes_are_those_of_the_call_in_the_example() -> None:
     assert calls.shapes(call(tg.concatenate, example)) == "a (2, 3), b (1, 3) -> (3, 3)"
     assert calls.shapes(call(tg.cummax, ">>> tg.cummax([1.0, 2.0])\n")) == "(2,) -> (2,)"
     assert calls.shapes(call(tg.split, ">>> x = np.ones(4)\n>>> tg.split(x, 2)\n")) == "x (4,) -> (2,), (2,)"
-    assert calls.shapes(call(tg.zeros, ">>> tg.zeros((2, 3))\n")) == ""
+    assert calls.shapes(call(tg.zeros, ">>> tg.zeros((2, 3))\n")) == "-> (2, 3)"
+    assert calls.shapes(call(tg.kl_div, ">>> tg.kl_div(tg.log([0.5, 0.5]), [1.0, 0.0])\n")) == "(2,) -> ()"
+    assert calls.shapes(call(tg.put, ">>> t = tg.zeros(3)\n>>> tg.put(t, [0, 2], [1.0, 2.0])\n")) == "t (3,), (2,)"
+    assert calls.shapes(call(tg.grad, ">>> tg.grad(lambda x: (x * x).sum())(np.ones((2, 3)))\n")) == "(2, 3) -> (2, 3)"
+    assert calls.shapes(call(tg.no_grad, ">>> tg.no_grad()\n")) == ""
     assert calls.first_call(tg.exp, ">>> import tinygrad_nn as tg\n>>> [tg.exp(x) for x in [1.0]]\n") is None
 
 
 def test_what_is_refused_is_what_calls_raise() -> None:
     summed = call(tg.sum, ">>> x = np.ones((2, 3))\n>>> tg.sum(x).item()\n")
-    assert [refusal[:2] for refusal in calls.refusals(summed, ["x", "axis"])] == [("tg.sum(x, axis=7)", "AxisError")]
-    assert calls.refusals(summed, ["x", "axis"])[0].message == (
+    found = calls.refusals(summed, names.parameters(tg.sum)[:2])
+    assert [refusal[:2] for refusal in found] == [("tg.sum(x, axis=7)", "AxisError")]
+    assert found[0].message == (
         "axis 7 is out of bounds for array of dimension 2; name an axis from 0 to t.ndim - 1, or from -1 backwards"
     )
-    root = calls.refusals(call(tg.sqrt, ">>> x = np.ones(2)\n>>> tg.sqrt(x)\n"), ["x"])
+    root = calls.refusals(call(tg.sqrt, ">>> x = np.ones(2)\n>>> tg.sqrt(x)\n"), [])
     assert root == [calls.Refusal("tg.sqrt(-2.0)", "RuntimeWarning", "invalid value encountered in sqrt", "nan")]
     joined = call(tg.stack, ">>> a = np.ones(2)\n>>> tg.stack([a, a], axis=0)\n")
     assert [refusal.call for refusal in calls.refusals(joined, [])] == [
         "tg.stack([np.ones(5), a], axis=0)", "tg.stack([a, a], axis=-7)",
     ]  # fmt: skip
+    rounded = calls.refusals(call(tg.ceil, ">>> x = np.ones(2)\n>>> tg.ceil(x)\n"), [])
+    assert [refusal[:2] for refusal in rounded] == [("tg.ceil('other')", "DtypeError")]  # where all numbers are taken
+    made = calls.refusals(call(tg.grad, ">>> tg.grad(lambda x: x * x)(2.0)\n"), names.parameters(tg.grad)[:2])
+    assert [refusal[:2] for refusal in made] == [
+        ("tg.grad(lambda *_: 'other')(2.0)", "TypeError"),
+        ("tg.grad(lambda x: x * x, argnums=-7)(2.0)", "ValueError"),
+    ]
+    assert not calls.refusals(call(len, ">>> x = tg.ones(2)\n>>> len(x)\n"), [])  # Python's own wording helps nobody
+
+
+# Names whose pages tell no shapes, or nothing that is refused, and why.
+NO_SHAPES = {
+    "no arrays": """enable_grad no_grad keep_memory detect_anomaly watch nn.init.calculate_gain nn.ModuleDict
+        nn.ModuleList nn.Sequential optim.Hyperparameter optim.ParameterGroup optim.lr_scheduler.* testing.Mutant
+        testing.MutationReport testing.numpy_functions interop.mpi.world interop.mpi.end_together""",
+    "arrays of any shapes": """Tensor optim.Optimizer assert_gradients error_curve load data.DataLoader data.Dataset
+        data.Subset nn.Module interop.mpi.DataParallel interop.mpi.ShardedLoader interop.scipy.minimize
+        interop.torch.from_torch""",
+    "shapes in words": """data.read_idx nn.init.fans plots.plot_confusion plots.plot_history
+        interop.sklearn.DenseClassifier interop.sklearn.DenseRegressor""",
+    "the samples' own shapes, or those that are drawn": """testing.architectures testing.axes testing.check_agreement
+        testing.check_kink testing.mutate_rules testing.planted_rule testing.programs testing.tensors""",
+}
+NO_ERRORS = {
+    "said by its methods or subclasses": "Tensor nn.Module optim.Optimizer optim.lr_scheduler.LRScheduler",
+    "nothing to refuse": """enable_grad no_grad keep_memory History data.Dataset optim.ParameterGroup testing.Case
+        testing.Mutant testing.MutationReport testing.numpy_functions testing.sample interop.mpi.end_together""",
+    "refused where it is used": """data.Subset optim.Hyperparameter plots.plot_history interop.sklearn.*
+        interop.mpi.DataParallel
+        interop.mpi.ShardedLoader testing.cases_of testing.check_kink""",
+    "a strategy, which is refused where it draws": """testing.architectures testing.arrays testing.axes testing.tensors
+        testing.broadcastable testing.indices testing.programs testing.shapes""",
+}
+
+
+def left_out(path: str, reasons: dict[str, str]) -> bool:
+    return any(fnmatch.fnmatchcase(path, pattern) for listed in reasons.values() for pattern in listed.split())
+
+
+@pytest.mark.parametrize("page", names.PAGES)
+def test_every_page_tells_shapes_and_what_is_refused(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    lacking: dict[str, list[str]] = {"shapes": [], "errors": []}
+    for name in [name for name in names.public_names() if name.page == page and page != "errors"]:
+        said, (shapes, refusals) = name.text.partition(">>>")[0], calls.told(name)
+        if callable(name.value) and not shapes and not re.search(r"[Ss]hape|\(\.\.\.|-> \(", said):
+            lacking["shapes"].append(name.path)
+        if callable(name.value) and not refusals and not re.search(r"[Rr]aise|refuse|Error|warn", said):
+            lacking["errors"].append(name.path)
+    assert [path for path in lacking["shapes"] if not left_out(path, NO_SHAPES)] == []
+    assert [path for path in lacking["errors"] if not left_out(path, NO_ERRORS)] == []
+
+
+def test_an_example_calls_what_it_is_the_example_of() -> None:
+    """By its name, or by that of the same function that has it: `tg.absolute` is `tg.abs`."""
+    lacking = set()
+    for name in [name for name in names.public_names() if callable(name.value)]:
+        lines = [line for line in name.text.splitlines() if line[:3] in (">>>", "...") and " import " not in line]
+        own = {name.path.rpartition(".")[2], getattr(name.value, "__name__", "")} - {""}
+        lacking |= set() if re.search(rf"\b(?:{'|'.join(own)})\b", "\n".join(lines)) else {name.path}
+    abstract = {"data.Dataset", "optim.Optimizer", "optim.ParameterGroup", "testing.Case"}  # what others make or take
+    assert {path for path in lacking if not path.startswith("errors.")} == {"Tensor", *abstract}
 
 
 def test_rules_are_read_from_the_source() -> None:
@@ -220,9 +289,20 @@ def test_rules_are_read_from_the_source() -> None:
     assert found["frexp"][0].formula == r"\bar y_{0}\,2^{-y_{1}}"
     assert found["window_sum"][0].formula == r"\text{spread}(\bar y)"  # another operation
     assert found["bernoulli_cross_entropy"][0].formula.startswith(r"\bar \ell")  # a helper of that name
-    public = {name: held for name, held in found.items() if hasattr(tg, name) or hasattr(tg.linalg, name)}
-    lacking = {name for name, held in public.items() if not any(rule.formula for rule in held)}
-    assert lacking == {"cholesky", "eigh"}  # which are better read as code
+    assert found["lstm"][0].formula == "W^\\top d_t"
+    assert found["lstm"][1].code.startswith("d, first = _lstm_backward.kernel(g[0], state, w, *y[1:], ")
+    assert found["tanh_slope"][0].formula.startswith(
+        r"\bar y \, \begin{cases} -\tanh(0.5 \, x) \, y & \text{if logistic}"
+    )
+
+
+def test_every_rule_is_in_the_table_as_code_and_as_mathematics() -> None:
+    found = rules.written()
+    ours = [op for op in OPERATIONS.values() if op.differentiable and op.home[0].startswith("tinygrad_nn.")]
+    assert len(ours) > 90
+    ours = [op for op in ours if not op.home[0].startswith("tinygrad_nn.interop.")]  # which wrap others' functions
+    assert [op.name for op in ours if len(found.get(op.name, ())) != len(op.arguments)] == []
+    assert [(op.name, rule.code) for op in ours for rule in found[op.name] if not rule.formula] == []
 
 
 def test_the_picture_of_the_rooms_is_drawn_from_the_imports_of_today() -> None:

@@ -80,24 +80,32 @@ def page(name: Name) -> str:
     """Return the page of one name: signature, description with an example, rules, methods, and where it is written."""
     title = f"tg.{name.path}"
     kind = "class" if inspect.isclass(name.value) else "function" if callable(name.value) else "data"
-    body = [rst(name.text), *_of_the_call(name), *_rules_of(name), *(_members(name) if kind == "class" else [])]
+    body = [
+        rst(name.text),
+        *_other_names(name),
+        *_of_the_call(name),
+        *_rules_of(name),
+        *(_members(name) if kind == "class" else []),
+    ]
     directive = f".. py:{kind}:: {name.path}{names.signature(name.value)}\n   :module: tinygrad_nn\n\n"
     file = Path(str(sys.modules[name.module].__file__)).relative_to(Path(tg.__file__).parents[1])
     where = f"Written in ``{file.as_posix()}``, line {name.line}."
     return "\n".join([heading(title), directive + textwrap.indent("\n\n".join(body), "   "), "", where, ""])
 
 
-# What is told of the first call in the example of a function, by the file that it is written in.
-CALLED = ("tinygrad_nn.ops.", "tinygrad_nn.nn.losses", "tinygrad_nn.tensor.creation")
+def _other_names(name: Name) -> Iterator[str]:
+    """Yield the names that stand for the same function."""
+    same = [other for other in names.public_names() if other.value is name.value and other.path != name.path]
+    if same and callable(name.value):
+        yield f"Another name of {' and '.join(f':doc:`tg.{other.path} <{other.document}>`' for other in same)}."
 
 
 def _of_the_call(name: Name) -> Iterator[str]:
-    """Yield the shapes in a function's example, where its description tells none, and what is refused."""
-    if not name.module.startswith(CALLED) or (call := calls.first_call(name.value, name.text)) is None:
-        return
-    if "hape" not in name.text and (shapes := calls.shapes(call)):
+    """Yield the shapes in the example of a name, where its description tells none, and what is refused."""
+    shapes, refusals = calls.told(name)
+    if shapes:
         yield f"Shapes in the example: {shapes}."
-    if refusals := calls.refusals(call, [p.name for p in names.parameters(name.value)]):
+    if refusals:
         yield "What is refused, or warned of, with the names of the example:\n\n" + "\n".join(map(_refused, refusals))
 
 
@@ -134,7 +142,7 @@ def _rules_of_operation(op: Any, name: Name) -> Iterator[str]:
         if getattr(name.value, "operation", None) is None:
             text = f"Rules of the operation ``{op.name}`` that it calls" + text.removeprefix("Rules")
         yield f"{text}\n\n.. code-block:: text\n\n{textwrap.indent(chr(10).join(lines), '   ')}"
-    formulas = [rf"\bar {{{argument}}} = {rule.formula}" for argument, rule in _written(op) if rule.formula]
+    formulas = [rf"\bar {{{argument}}} = {rule.formula}" for argument, rule in _written(op)]
     if formulas and not any(len(argument) > 1 for argument, rule in _written(op)):
         yield ".. math:: " + r"\quad ".join(formulas)
 
@@ -219,7 +227,7 @@ def operation_table() -> str:
         if not op.differentiable or not found or not op.home[0].startswith("tinygrad_nn."):
             continue
         code = "\n\n".join(f"``{argument}: {rule.code}``" for argument, rule in found)
-        formulas = "\n\n".join(f":math:`{rule.formula}`" if rule.formula else "\\-" for _, rule in found)
+        formulas = "\n\n".join(f":math:`{rule.formula}`" for _, rule in found)
         known = public.get(op.name) or _known_as(op).format(2)
         is_step = known in functions and functions[known].operation is not op
         known = "" if is_step or known not in _linked() else known
@@ -228,10 +236,17 @@ def operation_table() -> str:
     text = (
         "A rule gives the cotangent of an input. It names what it reads: ``g`` is the cotangent of the result "
         "(:math:`\\bar y`), ``y`` the result, the others are inputs and parameters. The engine sums over what was "
-        "broadcast, so no rule does. Operations without a link are steps of others, and ``-`` stands where a rule is "
-        "better read as code. In the mathematics, :math:`\\bar \\ell` is the cotangent of each loss, "
-        ":math:`\\bar y / m` where the result is their mean, *k* how many entries are tied, :math:`\\Phi` and "
-        ":math:`\\varphi` are the normal distribution and its density, and *V*, *U* eigen- and singular vectors.\n"
+        "broadcast, so no rule does. Operations without a link are steps of others.\n\n"
+        "In the mathematics, :math:`\\bar \\ell` is the cotangent of each loss, :math:`\\bar y / m` where the result "
+        "is their mean, *k* how many entries are tied, :math:`\\Phi` and :math:`\\varphi` the normal distribution and "
+        "its density. Of matrices, *V* holds eigenvectors, or *U*, *s*, *V* the singular value decomposition; "
+        ":math:`S = \\text{diag}(s)`, :math:`K = U^\\top \\bar U`, :math:`L = V^\\top \\bar V`; sym(*x*) is "
+        ":math:`(x + x^\\top) / 2`, mirrored(*x*) has the lower triangle of *x* on both sides, and halved(*x*) is that "
+        "triangle with half of the diagonal. For least squares, *x* is the solution and "
+        ":math:`u = {a^+}^\\top \\bar x`; for slopes of cofactors, :math:`X = a^{-1} e` and "
+        ":math:`Z = a^{-1}\\,\\bar y`. In a recurrent layer, :math:`d_t` is the cotangent of what goes into the gates, "
+        "found from the last step to the first, :math:`e_t` that of its part that the hidden state :math:`h_{t-1}` "
+        "gives, and *W* the input's weight.\n"
     )
     header = ["operation", "rules as written", "as mathematics"]
     return "\n".join([heading("The rules of all operations"), text, table(header, rows, "15 50 35")])

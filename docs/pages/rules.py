@@ -28,10 +28,8 @@ def written() -> dict[str, list[Written]]:
     for path in sorted(OPS.rglob("*.py")):
         body = ast.parse(path.read_text(encoding="utf-8")).body
         names = {node.name: _named(node) for node in body if isinstance(node, ast.FunctionDef)}
-        for node in body:
-            name, rules = _declared(node)
-            if rules:
-                found[names.get(name, name)] = rules
+        declared = {**dict(map(_declared, body)), **_recurrent(body)}
+        found |= {names.get(name, name): rules for name, rules in declared.items() if rules}
     return found
 
 
@@ -54,8 +52,24 @@ def _declared(node: ast.stmt) -> tuple[str, list[Written]]:
         return _name(node.value.func), _rules(node.value.args, ())
     if isinstance(node, ast.FunctionDef) and any(_attaches(d) for d in node.decorator_list):
         text = f"{node.name}({', '.join(a.arg for a in node.args.args)})"
-        return _name(node.decorator_list[0]), [Written("x", text, "")]
+        return _name(node.decorator_list[0]), [Written("x", text, _RULES.get(node.name, ""))]
     return "", []
+
+
+def _recurrent(body: list[ast.stmt]) -> dict[str, list[Written]]:
+    """Return the rules that one function of a file gives to several operations, each with a reverse pass of its own."""
+    found = {}
+    shared = [node for node in body if isinstance(node, ast.FunctionDef) and node.name == "_differentiate"]
+    attached = [n for node in shared for n in ast.walk(node) if isinstance(n, ast.Call) and _attaches(n.func)]
+    for node in body:
+        if attached and isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            operation, _, back = node.value.args
+            assert isinstance(back, ast.Lambda)
+            products = [rule.args[1] for rule in attached[0].args if isinstance(rule, ast.Call)]
+            codes = [ast.unparse(p.body if isinstance(p, ast.Lambda) else p) for p in products]
+            codes[1] = f"d, {codes[1]} = {ast.unparse(back.body)}"  # what all of them read
+            found[ast.unparse(operation)] = [Written("", *pair) for pair in zip(codes, _OF_GATES, strict=True)]
+    return found
 
 
 def _attaches(node: ast.expr) -> bool:
@@ -129,6 +143,10 @@ _FUNCTIONS: dict[str, Callable[..., str]] = {
     "_slope_of_inverse": lambda x, complement="": r"\frac{\sqrt{\pi}}{2}\,e^{y^2}",
     "_rgamma_slope": lambda x: rf"(-\frac{{\psi({x})}}{{\Gamma({x})}})",
     "_divisor": lambda q: q,
+    "_length": lambda a, b: rf"\sqrt{{{_squares(a, b)}}}",
+    "_product_over": lambda u, v, h: rf"\frac{{{u}\,{v}}}{{{h}}}",
+    "_product_over_squares": lambda c, d, h: rf"\frac{{{_factor(c)}\,{_factor(d)}}}{{(a^2 + b^2)^2}}",
+    "_shares": lambda *_: _SHARE,
     "_symmetric": lambda x: rf"\frac{{1}}{{2}}\,({x} + {{{x}}}^\top)",
     "_cofactors": lambda a: rf"\operatorname{{cof}}({a})",
     **{
@@ -144,8 +162,35 @@ _OF_THE_FIRST: dict[str, str] = {
     "_spread": r"\bar \ell",
 }  # fmt: skip
 _OF_FUNCTIONS = {"_share", "_spread"}  # no operations, which have these names elsewhere
+_SHARE = r"\bar y\,y\,(1 - y) \text{, times } \log(2) \text{ if binary}"
 # Rules that are functions of several lines, by what they compute.
 _RULES = {
+    "_shares": _SHARE,
+    "_bessel_slope": (
+        r"\frac{\bar y}{2}\,\begin{cases} I_{n-1}(x) + I_{n+1}(x) & y = I_n(x) \\ "
+        r"C_{n-1}(x) - C_{n+1}(x) & y = C_n(x) \text{, J or Y} \end{cases}"
+    ),
+    "_slope_of_slope": (
+        r"\bar y\,\begin{cases} -2\,y^2\,\text{erfcinv}(x) & \text{if complement} \\ "
+        r"2\,y^2\,\text{erfinv}(x) & \text{otherwise} \end{cases}"
+    ),
+    "_own_part": r"\bar y \text{ where } x_i \text{ stands}",
+    "_from_cholesky": r"\text{sym}({y^\top}^{-1}\,\text{halved}(y^\top \bar y)\,y^{-1})",
+    "_from_eigh": r"V\,(\text{diag}(\bar w) + \text{sym}(\frac{(V^\top \bar V)_{ij}}{w_j - w_i}))\,V^\top",
+    "_from_qr": r"(\bar q + q\,\text{mirrored}(r\,\bar r^\top - \bar q^\top q))\,{r^\top}^{-1}",
+    "_from_svd": (
+        r"U\,(\text{diag}(\bar s) + \text{sym}(\frac{(K + L)_{ij}}{s_j - s_i})"
+        r" + \frac{1}{2}\,\frac{(K - L - K^\top + L^\top)_{ij}}{s_j + s_i})\,V^\top"
+        r" + (\bar U - U\,K)\,S^{-1}\,V^\top + U\,S^{-1}\,(\bar V - V\,L)^\top"
+    ),
+    "_from_pinv": (
+        r"(1 - a\,y)\,\bar y^\top y\,y^\top + y^\top y\,\bar y^\top (1 - y\,a) - y^\top \bar y\,y^\top"
+    ),
+    "_to_matrix": r"(b - a\,x)\,(a^+ u)^\top + {a^+}^\top x\,(\bar x - a^\top u)^\top - u\,x^\top",
+    "_third_derivatives": (
+        r"\det(a)\,{a^\top}^{-1}\,((\text{tr}(X)\,\text{tr}(Z) - \text{tr}(X\,Z))\,1"
+        r" - \text{tr}(X)\,Z - \text{tr}(Z)\,X + X\,Z + Z\,X)^\top"
+    ),
     "None": "0",
     "_slope_of_left": r"\bar y\,b^\top", "_slope_of_right": r"a^\top\,\bar y",
     "_to_extremes": r"\begin{cases} \bar y / k & x = y \\ 0 & \text{otherwise} \end{cases}",
@@ -156,6 +201,10 @@ _RULES = {
     "_from_singular_values": r"U\,\operatorname{diag}(\bar y)\,V^\top",
     "_from_logarithm": r"\bar y_1\,{a^\top}^{-1}",
 }  # fmt: skip
+_OF_GATES = [
+    r"W^\top d_t", r"\text{where } d \text{ ends}", r"\sum_t d_t\,x_t^\top", r"\sum_t e_t\,h_{t-1}^\top", r"\sum_t d_t",
+    r"\sum_t e_t",
+]  # fmt: skip
 _PRECEDENCE = {ast.Add: 1, ast.Sub: 1, ast.Mult: 2, ast.Div: 2, ast.Pow: 4}
 _COMPARISONS = {ast.Gt: ">", ast.Lt: "<", ast.Eq: "=", ast.GtE: r"\ge", ast.LtE: r"\le"}
 
@@ -189,6 +238,10 @@ def _latex(node: ast.expr, above: int = 0) -> str:
             return _bracketed(f"{_latex(a)} {_COMPARISONS[type(op)]} {_latex(b)}", 0, above)
         case ast.IfExp(test=ast.BoolOp(values=[ast.Compare(left=ast.Call(func=ast.Name(id="type"))), _]), orelse=b):
             return _latex(b, above)  # what is before it is faster for some arrays, and the same
+        case ast.IfExp(test=ast.Name(id=name), body=a, orelse=b):
+            return (
+                rf"\begin{{cases}} {_latex(a)} & \text{{if {name}}} \\ {_latex(b)} & \text{{otherwise}} \end{{cases}}"
+            )
         case ast.Subscript(value=value, slice=ast.Constant(value=int() as n)):
             return f"{_latex(value)}_{{{n}}}"
         case ast.Subscript(value=value, slice=ast.Name(id=index)):
@@ -215,6 +268,10 @@ def _called(name: str, node: ast.Call) -> str:
 def _another(name: str, node: ast.Call) -> str:
     """Return a call of another operation, by its name in words, with its operands."""
     return rf"\text{{{name.strip('_').replace('_', ' ')}}}({', '.join(map(_latex, node.args))})"
+
+
+def _factor(x: str) -> str:
+    return x if len(x) == 1 else f"({x})"
 
 
 def _squares(a: str, b: str) -> str:

@@ -4,8 +4,7 @@ Arguments may be numbers, arrays, Tensors, Modules, or nested lists, tuples and 
 same nesting; for a Module, they are a dict of the derivatives with respect to its parameters, by name. Where nothing
 depends on an argument, its derivative is zeros. Transforms nest to any order. Arguments that require grad stay
 connected: derivatives with respect to them are recorded, except under `tg.no_grad()`. Running statistics and random
-generators of modules, which a forward pass changes, are put back, so each evaluation draws the same. To train, call
-`backward()`.
+generators of modules are put back afterwards, so each evaluation draws the same. To train, call `backward()`.
 """
 
 from __future__ import annotations
@@ -24,7 +23,8 @@ def grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux
     """Return a function that computes the gradient of `function`, whose result is one number.
 
     `argnums` is the position of the argument to differentiate with respect to; for a sequence of positions the gradient
-    is a tuple. With `has_aux`, `function` returns `(value, aux)`, and the result is `(gradient, aux)`.
+    is a tuple. With `has_aux`, `function` returns `(value, aux)`, and the result is `(gradient, aux)`. Shapes:
+    (n...) -> (n...). Raises TypeError if `function` returns no Tensor, GradientError if it has several entries.
 
     >>> import tinygrad_nn as tg
     >>> float(tg.grad(tg.grad(lambda x: x**3))(2.0))
@@ -42,7 +42,7 @@ def grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux
 def value_and_grad(
     function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
 ) -> Callable[..., tuple[Any, Any]]:
-    """Return a function that computes `(value, gradient)`, with `has_aux` `((value, aux), gradient)`; see `tg.grad`.
+    """Return a function for `(value, gradient)`, with `has_aux` `((value, aux), gradient)`; shapes, errors: `tg.grad`.
 
     >>> import tinygrad_nn as tg
     >>> value, slope = tg.value_and_grad(lambda x: x**3)(2.0)
@@ -65,7 +65,8 @@ def value_and_grad(
 def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """Return the function's value, and a function that maps its cotangent to a tuple of the primals' cotangents.
 
-    The latter may be called repeatedly. With `has_aux`, `function` returns `(value, aux)`; `aux` is the third result.
+    The latter may be called repeatedly. Cotangents have the shapes of what they belong to. With `has_aux`, `function`
+    returns `(value, aux)`; `aux` is the third result.
 
     >>> import tinygrad_nn as tg
     >>> value, pull = tg.vjp(lambda x, y: x * y, 3.0, 4.0)
@@ -85,7 +86,7 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
     """Return the function's value at the primals, and its derivative along the tangents: forward mode.
 
     `primals` and `tangents` are tuples or lists with one entry per argument, and nested alike. With `has_aux`,
-    `function` returns `(value, aux)`, and `aux` is the third result.
+    `function` returns `(value, aux)`, and `aux` is the third result. Tangents have the shapes of their primals.
 
     >>> import tinygrad_nn as tg
     >>> value, slope = tg.jvp(lambda x: x**3, (2.0,), (1.0,))
@@ -140,12 +141,11 @@ def hessian(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> A
 def hvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, ...]:
     """Return the Hessian of a scalar function times the tangents, one entry per primal, without computing the Hessian.
 
-    This is forward mode over reverse mode, and costs about four gradients.
+    This is forward mode over reverse mode, and costs about four gradients. Each entry has the shape of its primal.
 
     >>> import tinygrad_nn as tg
     >>> x, direction = tg.tensor([1.0, 2.0]), tg.tensor([1.0, 1.0])
-    >>> (product,) = tg.hvp(lambda x: (x**3).sum(), (x,), (direction,))
-    >>> product
-    tg.tensor([ 6., 12.], dtype='float64')
+    >>> tg.hvp(lambda x: (x**3).sum(), (x,), (direction,))
+    (tg.tensor([ 6., 12.], dtype='float64'),)
     """
     return tuple(jvp(grad(function, range(len(primals))), primals, tangents)[1])
