@@ -51,19 +51,17 @@ def compile(*, exact: bool = ..., verify: bool = ...) -> Callable[[Callable[...,
 def compile(function: Callable[..., Any] | None = None, *, exact: bool = False, verify: bool = False) -> Any:
     """Return the function compiled to a program of NumPy calls: traced at its first call, replayed at later ones.
 
-    The function may compute with its arguments (arrays and Tensors in any nesting of lists, tuples and dicts) and with
-    tensors from outside; it may call `backward`, `optimizer.step` and the transforms. Its first call runs it once, on
-    proxies for all of these. Every NumPy call, in forward, backward and update, becomes a line of a program without
-    Tensors and graphs, which has its own memory and runs from then on. `.source` is its text, `.explain()` the program
-    as one would write it by hand, `.report()` what it costs, `.profile(...)` where its time goes, `.constants` what was
-    baked into it.
+    The function may compute with its arguments (arrays, Tensors and numbers in any nesting of lists, tuples and dicts)
+    and with tensors from outside; it may call `backward`, `optimizer.step` and the transforms. Its first call runs it
+    once. Every NumPy call, in forward, backward and update, becomes a line of a program without Tensors and graphs,
+    which has its own memory and runs from then on. `.source` is its text, `.explain()` the program as one would write
+    it by hand, `.report()` what it costs, `.profile(...)` where its time goes, `.constants` what was baked into it.
 
-    **Live**, read anew at every call: the arguments, including numbers; every Tensor; optimisers' settings and state;
-    the state of modules, and their random generators.
+    **Live**, read anew at every call: the arguments; every Tensor; optimisers' settings and state; the state of
+    modules, and their random generators.
     **Compared** at every call, and traced anew if it differs: what the function's own code names outside, its `self`,
     and one level further: attributes that the code names, and entries of lists, tuples, dicts and sets. Numbers and
-    strings are compared by value, all else by identity. An array among these is a constant: pass it as an argument if
-    it is written into.
+    strings are compared by value, all else by identity; an array is a constant: pass it if it is written into.
     **Frozen** at the first call, as in `jax.jit`: everything deeper, what called functions read, `type(x)`, `x is y`,
     the clock. Printing and NumPy's warnings happen only then.
     **Refused**, with everything left as before the call: changing a list, dict, set, deque, array, attribute or
@@ -71,10 +69,9 @@ def compile(function: Callable[..., Any] | None = None, *, exact: bool = False, 
     array somewhere; catching an error; computing with an array in another thread.
 
     Another shape, dtype, string or flag among the arguments is traced anew; another number only if Python decides by
-    it. Results record nothing. If an operation is invalid (0 * inf) or a line of the program raises, the function
-    itself is run. Results have the same bits as the function's own, except where sums are added in another order; with
-    `exact=True`, a first call whose bits differ raises. With `verify=True`, the function runs beside its program at
-    every call, for tests.
+    it. If an operation is invalid (0 * inf) or a line raises, the function itself is run. Results record nothing, and
+    have the bits of the function's own, except where sums are added in another order; with `exact=True`, a first call
+    whose bits differ raises. With `verify=True`, the function runs beside its program at every call, for tests.
 
     Raises CompileError, with the line and what to write instead, for everything that is refused, and if Python reads a
     value (`if loss < 1`, `t.item()`), if a tensor has a hook, if gradients would have to go back through the program,
@@ -185,7 +182,7 @@ class Compiled:
                 return Wrapper(trace).first(self.name, flat)
             replay.given = given
             result = replay.first(flat)
-            replay.forget()
+            trace.values = []
             self._keep(key, [replay, *self.programs.get(key, ())])
             return result
 

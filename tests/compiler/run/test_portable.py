@@ -213,6 +213,14 @@ def test_rows_are_counted_wherever_they_stand(tmp_path: Path) -> None:
             np.testing.assert_array_equal(found[key], getattr(right[key], "data", right[key]))
 
 
+def test_a_part_that_is_the_whole_of_few_rows_stays_a_part(tmp_path: Path) -> None:
+    compiled = tg.compile(lambda x: tg.exp(x[:9]).sum())
+    compiled(np.ones((3, 2)))
+    compiled.save(tmp_path / "saved.py")
+    x = np.random.default_rng(0).normal(size=(12, 2))
+    np.testing.assert_allclose(alone(tmp_path / "saved.py")["run"](x), np.exp(x[:9]).sum())
+
+
 def test_arguments_with_rows_of_their_own(tmp_path: Path) -> None:
     compiled = tg.compile(lambda a, b: tg.softmax(a @ b.T) @ b)
     compiled(np.ones((4, 3)), np.ones((6, 3)))

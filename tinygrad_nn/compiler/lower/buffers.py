@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..program import Line, Program, Value
 
 _ALIGNED = 64
-INTO_MEMORY = ("ufunc", "out", "where", "astype", "setitem", "copy", "at", "zeros")
+INTO_MEMORY = ("ufunc", "out", "setitem", "copy", "at", "zeros")
 
 
 def takes_out(line: Line) -> bool:

@@ -78,6 +78,6 @@ def _copy_what_is_not_its_own(program: Program) -> None:
     seen = set[Value]()
     for place, value in enumerate(program.outputs):
         if value.is_array and (value in seen or value not in made or value.base is not None):
-            program.outputs[place] = Value(np.empty(value.shape, value.dtype), "copy#")
+            program.outputs[place] = Value(np.empty(value.shape, value.dtype), "copy#", temporary=True)
             program.lines.append(Line(COPY, (value,), {}, (program.outputs[place],)))
         seen.add(program.outputs[place])

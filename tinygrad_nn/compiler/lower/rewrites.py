@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..numpy_calls import kind_follows
+from ..numpy_calls import GETITEM, kind_follows
 from ..program import Line, Program, Value, mapped
 
 
@@ -25,8 +25,10 @@ def without_idle_lines(program: Program) -> Program:
     same: dict[Value, Value] = {}
     for line in program.lines:
         x, y = next(iter(line.args), None), next(iter(line.outputs), None)
-        copied = line.function.text in ("np.positive", "np.copy") and not line.kwargs
-        if isinstance(x, Value) and y is not None and (copied or (y.base is x and kind_follows(line))):
+        index = line.args[1] if line.function is GETITEM else ...  # x[:9] is no more than a part of other arrays
+        whole = all(part in (..., slice(None)) for part in (index if isinstance(index, tuple) else (index,)))
+        idle = line.function.text in ("np.positive", "np.copy") and not line.kwargs
+        if isinstance(x, Value) and y is not None and (idle or (y.base is x and kind_follows(line) and whole)):
             alike = (x.shape, x.dtype, x.strides, x.is_array) == (y.shape, y.dtype, y.strides, y.is_array)
             same |= {y: x} if alike else {}
     return program.replaced([line for line in program.lines if same.keys().isdisjoint(line.outputs)], same)

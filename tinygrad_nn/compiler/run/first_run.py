@@ -74,6 +74,9 @@ def _largest(program: Program) -> float:
         line.compute()
         for x in [np.asarray(v.concrete) for v in line.outputs if v.dtype is not None and v.dtype.kind in "fc"]:
             largest = max(largest, float(np.abs(x[np.isfinite(x)]).max(initial=0)))
+    for line in program.lines:
+        for value in line.outputs:
+            value.forget()
     return largest
 
 

@@ -30,7 +30,7 @@ from .first_run import agree
 from .replay import Replay
 from .rows import Differs, Ratio, Rows, affine, alike, ratio
 
-_FEW = (5, 7, 10)  # numbers of rows that are tried to learn what depends on them
+_FEW, _MORE = 5, 8  # numbers of rows that are tried to learn what depends on them
 
 
 @dataclass
@@ -155,13 +155,12 @@ class _Traced(Exception):
 
 def _learned(symbols: dict[int, str], traced_again: Callable[[dict[int, int]], Portable]) -> Portable:
     """Return the program with all lengths that depend on the rows. Raises Differs if there are several programs."""
-    start = {n: _FEW[0] + 4 * i for i, n in enumerate(symbols)}
+    start = {n: _FEW + 4 * i for i, n in enumerate(symbols)}
     base = traced_again(start)
     given, made = [s.value for s in base.sources if is_given(s)], dict[Value, Line]()
     for n, symbol in symbols.items():
-        counts = [start[n] + few - _FEW[0] for few in _FEW]
-        others = [traced_again(start | {n: count}) for count in counts[1:]]
-        comparison = _Comparison(symbol, counts, base, others)
+        count = start[n] + _MORE - _FEW
+        comparison = _Comparison(symbol, (start[n], count), base, traced_again(start | {n: count}))
         comparison.compare()
         made |= comparison.made
         base.rows[symbol] = next(v for v in given if repr(base.shape(v)[:1]) == f"({symbol},)")
@@ -200,84 +199,80 @@ def resized(given: Any, lengths: dict[int, int]) -> Any:
 
 
 class _Comparison:
-    """Compares three programs line by line, and makes the first one fit any number of rows."""
+    """Compares two programs line by line, and makes the first one fit any number of rows."""
 
-    def __init__(self, symbol: str, counts: list[int], base: Portable, others: Sequence[Portable]) -> None:
-        self.symbol, self.counts, self.base, self.others = symbol, counts, base, others
-        self.known = {v for one in (base, *others) for v in one.program.constants}
-        self.twins: dict[Value, tuple[Value, ...]] = {}
+    def __init__(self, symbol: str, counts: tuple[int, int], base: Portable, other: Portable) -> None:
+        self.symbol, self.counts, self.base, self.other = symbol, counts, base, other
+        self.known = {*base.program.constants, *other.program.constants}
+        self.twins: dict[Value, Value] = {}
         self.made: dict[Value, Line] = {}
 
     def compare(self) -> None:
         """Raise Differs unless the programs are the same, except for lengths."""
-        all_three = [self.base, *self.others]
+        base, other = self.base, self.other
         for kind in ("sources", "targets"):
-            places = [[(x.kind, x.key) for x in getattr(one, kind)] for one in all_three]
-            if any(other != places[0] for other in places):
+            if [(x.kind, x.key) for x in getattr(base, kind)] != [(x.kind, x.key) for x in getattr(other, kind)]:
                 raise Differs("reads or writes something else")
-        self.met([one.program.inputs for one in all_three])
-        lines = [one.program.lines for one in all_three]
-        lengths = sorted(map(len, lines))
-        if lengths[0] < lengths[-1]:
-            raise Differs(f"takes {lengths[0]} lines for some numbers of rows, and {lengths[-1]} for others")
-        for line, *others in zip(*lines, strict=True):
-            self.line(line, others)
-        outputs = [self.value(*each) for each in zip(*[p.program.outputs for p in all_three], strict=True)]
-        self.base.program.outputs = outputs
-        self.base.result = self.tree(self.base.result, [one.result for one in self.others])
+        self.met(base.program.inputs, other.program.inputs)
+        lengths = sorted([len(base.program.lines), len(other.program.lines)])
+        if lengths[0] < lengths[1]:
+            raise Differs(f"takes {lengths[0]} lines for some numbers of rows, and {lengths[1]} for others")
+        for line, twin in zip(base.program.lines, other.program.lines, strict=True):
+            self.line(line, twin)
+        base.program.outputs = [self.value(*each) for each in zip(base.program.outputs, other.program.outputs)]
+        base.result = self.tree(base.result, other.result)
 
-    def met(self, values: Sequence[Sequence[Value]]) -> None:
+    def met(self, values: Sequence[Value], twins: Sequence[Value]) -> None:
         """Note that values are each other's counterparts, and how their shapes depend on the rows."""
-        for value, *others in zip(*values, strict=True):
-            self.twins[value] = tuple(others)
-            self.base.shapes[value] = self.tree(self.base.shape(value), [v.shape for v in others])
+        for value, twin in zip(values, twins, strict=True):
+            self.twins[value] = twin
+            self.base.shapes[value] = self.tree(self.base.shape(value), twin.shape)
 
-    def line(self, line: Line, others: list[Line]) -> None:
+    def line(self, line: Line, twin: Line) -> None:
         """Compare one line of each program."""
         where = f"another program for other numbers of rows, from {line.where} on"
-        same = {(x.function.text, x.function.kind, x.several, len(x.outputs)) for x in [line, *others]}
-        if len(same) > 1:
+        kinds = [(x.function.text, x.function.kind, x.several, len(x.outputs)) for x in (line, twin)]
+        if kinds[0] != kinds[1]:
             raise Differs(where)
         try:
-            line.args = self.tree(line.args, [x.args for x in others])
-            line.kwargs = self.tree(line.kwargs, [x.kwargs for x in others])
+            line.args, line.kwargs = self.tree(line.args, twin.args), self.tree(line.kwargs, twin.kwargs)
         except Differs:
             raise Differs(where) from None
-        self.met([line.outputs, *[x.outputs for x in others]])
+        self.met(line.outputs, twin.outputs)
 
-    def tree(self, x: Any, others: list[Any]) -> Any:
+    def tree(self, x: Any, twin: Any) -> Any:
         """Return nested arguments, in which lengths that depend on the rows are `Rows`."""
-        leaves_of: list[list[Any]] = [[] for _ in (x, *others)]
-        forms = {repr(over_leaves(found.append, one)) for found, one in zip(leaves_of, (x, *others), strict=True)}
+        leaves_of: tuple[list[Any], list[Any]] = [], []
+        forms = {repr(over_leaves(found.append, one)) for found, one in zip(leaves_of, (x, twin), strict=True)}
         if len(forms) > 1:
             raise Differs
         each = zip(*leaves_of, strict=True)
-        found = iter([self.value(*z) if isinstance(z[0], Value) else self.number(z[0], [*z[1:]]) for z in each])
+        found = iter([self.value(a, b) if isinstance(a, Value) else self.number(a, b) for a, b in each])
         return over_leaves(lambda _: next(found), x)
 
-    def number(self, x: Any, others: list[Any]) -> Any:
+    def number(self, x: Any, twin: Any) -> Any:
         """Return a number, as `Rows` or a `Ratio` if it depends on the rows."""
         learned = isinstance(x, (Rows, Ratio))
-        if all(other is x or repr(other) == repr(x) or (learned and other == x) for other in others):
+        if twin is x or repr(twin) == repr(x) or (learned and twin == x):
             return x
-        if len({*map(type, others), type(x)}) > 1 and not learned:
+        if type(twin) is not type(x) and not learned:
             raise Differs
         if type(x) is int:
-            return affine(self.symbol, self.counts, [x, *others])
+            return affine(self.symbol, self.counts, (x, twin))
         if type(x) is float or isinstance(x, np.floating):
-            return ratio(self.symbol, self.counts, [x, *others])
+            return ratio(self.symbol, self.counts, (x, twin))
         raise Differs
 
-    def value(self, value: Value, *others: Value) -> Value:
-        """Return a value if these are its counterparts; those of a constant are noted when it is first read."""
+    def value(self, value: Value, twin: Value) -> Value:
+        """Return a value if this is its counterpart; that of a constant is noted when it is first read."""
         if value not in self.twins and value in self.known:
-            self.twins[value] = others
-            arrays = [v.concrete for v in (value, *others)]
-            if not all(x.shape == arrays[0].shape and x.tobytes() == arrays[0].tobytes() for x in arrays):
-                shape = self.tree(self.base.shape(value), [x.shape for x in arrays[1:]])
-                self.made[value] = alike(value, shape, arrays, lambda numbers: self.number(numbers[0], numbers[1:]))
+            self.twins[value] = twin
+            a, b = value.concrete, twin.concrete
+            if a.shape != b.shape or a.tobytes() != b.tobytes():
+                shape = self.tree(self.base.shape(value), b.shape)
+                self.made[value] = alike(value, shape, (a, b), self.number)
                 self.base.shapes[value] = shape
-        if self.twins.get(value) != others:
+        if self.twins.get(value) is not twin:
             raise Differs
         return value
 

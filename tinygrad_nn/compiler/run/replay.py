@@ -120,16 +120,6 @@ class Replay:
         """Return the program's text for use elsewhere; it checks the shapes that it is given."""
         return Emitter(self.lowered).source(self.name, checks=True)
 
-    def forget(self) -> None:
-        """Let go of what the lines computed when they were traced: it is not read any more."""
-        plain, program = self.lowered.plain, self.lowered.program
-        kept = {*plain.constants, *program.constants}
-        for line in [*self.trace.tracer.lines, *plain.lines, *program.lines]:
-            for value in line.outputs:
-                if value not in kept:
-                    value.forget()
-        self.trace.values = []
-
 
 def rewind(states: list[tuple[Any, Any]]) -> None:
     """Restore the states of generators."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import product
 from typing import Any
@@ -51,11 +51,11 @@ class Differs(Exception):
     """A program is a different one for other numbers of rows."""
 
 
-def affine(symbol: str, counts: list[int], lengths: list[int]) -> int:
+def affine(symbol: str, counts: tuple[int, int], lengths: Sequence[int]) -> int:
     """Return the length that has these values for these numbers of rows."""
-    factor = (lengths[1] - lengths[0]) // (counts[1] - counts[0])
+    factor, rest = divmod(lengths[1] - lengths[0], counts[1] - counts[0])
     offset = lengths[0] - factor * counts[0]
-    if any(n != factor * count + offset for n, count in zip(lengths, counts, strict=True)):
+    if rest:
         raise Differs
     if factor == 0:
         return offset
@@ -64,14 +64,13 @@ def affine(symbol: str, counts: list[int], lengths: list[int]) -> int:
     return found
 
 
-def ratio(symbol: str, counts: list[int], numbers: list[Any]) -> Ratio:
+def ratio(symbol: str, counts: tuple[int, int], numbers: Sequence[Any]) -> Ratio:
     """Return the number with these values for these numbers of rows, such as 2 / (3 * rows) or rows / (rows - 1)."""
     first = float(numbers[0])
     kinds: tuple[Any, ...] = (float, _single) if type(numbers[0]) is float else (type(numbers[0]),)
-    one = [[above] * 3 for above in (1, -1, 2, -2)]
-    several = [[round(above[0] / (first * counts[0])) * n for n in counts] for above in one]
+    each: list[Any] = [((n, n), [round(n / (first * counts[0])) * count for count in counts]) for n in (1, -1, 2, -2)]
     fractions = [Fraction(float(x)).limit_denominator(10**6) for x in numbers]  # for rows / (rows - 1), say
-    each = [*zip(one, several, strict=True), [*zip(*[x.as_integer_ratio() for x in fractions], strict=True)]]
+    each.append(tuple(zip(*[x.as_integer_ratio() for x in fractions], strict=True)))
     for (above, below), kind in product(each, kinds):
         if 0 not in below and all(kind(p / q) == x for p, q, x in zip(above, below, numbers, strict=True)):
             found = Ratio(first)
@@ -80,16 +79,16 @@ def ratio(symbol: str, counts: list[int], numbers: list[Any]) -> Ratio:
     raise Differs
 
 
-def alike(value: Value, shape: Any, arrays: list[np.ndarray], number: Callable[[list[Any]], Any]) -> Line:
-    """Return a line that makes a constant for any number of rows, given its arrays for some numbers of rows.
+def alike(value: Value, shape: Any, arrays: tuple[np.ndarray, np.ndarray], number: Callable[[Any, Any], Any]) -> Line:
+    """Return a line that makes a constant for any number of rows, given its arrays for two numbers of rows.
 
-    These are filled with one number, or count. `number` says how numbers depend on the rows. Raises Differs.
+    These are filled with one number, or count. `number` says how a number depends on the rows. Raises Differs.
     """
     dtype: Any = arrays[0].dtype
     lists: list[Any] = [x.ravel().tolist() for x in arrays]
     kwargs = {} if dtype in (float, int, bool) else {"dtype": dtype}
     if all(x.size and x.tobytes() == x.size * x.ravel()[:1].tobytes() for x in arrays):
-        filled, length = number([entries[0] for entries in lists]), shape[0] if len(shape) == 1 else shape
+        filled, length = number(*[entries[0] for entries in lists]), shape[0] if len(shape) == 1 else shape
         make = _FILLED.get(repr(filled), np.full)
         return Line(of_numpy(make), (length, filled) if make is np.full else (length,), kwargs, (value,))
     start, second = (*lists[0], 0, 0)[:2]
@@ -99,7 +98,7 @@ def alike(value: Value, shape: Any, arrays: list[np.ndarray], number: Callable[[
     each = [np.arange(start, stop, second - start, dtype=dtype) for stop in stops]
     if not all(x.tobytes() == counted.tobytes() for x, counted in zip(arrays, each, strict=True)):
         raise Differs
-    ends = (number(stops),) if (start, second) == (0, 1) else (start, number(stops), second - start)
+    ends = (number(*stops),) if (start, second) == (0, 1) else (start, number(*stops), second - start)
     return Line(of_numpy(np.arange), ends, kwargs, (value,))
 
 

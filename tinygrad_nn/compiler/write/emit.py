@@ -132,8 +132,6 @@ class Emitter(Expressions):
         there = in_block or any(self.same_memory(v, target) for v in line.reads())
         if not takes_out(line) or not (there or kind in CHANGING):
             return [self.assigned(line)]
-        if kind in ("where", "astype"):  # NumPy has no out= for them, and copies faster than it fills each part
-            return [f"np.copyto({name}, {self.line(line)})"]
         if kind == "zeros":
             return [f"{name}.fill(0)"]
         if kind in (*CHANGING, "copy"):
