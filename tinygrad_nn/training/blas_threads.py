@@ -65,14 +65,11 @@ def limited_blas(asked: int | None, otherwise: int | None) -> Iterator[None]:
 def asked_threads(number: int | None) -> int | None:
     """Return the number of threads that the caller or the environment asks for, checked; None if neither does."""
     text = os.environ.get(VARIABLE, "").strip()
-    if number is None and text:
-        if not text.isdecimal() or int(text) < 1:
-            raise ValueError(f"{VARIABLE} must be a whole number, 1 or more, got {text!r}; set another, or unset it")
-        number = int(text)
-    if number is None:
+    if number is None and not text:
         return None
-    whole_number("blas_threads", number)
-    return min(int(number), _MOST)
+    if number is None and not (text.isdecimal() and int(text)):
+        raise ValueError(f"{VARIABLE} must be a whole number, 1 or more, got {text!r}; set another, or unset it")
+    return min(whole_number("blas_threads", int(text) if number is None else number), _MOST)
 
 
 class _Limits:
@@ -94,19 +91,15 @@ class _Limits:
 
     def _apply(self) -> None:
         innermost = dict(self.requests.values()).values()  # the last request of each thread stays
-        for library, before in self.before:
-            _set(library, min([before if n is None else n for n in innermost], default=before))
+        for library, before in self.before:  # without threadpoolctl's check of the calling thread: we hold a lock
+            set_number = getattr(library, "_real_set_num_threads", library.set_num_threads)
+            set_number(min([before if n is None else n for n in innermost], default=before))
 
     def after_fork(self) -> None:
         """In a forked process, forget the requests of threads that exist only in its parent."""
         self.lock, own = threading.Lock(), threading.get_ident()
         self.requests = {key: request for key, request in self.requests.items() if request[0] == own}
         self._apply()
-
-
-def _set(library: Any, number: int) -> None:
-    """Set a library's number of threads without threadpoolctl's check of the calling thread: we hold a lock."""
-    getattr(library, "_real_set_num_threads", library.set_num_threads)(number)
 
 
 @functools.cache
