@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 
 from ..engine.arrays import copied
-from ..engine.trees import leaves
 from ..errors import DataError, given
 from ..optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from ..tensor.handle import replace_values
 from .cost import Metric
 from .history import History
 from .loader import DataLoader
-from .samples import in_mode, picked
+from .samples import in_mode, picked, rows_of
 from .steps import Steps
 
 ROWS_AT_ONCE = 1000  # at least, for validation in batches
@@ -72,7 +71,7 @@ class Training:
         if self.held_out is not None:
             X, y = self.held_out
             at_once = None if self.whole else max(self.batch_size, ROWS_AT_ONCE)
-            found = self._of_all(self.steps.cost.evaluate(X, y, self.metrics, at_once), len(next(leaves(X))))
+            found = self._of_all(self.steps.cost.evaluate(X, y, self.metrics, at_once), rows_of(X))
             figures = figures | {f"validation_{name}": figure for name, figure in found.items()}
         self._end(figures)
 

@@ -26,7 +26,7 @@ from .cost import LOSSES, Loss, Metric
 from .epochs import Training
 from .history import History, counted, newest_figures
 from .loader import DataLoader
-from .samples import dtype_of, weights_of
+from .samples import dtype_of, rows_of, weights_of
 from .steps import Steps, are_ours, in_tiles
 
 
@@ -138,7 +138,7 @@ def _samples(steps: Steps, X: Any, y: Any, options: Any, weights: Any) -> tuple[
             raise DataError(f"the loader has no batch of {len(X.dataset)} samples; pass more, or drop_last=False")
         return None, X
     X, y = steps.cost.checked(X, y, least=0 if steps.together else 1)
-    count = len(next(leaves(X)))
+    count = rows_of(X)
     if not any(steps.gathered(count)):
         raise DataError("no rank has a sample: X has 0 rows on all of them; give at least one rank some")
     of_samples = weights_of(y, **weights, dtype=dtype_of(steps.module), gathered=steps.gathered)

@@ -63,6 +63,11 @@ def refuse_rows(name: str, array: np.ndarray, wrong: np.ndarray, what: str) -> N
         raise DataError(f"row {row} of {name} holds {entry}, {what}{more}; mend or drop it before training")
 
 
+def rows_of(tree: Any) -> int:
+    """Return the number of samples."""
+    return len(next(leaves(tree)))
+
+
 def picked(tree: Any, rows: Any) -> Any:
     """Return the samples of these rows."""
     return map_leaves(lambda array: None if array is None else array[rows], tree)
@@ -76,7 +81,7 @@ def weights_of(y: Any, sample_weight: Any, class_weight: Any, dtype: Any, gather
     """
     if sample_weight is None and class_weight is None:
         return None
-    count = len(next(leaves(y)))
+    count = rows_of(y)
     weights = np.ones(count) if sample_weight is None else as_samples("sample_weight", sample_weight).astype(float)
     if weights.shape != (count,):
         raise DataError(f"sample_weight has shape {weights.shape}; it needs one number per sample, ({count},)")
@@ -143,7 +148,7 @@ def computed(module: Module, function: Callable[[Any], Any], X: Any, batch_size:
 
     Raises ValueError for results that can't be joined.
     """
-    count = len(next(leaves(X)))
+    count = rows_of(X)
     with no_grad(), in_mode(module.modules(), False):
         if batch_size is None or count <= batch_size:
             return function(X)

@@ -15,32 +15,34 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from ..engine.trees import leaves
 from ..errors import CompileError, DivergedError, given, warn
 from ..nn.module import Module
 from ..optim import SGD, Optimizer, clip_grad_norm_
 from ..tensor.handle import Tensor, replace_values
 from ..transforms.functions import value_and_grad
 from .cost import Cost, Loss
+from .samples import rows_of
 
 WORTH_COMPILING = 100  # steps: about as many as pay for tracing, compiling and checking
 TILE = 4000  # rows of a tile, at least: with fewer, Python's overhead counts; with many more, caches are too small
 
+Batch = tuple[Any, Any, Any]  # X, y, and weights or None
+
 
 def update(
-    module: Module, loss: Loss | None, optimizer: Optimizer, clip_norm: float | None, batches: list[tuple[Any, ...]]
+    module: Module, loss: Loss | None, optimizer: Optimizer, clip_norm: float | None, batches: list[Batch]
 ) -> list[tuple[Tensor, Any]]:
     """Make one step of gradient descent; return the cost of each batch before the step, and the scores.
 
-    A batch is (X, y, weights, share). The cost of each is multiplied by its share of the step's samples, if it has one.
-    An optimiser of several ranks makes the step after it has exchanged the gradients.
+    Of several batches, the cost of each is multiplied by its share of the samples. An optimiser of several ranks makes
+    the step after it has exchanged the gradients.
     """
-    cost, found = Cost(module, loss), []
+    cost, found, rows = Cost(module, loss), [], sum(rows_of(X) for X, _, _ in batches)
     optimizer.zero_grad()
-    for X, y, weights, share in batches:
+    for X, y, weights in batches:
         read = cost.read(X)
         value = cost.of(read, y, weights)
-        (value if share is None else value * share).backward()
+        (value if len(batches) == 1 else value * (rows_of(X) / rows)).backward()
         found.append((value.detach(), cost.scores(read)))
     if not hasattr(type(optimizer), "exchange"):
         if clip_norm is not None:
@@ -199,14 +201,13 @@ class Steps:
 
         The tensors are the parameters and buffers of the module, of a loss that is a module, and all optimised ones.
         """
-        loss = self.cost.loss
-        parts = {"module": self.module} | ({"loss": loss} if isinstance(loss, Module) else {})
         self.modules: list[Module] = self.module.modules()
         self.tensors: dict[str, Tensor] = {}
         self.generators: dict[str, np.random.Generator] = {}
-        for part, m in parts.items():
-            self.tensors |= {f"{part}.{name}": t for name, t in (*m.named_parameters(), *m.named_buffers())}
-            self.generators |= {f"{part}.{name}": g for name, g in m.generators().items()}
+        for part, m in (("module", self.module), ("loss", self.cost.loss)):
+            if isinstance(m, Module):
+                self.tensors |= {f"{part}.{name}": t for name, t in (*m.named_parameters(), *m.named_buffers())}
+                self.generators |= {f"{part}.{name}": g for name, g in m.generators().items()}
         known = {*map(id, self.tensors.values())}
         others = [p for p in self.optimizer.parameters if id(p) not in known]
         self.tensors |= {f"optimizer.{i}": p for i, p in enumerate(others)}
@@ -218,21 +219,20 @@ class Steps:
             if size and (count >= self.steps_worth_compiling or in_tiles(size, self.workers)):
                 self.by_program.add(size)
 
-    def make(self, epoch: int, batches: list[tuple[Any, Any, Any]]) -> list[tuple[int, float, Any]]:
-        """Make one step on batches (X, y, weights); return of each the number of samples, its cost before, its scores.
+    def make(self, epoch: int, batches: list[Batch]) -> list[tuple[int, float, Any]]:
+        """Make one step; return of each batch the number of samples, the cost before the step, and the scores.
 
         With several ranks it is a step with the mean of their gradients. Raises DivergedError, on all ranks.
         """
         values = [(t, t.data) for t in self.tensors.values()]
         drawn = [(g.bit_generator, g.bit_generator.state) for g in self.generators.values()]
-        sizes = [len(next(leaves(X))) for X, _, _ in batches]
-        shares = [size / sum(sizes) for size in sizes]
-        parts = [(*batch, share if len(batches) > 1 else None) for batch, share in zip(batches, shares, strict=True)]
-        self.now = values, [dict(own) for own in self.optimizer.state], drawn, parts
+        sizes = [rows_of(X) for X, _, _ in batches]
+        self.now = values, [dict(own) for own in self.optimizer.state], drawn, batches
         step = self.update_or_else if sizes and self.by_program.issuperset(sizes) else self.update
         with np.errstate(over="ignore", invalid="ignore"):  # divergence is an error, not a warning
-            found = [(float(cost.item()), scores) for cost, scores in step(parts)]
-        mean = sum(cost * share for (cost, _), share in zip(found, shares, strict=True))
+            made = zip(sizes, step(batches), strict=True)
+            found = [(size, float(cost.item()), scores) for size, (cost, scores) in made]
+        mean = sum(cost * (size / sum(sizes)) for size, cost, _ in found)
         if self.together:
             mean = self.optimizer.exchange(sum(sizes), mean)
         if not math.isfinite(mean):
@@ -243,15 +243,15 @@ class Steps:
             if self.programs.clip_norm is not None:
                 clip_grad_norm_(self.optimizer.parameters, self.programs.clip_norm)
             self.optimizer.inner.step()
-        return [(size, *each) for size, each in zip(sizes, found, strict=True)]
+        return found
 
-    def update_or_else(self, batches: list[tuple[Any, ...]]) -> list[tuple[Tensor, Any]]:
+    def update_or_else(self, batches: list[Batch]) -> list[tuple[Tensor, Any]]:
         """Make one step by a compiled program; if it can't be compiled, warn once and go on uncompiled."""
         try:
-            if not (self.workers and in_tiles(len(next(leaves(batches[0][0]))), self.workers)):
+            if not (self.workers and in_tiles(rows_of(batches[0][0]), self.workers)):
                 found: list[tuple[Tensor, Any]] = self.programs.step(batches)
                 return found
-            X, y, _, _ = batches[0]
+            X, y, _ = batches[0]
             parameters = dict(self.module.named_parameters())
             return [tiled_step(self.programs.gradient, parameters, self.optimizer, self.workers, X, y)]
         except CompileError as error:
