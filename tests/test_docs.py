@@ -10,7 +10,9 @@ import pathlib
 import re
 import sys
 from collections.abc import Iterator
+from operator import attrgetter
 
+import numpy as np
 import pytest
 from programs import run
 from public import names_of
@@ -25,7 +27,12 @@ import rules  # noqa: E402
 
 import tinygrad_nn as tg  # noqa: E402
 from tinygrad_nn.checking.report import Verdict  # noqa: E402
+from tinygrad_nn.compiler.run import module as saved  # noqa: E402
+from tinygrad_nn.engine import zero_safe  # noqa: E402
 from tinygrad_nn.engine.operation import OPERATIONS  # noqa: E402
+from tinygrad_nn.reference import coverage  # noqa: E402
+from tinygrad_nn.tensor import calls as tensor_calls  # noqa: E402
+from tinygrad_nn.training import blas_threads, steps  # noqa: E402
 
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -312,6 +319,67 @@ def test_the_picture_of_the_rooms_is_drawn_from_the_imports_of_today() -> None:
     assert edges["engine"] == {"errors"}
     assert edges["tensor"] >= {"engine", "errors"}
     assert rooms.reduced({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == {"a": {"b"}, "b": {"c"}, "c": set()}
+
+
+# What is named on a page because it is not there, or is made by the example.
+NOT_THERE = {"tg.name", "tg.Linear", "tg.pi", "tg.vmap", "tg.jit", "tg.jacrev", "tg.log_cosh"}
+NOT_THERE |= {"step.py", "model.py", "utils.py", "moons/"}
+FILE = re.compile(r"(?<![\w/.])(?:(?:[\w.]+/)*[\w.]+\.(?:py|md|toml|svg|txt|cff)\b|(?:[\w.]+/)+(?![\w(]))")
+
+
+def unknown(text: str) -> Iterator[str]:
+    """Yield the files and the names of the library that stand in backquotes in a text, and that there are not."""
+    for span in re.findall(r"``?([^`\n]+)``?", BLOCK.sub("", text)):
+        for file in FILE.findall(span):
+            folders = [ROOT, ROOT / "tinygrad_nn", ROOT / "docs", ROOT / "tests"]
+            if file not in NOT_THERE and not any((folder / file).exists() for folder in folders):
+                yield file
+        for name in re.findall(r"\btg(?:\.[A-Za-z_]\w*)+", span):
+            try:
+                attrgetter(name[3:])(tg)
+            except AttributeError:
+                if name not in NOT_THERE:
+                    yield name
+
+
+@pytest.mark.parametrize("page", [*PAGES, *sorted((ROOT / "docs/lessons").glob("*.py"))], ids=lambda page: page.name)
+def test_files_and_names_in_the_text_exist(page: pathlib.Path) -> None:
+    assert list(unknown(page.read_text(encoding="utf-8"))) == []
+
+
+def test_a_file_and_a_name_that_there_are_not_are_found() -> None:
+    assert list(unknown("`tg.sum` and `tg.som(x)`, in `ops/reduction.py` and `ops/reducing.py`, under `opz/`")) == [
+        "tg.som", "ops/reducing.py", "opz/",
+    ]  # fmt: skip
+
+
+def counted() -> Iterator[tuple[str, str, float, float]]:
+    """Yield sentences that count something in the code: page, pattern, what it is today, and how far off it may be."""
+    network = [tg.nn.Linear(n, k) for n, k in [(2, 25), (25, 50), (50, 50), (50, 25), (25, 1)]]
+    parameters = sum(p.size for layer in network for p in layer.parameters())
+    yield "README.md", r"gradients of the ([\d,]+) parameters", parameters, 0
+    for page in ("README.md", "docs/leaving.md"):
+        yield page, r"more than ([\d,]+) numbers", saved._INSIDE, 0
+    yield "README.md", r"(\d+) % are differentiable here", 100 * coverage.share(), 1
+    lessons = {path.name[:2] for path in (ROOT / "docs/lessons").glob("*.py")}
+    yield "README.md", r"\[(Eleven) lessons\]", len(lessons), 0
+    closures = sum(inspect.getsource(call).count("\n") for call in (tensor_calls.call_one, tensor_calls.call_two))
+    yield "docs/decisions.md", r"They take (\d+) lines", closures, 3
+    yield "docs/decisions.md", r"more than 2(\S+) multiplications", np.log2(zero_safe.THREADED), 0
+    yield "docs/performance.md", r"more than 2(\S+) multiplications", np.log2(blas_threads.SMALL), 0
+    yield "docs/performance.md", r"at least ([\d,]+) rows for each", steps.TILE, 0
+    yield "docs/training.md", r"at least ([\d,]+) rows for each", steps.TILE, 0
+    yield "docs/training.md", r"tiles of 4,000 to ([\d,]+) rows", 2 * steps.TILE, 0
+    size = sum(path.stat().st_size for path in (ROOT / "tinygrad_nn").rglob("*") if path.suffix in (".py", ".pyi"))
+    yield "docs/performance.md", r"\| tinygrad_nn \| \d+ \| (\S+), and NumPy", size / 1e6, 0.15
+    yield "docs/lessons/03_broadcasting.py", r"some (\d+) operations", len(OPERATIONS), 10
+
+
+def test_figures_are_those_of_the_code() -> None:
+    for page, pattern, value, off in counted():
+        (told,) = re.findall(pattern, (ROOT / page).read_text(encoding="utf-8"))
+        number = 11 if told == "Eleven" else float(told.translate(str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789", ",")))
+        assert abs(number - value) <= off, f"{page} says {told}, and it is {value} today"
 
 
 def test_the_citation_has_the_version() -> None:
