@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from importlib import import_module
 from itertools import pairwise
 from typing import Any
@@ -29,59 +29,55 @@ TILE = 4000  # rows of a tile, at least: with fewer, Python's overhead counts; w
 Batch = tuple[Any, Any, Any]  # X, y, and weights or None
 
 
-def update(
-    module: Module, loss: Loss | None, optimizer: Optimizer, clip_norm: float | None, batches: list[Batch]
-) -> list[tuple[Tensor, Any]]:
-    """Make one step of gradient descent; return the cost of each batch before the step, and the scores.
-
-    Of several batches, the cost of each is multiplied by its share of the samples. An optimiser of several ranks makes
-    the step after it has exchanged the gradients.
-    """
-    cost, found, rows = Cost(module, loss), [], sum(rows_of(X) for X, _, _ in batches)
-    optimizer.zero_grad()
-    for X, y, weights in batches:
-        read = cost.read(X)
-        value = cost.of(read, y, weights)
-        (value if len(batches) == 1 else value * (rows_of(X) / rows)).backward()
-        found.append((value.detach(), cost.scores(read)))
-    if not hasattr(type(optimizer), "exchange"):
-        if clip_norm is not None:
-            clip_grad_norm_(optimizer.parameters, clip_norm)
-        optimizer.step()
-    return found
-
-
-def cost_of(module: Any, loss: Loss | None, parameters: dict[str, Any], X: Any, y: Any) -> tuple[Tensor, Any]:
-    """Return the cost of the module with other parameters, and the scores."""
-    cost = Cost(module.with_parameters(parameters), loss)
-    read = cost.read(X)
-    return cost.of(read, y), cost.scores(read)
-
-
-@dataclass
+@dataclass(eq=False)
 class Programs:
-    """The compiled programs of a module, a loss and an optimiser; each is compiled when it is first used.
+    """How a module, a loss and an optimiser make a step, as functions and as compiled programs of them.
 
-    The compiler compares arguments that are bound by `partial` at every call, so a program sees what a callback changes
-    in them. `exact` programs have the bits of the function itself. Programs without a key are not kept.
+    A program is compiled when it is first used. It sees what a callback changes in the parts, which the compiler
+    compares at every call. `exact` programs have the bits of the function itself; those without a key are not kept.
     """
 
-    module: Module
+    module: Any
     loss: Loss | None
     optimizer: Any
     clip_norm: float | None
     exact: bool
     key: Any = None
 
+    def update(self, batches: list[Batch]) -> list[tuple[Tensor, Any]]:
+        """Make one step of gradient descent; return the cost of each batch before the step, and the scores.
+
+        Of several batches, the cost of each is multiplied by its share of the samples. An optimiser of several ranks
+        makes the step after it has exchanged the gradients.
+        """
+        cost, found, rows = Cost(self.module, self.loss), [], sum(rows_of(X) for X, _, _ in batches)
+        self.optimizer.zero_grad()
+        for X, y, weights in batches:
+            read = cost.read(X)
+            value = cost.of(read, y, weights)
+            (value if len(batches) == 1 else value * (rows_of(X) / rows)).backward()
+            found.append((value.detach(), cost.scores(read)))
+        if not hasattr(type(self.optimizer), "exchange"):
+            if self.clip_norm is not None:
+                clip_grad_norm_(self.optimizer.parameters, self.clip_norm)
+            self.optimizer.step()
+        return found
+
+    def cost(self, parameters: dict[str, Any], X: Any, y: Any) -> tuple[Tensor, Any]:
+        """Return the cost of the module with other parameters, and the scores."""
+        cost = Cost(self.module.with_parameters(parameters), self.loss)
+        read = cost.read(X)
+        return cost.of(read, y), cost.scores(read)
+
     @cached_property
     def step(self) -> Any:
-        """`update`: batches -> the cost and the scores of each."""
-        return self._compiled(partial(update, self.module, self.loss, self.optimizer, self.clip_norm))
+        """The program of `update`."""
+        return self._compiled(self.update)
 
     @cached_property
     def gradient(self) -> Any:
         """Parameters by name, X and y -> ((the cost, the scores), the gradients by name)."""
-        return self._compiled(value_and_grad(partial(cost_of, self.module, self.loss), has_aux=True))
+        return self._compiled(value_and_grad(self.cost, has_aux=True))
 
     def _compiled(self, function: Callable[..., Any]) -> Any:
         """Return the compiled function; the compiler is imported only here."""
@@ -191,7 +187,6 @@ class Steps:
         self.gathered: Callable[..., list[Any]] = getattr(optimizer, "gathered", lambda own: [own])  # from each rank
         self.programs: Programs = programs_for(module, loss, optimizer, clip_norm, exact, by_default)
         self.optimizer: Any = self.programs.optimizer
-        self.update: Callable[..., list[tuple[Tensor, Any]]] = partial(update, module, loss, self.optimizer, clip_norm)
         self.now: Any = None  # the state before this step, and the step's batches
         self.last: Any = None  # the same for the last step whose cost was finite
         self.look()
@@ -228,7 +223,7 @@ class Steps:
         drawn = [(g.bit_generator, g.bit_generator.state) for g in self.generators.values()]
         sizes = [rows_of(X) for X, _, _ in batches]
         self.now = values, [dict(own) for own in self.optimizer.state], drawn, batches
-        step = self.update_or_else if sizes and self.by_program.issuperset(sizes) else self.update
+        step = self.update_or_else if sizes and self.by_program.issuperset(sizes) else self.programs.update
         with np.errstate(over="ignore", invalid="ignore"):  # divergence is an error, not a warning
             made = zip(sizes, step(batches), strict=True)
             found = [(size, float(cost.item()), scores) for size, (cost, scores) in made]
@@ -257,7 +252,7 @@ class Steps:
         except CompileError as error:
             warn(f"the training step is not compiled: {error}. Pass compile=False if that is meant to be so")
             self.by_program = set()
-            return self.update(batches)
+            return self.programs.update(batches)
 
     def keep_programs(self) -> None:
         """Keep the programs for the module's next training, for as long as the module exists."""
@@ -279,7 +274,7 @@ class Steps:
                 generator.state = state
             inspection = import_module("..inspection.origins", __package__)
             with np.errstate(over="ignore", invalid="ignore"):
-                origin = inspection.why_nan(lambda: self.update(batches))
+                origin = inspection.why_nan(lambda: self.programs.update(batches))
         if (finite := self.last or self.now) is not None:
             replace_values(finite[0])
         began = "" if origin is None else f". It began here: {origin}"
