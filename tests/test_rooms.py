@@ -66,7 +66,7 @@ INSIDE = {
 # Room: lines it may have, lines it is meant to have, tokens it may have (so that nothing is gained by long lines).
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
-    "errors": (348, 312, 1_289),
+    "errors": (350, 312, 1_289),
     "engine": (1_250, 1_249, 8_991),
     "tensor": (1_148, 1_148, 9_025),
     "ops": (3_201, 2_895, 32_041),
@@ -75,7 +75,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "ops.windows": (783, 783, 8_532),
     "ops.recurrent": (440, 400, 4_851),
     "transforms": (557, 549, 4_293),
-    "nn": (2_555, 1_835, 17_680),
+    "nn": (2_556, 1_835, 17_694),
     "optim": (1_259, 814, 8_785),
     "compiler": (985, 700, 6_596),
     "compiler.trace": (2_275, 1_100, 19_239),
@@ -85,12 +85,12 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "checking": (2_699, 2_699, 24_450),
     "inspection": (2_268, 1_800, 18_020),
     "testing": (2_299, 2_299, 20_076),
-    "training": (2_652, 1_648, 21_642),
+    "training": (2_662, 1_648, 21_694),
     "interop": (1_517, 1_405, 14_561),
     "reference": (216, 216, 1_678),
     "the top": (266, 250, 1_534),
 }
-WHOLE = (33_373, 28_044, 290_389)
+WHOLE = (33_386, 28_044, 290_455)
 
 
 def name_of(path: pathlib.Path) -> str:

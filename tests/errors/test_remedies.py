@@ -34,6 +34,7 @@ EXCEPTED = {
     "compiler/compiled.py:_refused": "a refusal, which has its remedy, with the function's line",
     "__init__.py:__getattr__": "Python's own words, for a name that there is not, or the table's of PyTorch's",
     "nn/habits.py:__getattr__": "Python's own words, for a name that there is not, or the table's of PyTorch's",
+    "training/datasets.py:__getattr__": "Python's own words, for a name that there is not, or the table's",
     "tensor/handle.py:__get__": "what to write stands in a table, which tests/errors/test_unsupported.py reads",
     "testing/__init__.py:__getattr__": "Python's own words, for a name that there is not",
     "interop/mpi.py:__getattr__": "for code that asks whether there is an attribute, while it is copied",

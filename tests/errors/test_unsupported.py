@@ -18,7 +18,7 @@ EXISTS = {"tg": tg, "t": T, "np": np}
 def test_a_name_of_another_library_says_what_it_is_here(library: str, name: str) -> None:
     if library == "PyTorch":
         torch = pytorch()
-        assert any(hasattr(home, name) for home in (torch, torch.ones(1), torch.nn.functional))
+        assert any(hasattr(home, name) for home in (torch, torch.ones(1), torch.nn.functional, torch.utils.data))
     for where, home in (("tg", tg), ("t", T)):
         with pytest.raises(AttributeError, match=rf"{where}.{name} is {library}'s name; write ") as raised:
             getattr(home, name)

@@ -16,6 +16,7 @@ nn: Any = tg.nn  # without the types that forbid such calls
 optim: Any = tg.optim
 train: Any = tg.train
 LOADER: Any = tg.data.DataLoader
+LOAD: Any = tg.load
 SPLIT: Any = tg.data.random_split
 PARAMETERS = tg.nn.Linear(2, 2, seed=0).parameters()
 
@@ -40,6 +41,10 @@ def test_other_names_get_pythons_words() -> None:
     with pytest.raises(AttributeError, match=r"module 'tinygrad_nn\.nn' has no attribute 'Linaer'"):
         nn.Linaer
     assert not hasattr(optim, "__wrapped__")
+    with pytest.raises(AttributeError, match=r"^nn\.relu is not there; write tg\.relu$"):
+        nn.relu
+    with pytest.raises(AttributeError, match=r"^data\.ConcatDataset is PyTorch's name; write a class with"):
+        getattr(tg.data, "ConcatDataset")  # noqa: B009
 
 
 @pytest.mark.parametrize(("library", "name"), [(library, name) for library in METHODS for name in METHODS[library]])
@@ -98,6 +103,7 @@ def test_a_setting_is_pytorchs_or_is_said_not_to_be_here() -> None:
             "StepLR has no last_epoch=.*; use load_state_dict",
         ),
         (lambda: LOADER([1], num_workers=2), "DataLoader has no num_workers=.*; leave it out"),
+        (lambda: LOAD("model.npz", map_location="cpu"), "load has no map_location=, which is PyTorch's; leave it out"),
         (lambda: SPLIT([1], [1], generator=None), "random_split has no generator=.*; write seed="),
         (
             lambda: nn.Linear(2, 2, unitz=3),

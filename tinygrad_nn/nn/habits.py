@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from ..errors.unsupported import elsewhere, table
+from ..tensor.declaring import PUBLIC
 
 # Names in nn, nn.init, optim and optim.lr_scheduler.
 NAMES = {
@@ -68,7 +69,7 @@ def unknown(home: str) -> Callable[[str], NoReturn]:
     """Return the `__getattr__` of one of these Python modules."""
 
     def __getattr__(name: str) -> NoReturn:
-        here = elsewhere(home, name, NAMES)
+        here = f"{home}.{name} is not there; write tg.{name}" if name in PUBLIC else elsewhere(home, name, NAMES)
         raise AttributeError(here or f"module 'tinygrad_nn.{home}' has no attribute {name!r}", name=name)
 
     return __getattr__

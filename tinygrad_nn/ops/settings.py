@@ -33,7 +33,7 @@ SETTINGS = {
     a tg.data.Subset in its order | generator: write seed=, which takes a generator | num_workers pin_memory timeout
     worker_init_fn multiprocessing_context prefetch_factor persistent_workers: leave it out: batches are made where
     they are used | closure: call it before the step | prefix: put it before each name | recurse: take those whose name
-    has no dot
+    has no dot | map_location weights_only: leave it out
 """),
     "Keras": table("""
     learning_rate: write lr= | beta_1 beta_2: write betas=(0.9, 0.999) | epsilon: write eps= | clipnorm

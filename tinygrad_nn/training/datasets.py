@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from ..engine.arrays import as_array
 from ..errors import DataError
+from ..errors.unsupported import ELSEWHERE, elsewhere
 from ..ops.settings import number, whole_number
 from .loader import DataLoader, Dataset, Subset, TensorDataset, collate, random_split
 from .reading import read_idx
 
 __all__ = ["DataLoader", "Dataset", "Subset", "TensorDataset", "collate", "make_moons", "one_hot", "random_split"]
 __all__ += ["read_idx", "train_test_split"]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> NoReturn:
+        raise AttributeError(
+            elsewhere("data", name, ELSEWHERE) or f"module 'tinygrad_nn.data' has no attribute {name!r}"
+        )
 
 
 def make_moons(n_samples: int = 1000, noise: float = 0.2, seed: int = 100) -> tuple[np.ndarray, np.ndarray]:

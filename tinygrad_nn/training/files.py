@@ -15,6 +15,7 @@ import numpy as np
 from ..engine.arrays import as_array, raw
 from ..errors import DtypeError, FileError, given
 from ..nn.module import Module
+from ..ops.settings import explained
 from . import formats
 from .reading import Path, opened, require
 
@@ -53,6 +54,7 @@ def save(path: Path, module_or_dict: Any) -> None:
         writer(stream, checked, _MARK | {_SHA256: _digest(checked, _MARK)})
 
 
+@explained
 def load(path: Path) -> dict[str, np.ndarray]:
     """Return the arrays of a `.safetensors` or `.npz` file, by name; nothing in it is ever executed.
 
