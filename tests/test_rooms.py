@@ -74,8 +74,8 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "ops.numpy": (2_448, 2_448, 27_225),
     "ops.windows": (783, 783, 8_532),
     "ops.recurrent": (440, 400, 4_851),
-    "transforms": (557, 549, 4_293),
-    "nn": (2_556, 1_835, 17_694),
+    "transforms": (550, 549, 4_277),
+    "nn": (2_556, 1_835, 17_706),
     "optim": (1_259, 814, 8_785),
     "compiler": (985, 700, 6_596),
     "compiler.trace": (2_275, 1_100, 19_239),
@@ -85,12 +85,12 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "checking": (2_699, 2_699, 24_450),
     "inspection": (2_268, 1_800, 18_020),
     "testing": (2_299, 2_299, 20_076),
-    "training": (2_662, 1_648, 21_694),
+    "training": (2_663, 1_648, 21_699),
     "interop": (1_517, 1_405, 14_561),
     "reference": (216, 216, 1_678),
     "the top": (266, 250, 1_534),
 }
-WHOLE = (33_386, 28_044, 290_455)
+WHOLE = (33_380, 28_044, 290_456)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -51,8 +51,8 @@ class Conv1d(Affine, settings={"padding_mode": one_of(*_PADDING_MODES)}):
         if padding_mode != "zeros":
             self.padding_mode = padding_mode
         first, second = (in_channels, out_channels) if self._transposed else (out_channels, in_channels)
-        self.weight = unset(first, second // groups, *self.kernel_size, dtype=dtype)
-        self.bias = unset(out_channels, dtype=dtype) if bias else None
+        self.weight: Tensor = unset(first, second // groups, *self.kernel_size, dtype=dtype)
+        self.bias: Tensor | None = unset(out_channels, dtype=dtype) if bias else None
         self.reset_parameters(seed)
 
     def forward(self, x: Any) -> Any:

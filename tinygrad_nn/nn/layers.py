@@ -56,8 +56,8 @@ class Linear(Affine):
     ) -> None:
         self.in_features: int = in_features
         self.out_features: int = out_features
-        self.weight = unset(out_features, in_features, dtype=dtype)
-        self.bias = unset(out_features, dtype=dtype) if bias else None
+        self.weight: Tensor = unset(out_features, in_features, dtype=dtype)
+        self.bias: Tensor | None = unset(out_features, dtype=dtype) if bias else None
         self.reset_parameters(seed)
 
     def forward(self, x: Any) -> Any:

@@ -97,7 +97,8 @@ class Cost:
         check_module(module)
         if loss is not None and (isinstance(loss, type) or not callable(loss)):
             raise TypeError(f"a loss is a function (outputs, y) -> cost, got {given(loss)}; {_PASS_ONE}")
-        self._module, self.by_default = module, loss is None
+        self._module = module
+        self.by_default: bool = loss is None
         self._network: Any = module if isinstance(module, DenseNetwork) else None
         activation = "" if self._network is None else self._network.activation
         if loss is None and activation not in _FOLLOWING:

@@ -165,7 +165,7 @@ class Steps:
         self, module: Any, loss: Loss | None, optimizer: Any = None, learning_rate: float | None = None,
         compiled: bool | None = None, workers: int | None = None, clip_norm: float | None = None, exact: bool = False,
     ) -> None:  # fmt: skip
-        self.module = module
+        self.module: Any = module
         self.cost: Cost = Cost(module, loss)
         self.workers: int = workers or 0
         if optimizer is not None and learning_rate is not None:
@@ -180,7 +180,7 @@ class Steps:
         if not any(p.requires_grad for p in optimizer.parameters):
             raise ValueError("all parameters that the optimizer updates are frozen; write module.requires_grad_()")
         wanted = are_ours(module, loss, optimizer) if compiled is None else compiled
-        self.steps_worth_compiling = (WORTH_COMPILING if compiled is None else 0) if wanted else math.inf
+        self.steps_worth_compiling: float = (WORTH_COMPILING if compiled is None else 0) if wanted else math.inf
         self.by_program: set[int] = set()
         self.together: bool = hasattr(type(optimizer), "exchange")  # is one of several ranks
         self.rank: int = getattr(optimizer, "rank", 0)

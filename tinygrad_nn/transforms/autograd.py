@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -50,10 +50,8 @@ def grad(
     return tuple(results)
 
 
-if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> NoReturn:
-        raise AttributeError(f"tg.autograd has only grad; look for tg.{name}; for a Function, write a @primitive")
+def __getattr__(name: str) -> NoReturn:
+    raise AttributeError(f"tg.autograd has only grad; look for tg.{name}; for a Function, write a @primitive")
 
 
 def _tensors(what: str, given: Any) -> list[Tensor]:

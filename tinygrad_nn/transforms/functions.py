@@ -39,9 +39,7 @@ def grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux
     return gradient
 
 
-def value_and_grad(
-    function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
-) -> Callable[..., tuple[Any, Any]]:
+def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Any:
     """Return a function for `(value, gradient)`, with `has_aux` `((value, aux), gradient)`; shapes, errors: `tg.grad`.
 
     >>> import tinygrad_nn as tg
@@ -106,9 +104,8 @@ def jacobian(function: Callable[..., Any], argnums: int | Sequence[int] = 0, mod
     `mode` is "forward", with a pass per entry of the input, or "reverse", with a pass per entry of the output; the
     default has fewer passes. If the output is nested, so is the result, with the nesting of the inputs inside.
 
-    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.jacobian(lambda x: x * x)(np.array([1.0, 2.0]))
+    >>> tg.jacobian(lambda x: x * x)(tg.tensor([1.0, 2.0]))
     tg.tensor([[2., 0.],
                [0., 4.]], dtype='float64')
     """
@@ -129,9 +126,8 @@ def hessian(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> A
 
     For nested inputs the result has their nesting twice: the outer for the rows, the inner for the columns.
 
-    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.hessian(lambda x: (x**3).sum())(np.array([1.0, 2.0]))
+    >>> tg.hessian(lambda x: (x**3).sum())(tg.tensor([1.0, 2.0]))
     tg.tensor([[ 6.,  0.],
                [ 0., 12.]], dtype='float64')
     """
@@ -144,8 +140,7 @@ def hvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
     This is forward mode over reverse mode, and costs about four gradients. Each entry has the shape of its primal.
 
     >>> import tinygrad_nn as tg
-    >>> x, direction = tg.tensor([1.0, 2.0]), tg.tensor([1.0, 1.0])
-    >>> tg.hvp(lambda x: (x**3).sum(), (x,), (direction,))
+    >>> tg.hvp(lambda x: (x**3).sum(), (tg.tensor([1.0, 2.0]),), (tg.tensor([1.0, 1.0]),))
     (tg.tensor([ 6., 12.], dtype='float64'),)
     """
     return tuple(jvp(grad(function, range(len(primals))), primals, tangents)[1])
