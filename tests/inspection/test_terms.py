@@ -137,3 +137,33 @@ def test_terms_are_those_of_the_pass_that_came_last_to_the_leaf() -> None:
     assert [term.path for term in x.grad_terms()] == [("h",), ("h",)]
     assert [term.argument for term in z.grad_terms()] == ["a", "b"]
     assert graph[y].adjoint is None
+
+
+def test_each_pass_that_was_added_up_has_its_terms() -> None:
+    x = leaf([0.1, 0.2])
+    (x * 7).sum().backward()
+    with tg.watch():
+        (x * x * 0.3).sum().backward()
+        tg.autograd.grad((x * 9).sum(), [x])  # fills no `.grad`
+        first = slope(x).copy()
+        (x * 1.1 + x * 0.7).sum().backward()
+    with tg.watch():
+        tg.exp(x).sum().backward()
+    terms = x.grad_terms()
+    assert [t.path[0] for t in terms[:5]] == ["multiply1", "multiply1", "multiply5", "multiply4", "exp1"]
+    assert [t.argument for t in terms[5:]] == [".grad"]
+    assert terms.total.tobytes() == slope(x).tobytes()
+    assert not np.array_equal(first, slope(x))
+    x.grad = None
+    with tg.watch():
+        (x * x).sum().backward()
+    assert len(x.grad_terms()) == 2
+
+
+def test_terms_of_infinities_warn_of_nothing() -> None:
+    x = leaf([1.0])
+    x.register_hook(lambda g: g)
+    with np.errstate(invalid="ignore"), tg.watch():
+        (x * np.inf - x * np.inf).sum().backward()
+    assert np.isnan(x.grad_terms().total).all()
+    assert "cancellation nan" in str(x.grad_terms())

@@ -12,7 +12,8 @@ from ..engine.cotangents import project
 from ..engine.grad_mode import recording, setting
 from ..engine.outputs import Whole
 from ..engine.zero_safe import has_nan
-from .nodes import Contribution, GraphNode
+from .nodes import GraphNode
+from .terms import Contribution
 
 Index = tuple[int, ...]
 

@@ -17,7 +17,8 @@ from ..compiler.write.naming import Names
 from ..errors import CompileError, GradientError
 from ..tensor.handle import Tensor
 from ..transforms.autograd import grad
-from .nodes import Contribution, GraphNode
+from .nodes import GraphNode
+from .terms import Contribution
 
 _OURS = re.compile(r"\b(dL/d|d?)(v\d+_|[yg]\d*_)(?![A-Za-z0-9_])")
 

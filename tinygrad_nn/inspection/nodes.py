@@ -13,35 +13,9 @@ from ..engine.trees import leaves
 from ..errors import in_columns
 from ..tensor.handle import Tensor
 from .sites import Line
+from .terms import Contribution
 
 MANY = 2**63  # ways are counted up to this number
-
-
-@dataclass(eq=False, slots=True)
-class Contribution:
-    """One summand of an adjoint: its `value`, computed by the rule of `source` for `argument`.
-
-    The adjoint that a backward pass begins with has no source, and its argument is "seed". `ways` is the number of
-    paths from the output, `steps` the length of the shortest, `before` the source's contribution on that path.
-    """
-
-    value: Any
-    source: GraphNode | None
-    argument: str
-    rule: Any = None
-    ways: int = 1
-    steps: int = 0
-    before: Contribution | None = None
-
-    @property
-    def path(self) -> tuple[str, ...]:
-        """The names of the nodes on the shortest path to the output."""
-        part: Contribution | None = self
-        names = []
-        while part is not None and part.source is not None:
-            names.append(part.source.name)
-            part = part.before
-        return tuple(names) or ("the output itself",)
 
 
 @dataclass(eq=False, slots=True)

@@ -18,8 +18,9 @@ import numpy as np
 from ..compiler.write.mathematics import MATHML, Mathematics
 from .culprits import pulled
 from .formulas import Formulas, equations, part_of
-from .nodes import Contribution, GraphNode
+from .nodes import GraphNode
 from .picture import STYLE, svg_of
+from .terms import Contribution
 from .text import brief
 
 MOST = 600  # nodes: more are too many to step through

@@ -21,9 +21,9 @@ from ..engine.trees import entries, leaves, map_leaves
 from ..engine.watching import Watcher, watched, watcher
 from ..tensor.handle import Tensor, make, node_of, root_of
 from .graphs import Graph
-from .nodes import MANY, Contribution, GraphNode, arguments_of
+from .nodes import MANY, GraphNode, arguments_of
 from .sites import Site
-from .terms import remember
+from .terms import Contribution, remember
 from .text import printable
 
 

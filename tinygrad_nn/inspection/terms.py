@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import operator
 import weakref
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,17 +15,68 @@ from .. import errors
 from ..tensor.handle import Tensor
 from .text import brief
 
-if TYPE_CHECKING:  # `import tinygrad_nn` needs this file for `grad_terms`, but not those
-    from .nodes import Contribution, GraphNode
+if TYPE_CHECKING:  # `import tinygrad_nn` needs this file for `grad_terms`, but not that one
+    from .nodes import GraphNode
 
 LIVE: weakref.WeakSet[Any] = weakref.WeakSet()  # the graphs that are still alive
+_PATHS = {"seed": "the output itself", "hook": "added by its hooks", ".grad": "held in .grad before"}
 
 
-# By the id of a leaf's tensor, as long as it lives, what the last pass added to its gradient: the contributions, their
-# sum before and after hooks, and what `.grad` held before.
-_LEAVES: dict[int, tuple[list[Contribution], Any, Any, Any]] = {}
+@dataclass(eq=False, slots=True)
+class Contribution:
+    """One summand of an adjoint: its `value`, computed by the rule of `source` for `argument`.
+
+    `ways` is the number of paths from the output, 2**63 at most, `steps` the length of the shortest, `before` the
+    source's contribution on that path. What no rule computed has no source; its argument is "seed" for the adjoint that
+    a pass begins with, "hook" for what hooks added, ".grad" for what `.grad` held before.
+    """
+
+    value: Any
+    source: GraphNode | None
+    argument: str
+    rule: Any = None
+    ways: int = 1
+    steps: int = 0
+    before: Contribution | None = None
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The names of the nodes on the shortest path to the output."""
+        part: Contribution | None = self
+        names = []
+        while part is not None and part.source is not None:
+            names.append(part.source.name)
+            part = part.before
+        return tuple(names) or (_PATHS[self.argument],)
 
 
+class Pass(NamedTuple):
+    """What one watched pass brought to a tensor: contributions, and their sum before and after hooks.
+
+    `held` is what `.grad` was before, and `earlier` the watched pass that made it so, if one did.
+    """
+
+    contributions: list[Contribution]
+    arrived: Any
+    seen: Any
+    held: Any
+    earlier: Pass | None
+
+    @property
+    def whole(self) -> Any:
+        """What `.grad` is after the pass, if the pass fills it."""
+        return self.seen if self.held is None else self.held + self.seen
+
+    def terms(self) -> list[Contribution]:
+        """Return the contributions, and what hooks added."""
+        hooks = [] if self.arrived is None else [Contribution(self.seen - self.arrived, None, "hook")]
+        return [*self.contributions, *hooks]
+
+
+_LEAVES: dict[int, Pass] = {}  # the last pass by the id of a leaf's tensor, as long as that lives
+
+
+@np.errstate(all="ignore")
 def remember(node: GraphNode) -> None:
     """Keep the contributions to a leaf's gradient, as long as the leaf lives or until it is watched again."""
     tensor = node.tensor
@@ -31,31 +84,25 @@ def remember(node: GraphNode) -> None:
         if id(tensor) not in _LEAVES:
             weakref.finalize(tensor, _LEAVES.pop, id(tensor), None).atexit = False
         held = None if tensor.grad is None else tensor.grad.data
-        _LEAVES[id(tensor)] = node.contributions, node.arrived, node.seen, held
+        earlier = None if held is None else _LEAVES.get(id(tensor))
+        while earlier is not None and not np.array_equal(earlier.whole, held, equal_nan=True):
+            earlier = earlier.earlier  # past passes that filled no `.grad`
+        _LEAVES[id(tensor)] = Pass(node.contributions, node.arrived, node.seen, held, earlier)
 
 
-class Term(NamedTuple):
-    """One summand of a gradient: its `value`, of the tensor's shape, and the `path` it came along.
+class Terms(tuple[Contribution, ...]):
+    """The terms of a gradient, in the order in which they were added; what `.grad` held before is last."""
 
-    `path` names the nodes from the use of the tensor to the output, on the shortest path if there are several; `ways`
-    is the number of paths, 2**63 at most. `argument` is the operation's name for the tensor in this use.
-    """
-
-    value: Any
-    path: tuple[str, ...]
-    ways: int
-    argument: str
-
-
-class Terms(tuple[Term, ...]):
-    """The terms of a gradient, in the order in which they were added."""
+    sums: list[Any]  # of what `.grad` held and of each pass: `.grad` is the sum of these
 
     @property
+    @np.errstate(all="ignore")
     def total(self) -> Any:
-        """The sum of the terms' values, added up in their order: the gradient, bit for bit unless hooks round it."""
-        return np.asarray(functools.reduce(operator.add, [term.value for term in self]))
+        """The sum of the terms' values, added up as the passes did: the gradient, bit for bit unless hooks round it."""
+        return np.asarray(functools.reduce(operator.add, self.sums))
 
     @property
+    @np.errstate(all="ignore")
     def cancellation(self) -> float:
         """How much the terms cancel: the sum of their sizes over the size of their sum; 1 if not at all, inf for 0.
 
@@ -70,12 +117,14 @@ class Terms(tuple[Term, ...]):
         return f"{errors.in_columns(rows)}\nsum: {brief(self.total)}, cancellation {self.cancellation:.3g}"
 
 
+@np.errstate(all="ignore")
 def grad_terms(self: Tensor) -> Terms:
     """Return the contributions that sum to this tensor's gradient, one for each use, in the order they were added.
 
-    The backward pass has to be watched: call `backward` in the body of `tg.watch()`. What hooks of this tensor add to
-    the sum is a term, too, and the last term is what `.grad` held before the pass. Raises GradientError if no watched
-    pass came to this tensor, or if `.grad` has changed since the last one.
+    The backward passes have to be watched: call `backward` in the body of `tg.watch()`. Of several passes that were
+    added up in `.grad`, each has its terms. What hooks of this tensor add to the sum is a term, too, and the last term
+    is what `.grad` held before. Raises GradientError if no watched pass came to this tensor, or if `.grad` has changed
+    since the last one.
 
     >>> import tinygrad_nn as tg
     >>> x = tg.tensor(3.0, requires_grad=True)
@@ -92,26 +141,26 @@ def grad_terms(self: Tensor) -> Terms:
     found = _LEAVES.get(id(self))
     for node in [graph.get(self) for graph in LIVE] if found is None else ():
         if node is not None and node.contributions:
-            found = node.contributions, node.arrived, node.seen, None
+            found = Pass(node.contributions, node.arrived, node.seen, None, None)
     if found is None:
         raise errors.GradientError(
             "no watched backward pass came to this tensor; call backward inside `with tg.watch():`, and for a tensor "
             "that was computed keep the graph: `with tg.watch() as graph:`"
         )
-    contributions, arrived, seen, held = found
-    terms = [Term(part.value, part.path, part.ways, part.argument) for part in contributions]
-    if arrived is not None:
-        terms.append(Term(seen - arrived, ("added by its hooks",), 1, "hook"))
-    if self.grad is not None and self.grad.data is not held:  # `autograd.grad` and `tg.graph` leave it as it was
-        whole = seen if held is None else seen + held
-        if not np.array_equal(whole, self.grad.data, equal_nan=True):
+    passes, held = [found], list[Contribution]()
+    if self.grad is not None and self.grad.data is not found.held:  # else the pass filled no `.grad`
+        if not np.array_equal(found.whole, self.grad.data, equal_nan=True):
             raise errors.GradientError(
                 "`.grad` has changed since the pass that was watched; call grad_terms() before that, or put the last "
                 "backward inside `with tg.watch():` as well"
             )
-        if held is not None:
-            terms.append(Term(held, ("held in .grad before",), 1, ".grad"))
-    return Terms(terms)
+        while passes[0].earlier is not None:
+            passes.insert(0, passes[0].earlier)
+        held = [] if passes[0].held is None else [Contribution(passes[0].held, None, ".grad")]
+    groups = [one.terms() for one in passes]
+    terms = Terms(itertools.chain(*groups, held))
+    terms.sums = [functools.reduce(operator.add, [t.value for t in group]) for group in (held, *groups) if group]
+    return terms
 
 
 Tensor.grad_terms = grad_terms  # type: ignore[method-assign]
