@@ -91,6 +91,27 @@ def test_memory_counts_views_once_and_a_watched_graph_keeps_no_more_for_the_pass
     assert [k.nbytes for k in graph.memory()] == [96, 48]
 
 
+def test_memory_sees_what_a_checkpoint_keeps() -> None:
+    x, W = leaf(np.ones((100, 3))), leaf(np.ones((3, 50)))
+    h, k = tg.relu(x @ W), tg.exp(x)
+    layer = tg.nn.Linear(3, 2, seed=0)
+    for part, arrays in (
+        (lambda: tg.checkpoint(lambda h: tg.exp(h) * h)(h).sum(), {(100, 50)}),
+        (lambda: tg.checkpoint(lambda *, of: tg.exp(of["h"]))(of={"h": h}).sum(), {(100, 50)}),
+        (lambda: tg.checkpoint(lambda: tg.exp(h) * h)().sum(), {(100, 50)}),
+        (lambda: tg.checkpoint(layer)(k).sum(), {(100, 3), (2, 3), (2,)}),
+    ):
+        y = part()
+        graph = tg.graph(y)
+        kept = {k.shape: k.by for k in graph.memory() if k.by != ["matmul1 (a)"] and k.shape != (3, 50)}
+        assert arrays <= kept.keys()
+        assert all("checkpoint1 (part)" in kept[shape] for shape in arrays)
+        y.backward(retain_graph=True)
+        graph = tg.graph(y)
+    y.backward()
+    assert graph.memory() == ()
+
+
 def test_no_character_of_a_name_breaks_a_row_or_a_picture() -> None:
     x = tg.tensor(1.0, requires_grad=True, name="a\nb\x00\ud800c")
     graph = tg.graph(x * 2)

@@ -186,7 +186,6 @@ def test_a_checkpoint_is_a_node_of_a_graph() -> None:
     x = tg.tensor([1.0, 2.0], requires_grad=True, name="x")
     y = tg.checkpoint(lambda z: tg.exp(z) * z)(x).sum()
     assert [n.name for n in tg.graph(y)] == ["x", "checkpoint1", "item1", "y"]
-    assert tg.graph(y).memory().nbytes == 0
     with tg.watch():
         y.backward()
     (term,) = x.grad_terms()

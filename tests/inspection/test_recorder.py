@@ -72,6 +72,40 @@ def test_a_dense_network_has_the_articles_names() -> None:
     assert graph["X"].kind == graph["y"].kind == "data"
 
 
+def test_a_recorded_graph_has_the_articles_names_wherever_the_network_is() -> None:
+    def loss_of_a_network() -> Any:
+        network, X, y = figure_1()
+        elsewhere.append(network)
+        return tg.binary_cross_entropy(network(X), y)
+
+    elsewhere: Any = []
+    found = names(tg.graph(loss_of_a_network()))
+    assert [name for name in found if name[0] in "ZA"] == [f"{c}{i}" for i in range(1, 6) for c in "ZA"]
+
+    class Two(tg.nn.Module):
+        def __init__(self) -> None:
+            self.first, self.second = figure_1()[0], figure_1()[0]
+
+        def forward(self, x: Any) -> Any:
+            return self.first(x) + self.second(x)
+
+    model = Two()
+    with tg.watch() as graph:
+        model(np.ones((3, 2)))
+    assert {"first.Z1", "first.A5", "second.Z2"} <= {*names(graph)}
+
+
+def test_a_recorded_graph_has_the_data_that_rules_read() -> None:
+    W, X = leaf(np.ones((2, 3))), np.ones((4, 2))
+    graph = tg.graph((tg.as_tensor(X) @ W * 0.5).sum())
+    assert [(node.name, node.kind) for node in graph][:3] == [
+        ("W", "parameter"),
+        ("X", "data"),
+        ("matmul1", "operation"),
+    ]
+    assert "matmul1, 0.5" in str(graph)
+
+
 def test_modules_name_their_parameters_and_group_what_they_compute() -> None:
     model, X = sequence(), np.ones((4, 2))
     with tg.watch() as graph:

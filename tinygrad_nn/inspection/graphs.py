@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..compiler.write.mathematics import latex_of
+from ..engine.arrays import raw
 from ..engine.node import Node, history
 from ..engine.outputs import ITEM
 from ..errors import GradientError, in_columns, public
@@ -26,7 +27,7 @@ from .sites import Site
 from .terms import LIVE
 from .text import brief, printable, some
 
-_LETTERS = {"linear": "ZW"} | dict.fromkeys(ACTIVATIONS, "AZ")  # letters of an operation's result and operand
+_LETTERS = {"linear": "WZ"} | dict.fromkeys(ACTIVATIONS, "ZA")  # letters of an operation's operand and result
 
 
 class Graph:
@@ -85,9 +86,10 @@ class Graph:
     def __str__(self) -> str:
         return _listed(self.nodes)
 
-    def get(self, tensor: Any) -> GraphNode | None:
-        """Return the node of a Tensor, None if the graph has none."""
-        found = self._of_node.get(node_of(tensor)) or self._of_array.get(id(tensor.data), (None,))[0]
+    def get(self, x: Any) -> GraphNode | None:
+        """Return the node of a Tensor or an array, None if the graph has none."""
+        node = node_of(x) if isinstance(x, Tensor) else None
+        found = self._of_node.get(node) or self._of_array.get(id(raw(x)), (None,))[0]  # type: ignore[call-overload]
         return None if found is not None and isinstance(found.stored, tuple) else found
 
     def to_dot(self) -> str:
@@ -125,8 +127,8 @@ class Graph:
 
         Each step shows the operation in the picture, the values that flow in and out, the rule as mathematics and as
         the NumPy that runs, the sums of contributions, and the line of code; its number in the address links to it. A
-        second list walks the graph depth first and shows where that goes wrong, unless hooks or operations with several
-        outputs took part. The page is one file that needs no network; without scripts, or printed, it is a list. Raises
+        second list walks the graph depth first, where a value hands on at once what first arrives, and shows where that
+        goes wrong. The page is one file that needs no network; without scripts, or printed, it is a list. Raises
         ValueError for more than 600 nodes: watch a smaller part, such as one layer or fewer steps, or use `to_svg()`.
         """
         if len(self) > MOST:
@@ -235,11 +237,18 @@ class Graph:
             return new
         if operation is ITEM:
             return self._item(self._of_node[parents[0]], node.saved[0], **about)  # type: ignore[index]
-        names = arguments_of(operation, len(parents))
-        inputs = {name: self._of_node[p] for name, p in zip(names, parents, strict=True) if p is not None}
         kept = dict(zip(operation.slots, node.saved or (), strict=False))
         settings = {name: kept[name] for name in operation.defaults if kept.get(name) is not None}
-        return self.add("operation", operation.name, inputs=inputs, settings=settings, engine=operation, **about)
+        return self.add_operation(operation, parents, kept, settings=settings, **about)
+
+    def add_operation(self, operation: Any, parents: Any, arrays: dict[str, Any], **about: Any) -> GraphNode:
+        """Add what an operation computed; a parent is None where no gradient goes back, or where there is no operand."""
+        read = {
+            name: self.of_array(arrays.get(name)) if parent is None else self.of_node(parent)
+            for name, parent in zip(arguments_of(operation, len(parents)), parents, strict=True)
+        }
+        inputs = {name: x for name, x in read.items() if x is not None}
+        return self.add("operation", operation.name, inputs=inputs, engine=operation, **about)
 
     def _item(self, whole: GraphNode, number: int, **about: Any) -> GraphNode:
         """Return a new node for one of the outputs of a node, because that output has been read."""
@@ -252,7 +261,7 @@ class Graph:
         for name, x in site.named():
             held = [*x.named_parameters(), *x.named_buffers()] if isinstance(x, Module) else [(name, x)]
             for own, t in held:
-                if isinstance(t, Tensor) and (node := self.get(t)) and node.given in ("", t is not x and t.name):
+                if isinstance(t, (Tensor, np.ndarray)) and (node := self.get(t)) and node.given in ("", t is not x and t.name):
                     node.given = own
         self.name_all()
 
@@ -273,12 +282,10 @@ class Graph:
 
 
 def _of_article(node: GraphNode) -> str:
-    """Return Z1 for what a DenseNetwork computes with the weight W1, A1 for its activation, "" for anything else."""
-    if node.operation not in _LETTERS or not any(kind == "DenseNetwork" for _, kind in node.modules):
-        return ""
-    letters = _LETTERS[node.operation]
-    numbers = [parent.name[1:] for parent in node.parents if re.fullmatch(rf"{letters[1]}\d+", parent.name)]
-    return f"{letters[0]}{numbers[0]}" if numbers else ""
+    """Return Z1 for a linear operation with a weight W1, A1 for the activation of Z1, "" for anything else."""
+    operand, result = _LETTERS.get(node.operation, "  ")
+    found = (re.fullmatch(rf"(.*\b){operand}(\d+)", parent.name) for parent in node.parents)
+    return next((f"{match[1]}{result}{match[2]}" for match in found if match), "")
 
 
 def _listed(nodes: list[GraphNode]) -> str:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..engine.arrays import raw
 from ..engine.node import Node
 from ..engine.trees import leaves
 from ..errors import in_columns
@@ -92,7 +93,8 @@ class GraphNode:
     def kept_arrays(self) -> list[tuple[str, Any]]:
         """The arrays that the engine keeps for the node's rules, with the rules' names for them."""
         saved = zip(getattr(self.engine, "slots", ()), getattr(self.node, "saved", None) or (), strict=False)
-        return [(slot, x) for slot, tree in saved for x in leaves(tree) if isinstance(x, np.ndarray)]
+        found = [(slot, raw(x)) for slot, tree in saved for x in leaves(_of_checkpoint(tree))]
+        return [(slot, x) for slot, x in found if isinstance(x, np.ndarray)]
 
     @property
     def group(self) -> str:
@@ -107,6 +109,14 @@ def arguments_of(operation: Any, count: int) -> list[str]:
     """Return an operation's names for `count` operands."""
     first: str = operation.arguments[0]
     return [f"{first}[{i}]" for i in range(count)] if operation.variadic else list(operation.arguments)
+
+
+def _of_checkpoint(x: Any) -> Any:
+    """Return what a checkpointed part needs to be computed again; anything else unchanged."""
+    if not hasattr(x, "kwargs"):
+        return x
+    captured = [cell.cell_contents for cell in getattr(x.function, "__closure__", None) or ()]
+    return x.function, x.args, x.kwargs, x.entries, captured
 
 
 class Kept(NamedTuple):

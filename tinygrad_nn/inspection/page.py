@@ -25,10 +25,8 @@ from .text import brief
 
 MOST = 600  # nodes: more are too many to step through
 _NUMBERS, _MAP = 48, 32  # entries shown as numbers, and cells along a side of a heat map, at most
-_WALK = 200  # steps of the naive order, at most
 _HOOKED = ", after its hooks"
 _HERE = Path(__file__).parent
-_close = functools.partial(np.allclose, equal_nan=True)
 
 
 class Step(NamedTuple):
@@ -48,6 +46,7 @@ class Page:
         self._mathematics = Mathematics(MATHML, {node.symbol: node.name for node in nodes})
         self._order = sorted((n for n in nodes if n.seen is not None and n.operation), key=lambda n: -n.number)
 
+    @np.errstate(all="ignore")
     def html(self) -> str:
         """Return the page."""
         forward = [self.forward(node) for node in self._nodes if node.operation]
@@ -58,8 +57,7 @@ class Page:
         policy = f"default-src 'none'; script-src 'sha256-{own[0]}'; style-src 'sha256-{own[1]}'; img-src data:"
         ends = [*self._order, *reversed(self._nodes)]  # what a hook computes comes after the end
         title = f"Reverse mode, step by step: {ends[0].name}" if ends else "An empty graph"
-        walked = self._order and not any(isinstance(n.seen, tuple) or n.arrived is not None for n in self._nodes)
-        naive = self.section("naive", "The naive order, depth first", self.naive()) if walked else ""
+        naive = self.section("naive", "The naive order: depth first, each value once", self.naive() if self._order else [])
         return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <meta http-equiv="Content-Security-Policy" content="{policy}; base-uri 'none'; form-action 'none'">
@@ -68,7 +66,7 @@ class Page:
 <nav hidden aria-label="steps"><button id="back">← back</button>
 <input id="slider" type="range" min="1" value="1" aria-label="step"><button id="next">next →</button>
 <output id="said" aria-live="polite"></output>
-<label><input id="naive-order" type="checkbox"{"" if naive else " disabled"}> naive order, depth first</label>
+<label><input id="naive-order" type="checkbox"{"" if self._order else " disabled"}> naive order, depth first</label>
 </nav></header>
 <main><figure tabindex="0" aria-label="the graph">{svg_of(self._nodes, self._label, "")}</figure>
 <div>{self.section("step", "Forward, then backward", [*forward, *backward] or [nothing])}{naive}</div></main>
@@ -76,7 +74,9 @@ class Page:
 """
 
     def section(self, kind: str, title: str, steps: list[Step]) -> str:
-        """Return steps as an ordered list."""
+        """Return steps as an ordered list, nothing if there are none."""
+        if not steps:
+            return ""
         items = [
             f'<li id="{kind}-{i}" data-at="{s.at}" data-read="{" ".join(map(str, s.read))}">'
             f"<h3>{i}. {escape(s.title)}</h3>{s.text}</li>"
@@ -111,28 +111,34 @@ class Page:
         return "".join(f'<math display="block">{x}</math>' for x in printed) + f"<pre><code>{text}</code></pre>"
 
     def naive(self) -> list[Step]:
-        """Return the steps of a pass that goes on from each value as soon as any contribution has arrived there."""
-        root = self._order[0]
-        arrived, steps, stack = {root: root.seen}, [_left(root, root.seen)], _uses(root)[::-1]
-        while stack and len(steps) < _WALK:
+        """Return the steps of a depth-first pass, in which a value hands on at once what first arrives, and only that.
+
+        The rules are applied to what has arrived; hooks are not called again: they add what they added in the pass.
+        """
+        arrived = {n: c.value for n in self._order for c in n.contributions if c.argument == "seed"}
+        handed, steps = dict[GraphNode, Any](), list[Step]()
+        stack: list[tuple[GraphNode, Contribution | None]] = [(node, None) for node in [*arrived][::-1]]
+        while stack:
             node, contribution = stack.pop()
-            c = pulled(contribution, node, {"g": arrived[contribution.source]})  # type: ignore[index]
-            arrived[node] = arrived[node] + c if node in arrived else c
-            if node.operation:
-                steps.append(_left(node, arrived[node]))
+            if contribution is not None:
+                c = _passed_on(contribution, node, handed[contribution.source])  # type: ignore[index]
+                arrived[node] = _sum(arrived[node], c) if node in arrived else c
+            if node not in handed and node.operation:
+                handed[node] = _after_hooks(node, arrived[node])
+                steps.append(_left(node, handed[node]))
                 stack += _uses(node)[::-1]
-        if stack:
-            return [*steps, Step(f"and so on: cut after {_WALK} steps", root.number)]
-        wrong = [n for n in arrived if not n.operation and not _close(arrived[n], n.seen)]
+            elif node.operation and contribution is not None:
+                steps.append(Step(f"{node.name} gets {brief(c)} more, too late", node.number))
+        wrong = {n: g for n, x in arrived.items() if not n.operation and not _close(g := _after_hooks(n, x), n.seen)}
         if not wrong:
-            return [*steps, Step("right here, because nothing is read in two ways", root.number)]
-        text = "".join([_values({f"∂L/∂{n.name}, naive": arrived[n], "right": n.seen}) for n in wrong])
+            return [*steps, Step("right here, because no computed value is read in two ways", self._order[0].number)]
+        text = "".join([_values({f"∂L/∂{n.name}, naive": g, "right": n.seen}) for n, g in wrong.items()])
         text += (
-            '<p class="wrong">A value was left before everything that reads it had contributed, and what it held was '
-            "handed on again. In the order of a topological sort this can't happen.</p>"
+            '<p class="wrong">A value was handed on before everything that reads it had contributed. In the order of a '
+            "topological sort this can't happen.</p>"
         )
         title = f"wrong: {', '.join(n.name for n in wrong)}"
-        return [*steps, Step(title, root.number, [n.number for n in wrong], text)]
+        return [*steps, Step(title, self._order[0].number, [n.number for n in wrong], text)]
 
 
 def _arrays(node: GraphNode, read: Any = None) -> dict[str, Any]:
@@ -153,11 +159,32 @@ def _line(node: GraphNode) -> str:
 
 def _left(node: GraphNode, g: Any) -> Step:
     """Return the step that hands on what has arrived at a node so far."""
-    text = _values({"held": g}) if np.size(g) > 4 else ""
+    text = _values({"handed on": g}) if isinstance(g, tuple) or np.size(g) > 4 else ""
     if not _close(g, node.seen):
-        right = escape(f"∂L/∂{node.name} = {brief(node.seen)}")
-        text += f'<p class="wrong">not yet, or no longer, {right}</p>'
-    return Step(f"{node.name} hands on {brief(g)}", node.number, [x.number for x in node.parents], text)
+        text += f'<p class="wrong">{escape(f"not yet ∂L/∂{node.name} = {brief(node.seen)}")}</p>'
+    hooked = _HOOKED * (node.arrived is not None)
+    return Step(f"{node.name} hands on {brief(g)}{hooked}", node.number, [x.number for x in node.parents], text)
+
+
+def _passed_on(contribution: Contribution, node: GraphNode, g: Any) -> Any:
+    """Return what a node gets if the source of a contribution hands on g instead of its adjoint."""
+    source: Any = contribution.source
+    if source.operation == "item":
+        return tuple([g if i == source.kept[0] else np.zeros_like(part) for i, part in enumerate(node.seen)])
+    return contribution.value if _close(g, source.seen) else pulled(contribution, node, {"g": g})
+
+
+def _after_hooks(node: GraphNode, g: Any) -> Any:
+    return g if node.arrived is None else g + (node.seen - node.arrived)
+
+
+def _sum(a: Any, b: Any) -> Any:
+    return tuple(map(operator.add, a, b)) if isinstance(a, tuple) else a + b
+
+
+def _close(a: Any, b: Any) -> bool:
+    pairs = zip(a, b, strict=True) if isinstance(a, tuple) else [(a, b)]
+    return all(np.allclose(x, y, equal_nan=True) for x, y in pairs)
 
 
 def _added(parent: GraphNode, contribution: Contribution) -> str:
@@ -191,8 +218,7 @@ def _shown(x: Any, name: str) -> str:
     array = np.asarray(x)
     if array.size <= _NUMBERS:
         return f"<pre>{escape(np.array2string(array, precision=3, max_line_width=70))}</pre>"
-    with np.errstate(all="ignore"):
-        numbers = f"{array.shape}, from {array.min():.4g} to {array.max():.4g}, mean {array.mean():.4g}"
+    numbers = f"{array.shape}, from {array.min():.4g} to {array.max():.4g}, mean {array.mean():.4g}"
     return f'<img alt="heat map of {escape(name)}" width="128" height="96" src="{_heat_map(array)}"><br>{numbers}'
 
 

@@ -174,20 +174,16 @@ class Recorder(Watcher):
 
     def _add(self, operation: Any, arrays: list[Any], parameters: Any, node: Any, y: Any, site: Site) -> GraphNode:
         parents = (None,) * len(arrays) if node is None else node.parents
-        operands = dict(zip(arguments_of(operation, len(arrays)), arrays, strict=True))
-        inputs, known = dict[str, Any](), self.graph.count
-        for (name, array), parent in zip(operands.items(), parents, strict=True):
-            if array is not None:
-                inputs[name] = x = self.graph.of_array(array) if parent is None else self.graph.of_node(parent)
-                if isinstance(x, GraphNode) and x.kind == "data" and x.number >= known:  # an array without a handle
-                    x.given = site.name_of(array)
+        operands, known = dict(zip(arguments_of(operation, len(arrays)), arrays, strict=True)), self.graph.count
         several = operation.multiple_outputs
         shape, dtype = (tuple([part.shape for part in y]), y[0].dtype) if several else (y.shape, y.dtype)
-        added = self.graph.add(
-            "operation", operation.name, shape=shape, dtype=dtype, inputs=inputs, operands=operands,
-            settings=dict(parameters), stored=y, line=site.line, modules=self._path(site.modules),
-            owners=tuple(map(id, site.modules)), node=node, engine=operation,
+        added = self.graph.add_operation(
+            operation, parents, operands, operands=operands, shape=shape, dtype=dtype, settings=dict(parameters),
+            stored=y, line=site.line, modules=self._path(site.modules), owners=tuple(map(id, site.modules)), node=node,
         )  # fmt: skip
+        for name, x in added.inputs.items():
+            if isinstance(x, GraphNode) and x.kind == "data" and x.number >= known:  # an array without a handle
+                x.given = site.name_of(operands[name])
         parts = [y] if not several else y if node is None else []  # recorded outputs are known by their nodes
         for part in parts:
             self.graph.computed(part, added)
