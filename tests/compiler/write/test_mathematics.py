@@ -104,6 +104,22 @@ def test_a_derivation_is_what_the_comments_say_and_the_code_where_they_say_less(
         forward.explain().to_latex()
 
 
+def test_a_derivation_has_one_notation_for_each_adjoint() -> None:
+    """What is no adjoint of a value that is shown, as of a sum within a relu, is derived from adjoints, too."""
+    model = tg.nn.Sequential(
+        tg.nn.Linear(3, 4, seed=0), tg.nn.LayerNorm(4), tg.nn.ReLU(), tg.nn.Dropout(0.5), tg.nn.Linear(4, 3, seed=1)
+    )
+    step = tg.compile(lambda x: (model(x) ** 2).sum().backward())
+    step(np.ones((2, 3)))
+    lines = step.explain().derivation
+    assert "dadd1 = dL/drelu1 ∘ (relu1 > 0)" in lines
+    defined = [line.partition(" = ")[0] for line in lines]
+    for line in lines:
+        for name in re.findall(r"(?<![\w/])d(?!ivide)[a-z]\w*", line):
+            assert name in defined, line
+    assert "drelu" not in step.explain().to_latex()
+
+
 def test_a_graph_without_a_backward_pass_has_nothing_to_derive() -> None:
     with pytest.raises(tg.errors.GradientError, match="no backward pass was watched"):
         tg.graph(leaf(1.0) * 2).to_latex()

@@ -63,10 +63,9 @@ class Adjoints(Derivation):
         return found
 
     def statements(self, line: Line) -> list[str]:
-        """Return a line that computes an adjoint as a derivation shows it, any other line as it is."""
-        if line.outputs[0] not in self._of:
-            return self._notation.statements(line)
-        return [slope] if (slope := self.slope(line)) else super().statements(line)
+        """Return a line as a derivation shows it, that of a function's rule as dL/dx = dL/dy ∘ f'(x)."""
+        slope = self.slope(line) if line.outputs[0] in self._of else ""
+        return [slope] if slope else super().statements(line)
 
     def first_adjoint(self, value: Value) -> Value | None:
         """Return the first adjoint that a value is used for, among those of values that are defined above."""
