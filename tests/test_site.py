@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from inspection.browser import chromium
+from inspection.browser import chromium, needs_a_browser
+
+needs_a_browser()
 
 SITE = pathlib.Path(__file__).parents[1] / "docs" / "_build"
 PAGES = {

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from inspection.networks import figure_1, sequence
+from slopes import leaf
 
 import tinygrad_nn as tg
 from tinygrad_nn.inspection.graphs import Graph
@@ -54,3 +56,40 @@ EXAMPLES: list[Callable[[], Graph]] = [
     of_convolutions,
     of_recurrent,
 ]
+
+
+def page_of(graph: Graph, path: Path) -> str:
+    graph.to_html(path)
+    return path.read_text(encoding="utf-8")
+
+
+def watched_figure_1() -> Graph:
+    network, X, y = figure_1()
+    with tg.watch() as graph:
+        loss = tg.binary_cross_entropy(network(X), y)
+        loss.backward()
+    return graph
+
+
+def twice() -> Graph:
+    a = leaf(1.0)
+    with tg.watch() as graph:
+        b = a + a
+        c = b + b
+        c.backward()
+    return graph
+
+
+def single() -> Graph:
+    return tg.graph(leaf(3.0))
+
+
+def large() -> Graph:
+    W, x = leaf(np.linspace(-1, 1, 200).reshape(20, 10)), np.linspace(0, 2, 10)
+    with tg.watch() as graph:
+        h = tg.tanh(W @ x)
+        tg.sqrt(h * h + 1).sum().backward()
+    return graph
+
+
+PAGES: list[Callable[[], Graph]] = [watched_figure_1, twice, large, single, *EXAMPLES]

@@ -93,13 +93,13 @@ def test_memory_counts_views_once_and_a_watched_graph_keeps_no_more_for_the_pass
 
 def test_memory_sees_what_a_checkpoint_keeps() -> None:
     x, W = leaf(np.ones((100, 3))), leaf(np.ones((3, 50)))
-    h, k = tg.relu(x @ W), tg.exp(x)
+    h, e = tg.relu(x @ W), tg.exp(x)
     layer = tg.nn.Linear(3, 2, seed=0)
     for part, arrays in (
         (lambda: tg.checkpoint(lambda h: tg.exp(h) * h)(h).sum(), {(100, 50)}),
         (lambda: tg.checkpoint(lambda *, of: tg.exp(of["h"]))(of={"h": h}).sum(), {(100, 50)}),
         (lambda: tg.checkpoint(lambda: tg.exp(h) * h)().sum(), {(100, 50)}),
-        (lambda: tg.checkpoint(layer)(k).sum(), {(100, 3), (2, 3), (2,)}),
+        (lambda: tg.checkpoint(layer)(e).sum(), {(100, 3), (2, 3), (2,)}),
     ):
         y = part()
         graph = tg.graph(y)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from inspection.browser import chromium
-from inspection.examples_of_graphs import EXAMPLES
-from inspection.networks import figure_1
+from inspection.examples_of_graphs import large, page_of, twice, watched_figure_1
 from slopes import leaf
 
 import tinygrad_nn as tg
@@ -36,40 +33,6 @@ class Text(HTMLParser):
         self.text += data
 
 
-def page_of(graph: Graph, path: Path) -> str:
-    graph.to_html(path)
-    return path.read_text(encoding="utf-8")
-
-
-def watched_figure_1() -> Graph:
-    network, X, y = figure_1()
-    with tg.watch() as graph:
-        loss = tg.binary_cross_entropy(network(X), y)
-        loss.backward()
-    return graph
-
-
-def twice() -> Graph:
-    a = leaf(1.0)
-    with tg.watch() as graph:
-        b = a + a
-        c = b + b
-        c.backward()
-    return graph
-
-
-def single() -> Graph:
-    return tg.graph(leaf(3.0))
-
-
-def large() -> Graph:
-    W, x = leaf(np.linspace(-1, 1, 200).reshape(20, 10)), np.linspace(0, 2, 10)
-    with tg.watch() as graph:
-        h = tg.tanh(W @ x)
-        tg.sqrt(h * h + 1).sum().backward()
-    return graph
-
-
 def test_the_page_of_figure_1_is_small_and_says_each_step(tmp_path: Path) -> None:
     page = page_of(watched_figure_1(), tmp_path / "page.html")
     assert len(page.encode()) < 150_000
@@ -83,8 +46,8 @@ def test_the_page_of_figure_1_is_small_and_says_each_step(tmp_path: Path) -> Non
         "dA4 = dZ5 @ W5",
     ):
         assert line in parsed.text
-    assert parsed.text.count("tests/inspection/test_page.py:") == 0
-    assert parsed.text.count("test_page.py:") == 22
+    assert parsed.text.count("tests/inspection/examples_of_graphs.py:") == 0
+    assert parsed.text.count("examples_of_graphs.py:") == 22
     assert re.search(r"dA4 \* \(A4 > 0\).*?<dt>A4</dt>|<dt>A4</dt>(?:(?!<li).)*dA4 \* \(A4 &gt; 0\)", page, re.DOTALL)
     assert "loss = tg.binary_cross_entropy(network(X), y)" in parsed.text
     assert "right here, because no computed value is read in two ways" in parsed.text
@@ -255,126 +218,6 @@ def test_the_command_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit):
         program.main(["graph", "--output", str(tmp_path / "none" / "page.html")])
     assert "name a file in a folder that is there" in capsys.readouterr().err
-
-
-PAGES: list[Callable[[], Graph]] = [watched_figure_1, twice, large, single, *EXAMPLES]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.mark.slow
-def test_every_page_steps_to_its_end_and_breaks_no_rule(browser: Any, tmp_path: Path) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
-    for make in PAGES:
-        path = tmp_path / f"{make.__name__}.html"
-        steps = page_of(make(), path).count('<li id="step-')
-        for scheme in ("light", "dark"):
-            context = browser.new_context(color_scheme=scheme, viewport={"width": 1200, "height": 800})
-            page, asked, said = context.new_page(), list[str](), list[str]()
-            page.on("request", lambda request, asked=asked: asked.append(request.url))
-            page.on("console", lambda message, said=said: said.append(message.text))
-            page.on("pageerror", lambda error, said=said: said.append(str(error)))
-            page.goto(path.as_uri())
-            for number in range(1, steps + 1 if scheme == "light" else 2):
-                assert page.locator("#said").text_content() == f"step {number} of {steps}"
-                if number in (1, steps):
-                    assert page.locator("li:visible").count() == 1
-                    assert Axe().run(page).violations_count == 0, Axe().run(page).generate_report()
-                page.keyboard.press("ArrowRight")
-            assert page.url.endswith(f"#step-{steps if scheme == 'light' else min(2, steps)}")
-            assert page.locator("g.now").count() <= 1
-            assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
-            assert said == []
-            context.close()
-
-
-@pytest.mark.slow
-def test_buttons_slider_fragments_and_the_naive_order(browser: Any, tmp_path: Path) -> None:
-    path = tmp_path / "page.html"
-    page_of(twice(), path)
-    page = browser.new_page()
-    page.goto(f"{path.as_uri()}#step-3")
-    assert page.locator("li:visible h3").text_content() == "3. backward: from c to b"
-    assert page.locator("g.now text").first.text_content() == "c"
-    assert page.locator("g.read text").first.text_content() == "b"
-    page.click("#next")
-    assert page.url.endswith("#step-4")
-    assert page.locator("#next").is_disabled()
-    page.click("#back")
-    page.locator("#slider").fill("2")
-    assert page.url.endswith("#step-2")
-    page.locator("#slider").focus()
-    page.keyboard.press("ArrowLeft")
-    assert page.url.endswith("#step-1")
-    page.go_back()
-    assert page.locator("#said").text_content() == "step 2 of 4"
-    page.check("#naive-order")
-    page.locator("body").press("End")
-    assert page.locator("li:visible h3").text_content() == "4. wrong: a"
-    page.uncheck("#naive-order")
-    assert page.url.endswith("#step-1")
-    page.goto(f"{path.as_uri()}#step-999")
-    assert page.locator("#said").text_content() == "step 4 of 4"
-    page.goto(f"{path.as_uri()}#step-1")
-    page.locator("#next").focus()
-    for number in (2, 3):  # a new step leaves the focus where it is
-        page.keyboard.press("Enter")
-        assert page.locator("#said").text_content() == f"step {number} of 4"
-    page.locator("#slider").focus()
-    for number in (2, 1):
-        page.keyboard.press("ArrowDown")
-        assert page.locator("#said").text_content() == f"step {number} of 4"
-    page_of(single(), path)
-    page.goto(f"{path.as_uri()}#naive-1")
-    page.reload()
-    assert page.locator("#said").text_content() == "step 1 of 1"
-    page.close()
-
-
-@pytest.mark.slow
-def test_without_a_script_and_printed_it_is_a_list(browser: Any, tmp_path: Path) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
-    path = tmp_path / "page.html"
-    count = page_of(watched_figure_1(), path).count("<li ")
-    context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
-    page.goto(path.as_uri())
-    assert page.locator("li:visible").count() == count
-    assert page.locator("nav").is_hidden()
-    context.close()
-    path.write_text(
-        re.sub("<script>.*</script>", "", path.read_text(encoding="utf-8"), flags=re.DOTALL), encoding="utf-8"
-    )
-    page = browser.new_page()  # axe itself is a script, so it is run on the same page without its own
-    page.goto(path.as_uri())
-    assert Axe().run(page).violations_count == 0
-    page.close()
-    page_of(watched_figure_1(), path)
-    page = browser.new_page()
-    page.goto(path.as_uri())
-    page.emulate_media(media="print")
-    assert page.locator("li:visible").count() == count
-    assert page.locator("nav").is_hidden()
-    page.close()
-
-
-@pytest.mark.slow
-def test_texts_fit_their_boxes(browser: Any) -> None:
-    page = browser.new_page()
-    for make in PAGES:
-        page.set_content(make().to_svg())
-        wide = page.evaluate(
-            "() => [...document.querySelectorAll('g > path + text')].filter(t => "
-            "t.getBBox().width > t.parentNode.querySelector('path').getBBox().width - 4).map(t => t.textContent)"
-        )
-        assert wide == []
-    page.close()
 
 
 def test_hooks_are_told(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..engine.cotangents import project
 from ..engine.grad_mode import recording, setting
-from ..engine.outputs import Whole
+from ..engine.outputs import Parts, Whole
 from ..engine.zero_safe import has_nan
 from .nodes import GraphNode
 from .terms import Contribution
@@ -38,14 +38,6 @@ def faults(x: Any) -> Iterator[Index]:
 def entry(x: Any, index: Index) -> Any:
     """Return an entry of an array, or of a tuple of arrays, where an index begins with the array's number."""
     return x[index[0]][index[1:]] if isinstance(x, tuple) else np.asarray(x)[index]
-
-
-def share(contribution: Contribution, index: Index) -> Any:
-    """Return what a contribution adds to an entry; if it comes from one of several outputs, it adds 0 to the others."""
-    source = contribution.source
-    if source is None or source.operation != "item":
-        return entry(contribution.value, index)
-    return entry(contribution.value, index[1:]) if source.kept[0] == index[0] else 0.0
 
 
 def positions(node: GraphNode, index: Index) -> dict[str, Index]:
@@ -115,6 +107,8 @@ def pulled(part: Contribution, parent: GraphNode, operands: Mapping[str, Any]) -
         g.arrived = range(len(g))
     with np.errstate(all="ignore"), setting(recording, False):
         c = part.rule.pull(g, source.kept)
+        if isinstance(c, Parts):  # one of several outputs
+            return c.whole(parent.node, None)  # type: ignore[arg-type]
         if part.rule.zero_safe is not None and has_nan(np.asarray(c)):
             c = part.rule.zero_safe(part.rule, g, source.kept, c)
         return np.asarray(project(np.asarray(c), parent.node, source.node, part.rule))  # type: ignore[arg-type]

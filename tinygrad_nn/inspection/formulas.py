@@ -73,9 +73,9 @@ def _called(node: GraphNode, given: list[str], wanted: list[str]) -> Formula:
     if node.operation == "item":
         part = f"v0_[{given[0].removeprefix('output ')}]"
         return Formula({"": [f"y_ = {part}"], "outputs": [f"d{part} = g_"]}, {"outputs": "dL/dy_"})
-    places = {name: f"v{i}_" for i, name in enumerate(given)}
-    args = ", ".join([places.get(name) or repr(x) for name, x in node.inputs.items()])
-    code = {n: [f"d{places[n]} = {node.operation}_vjp(g_)"] for n in wanted}
+    operands = {name: f"v{i}_" for i, name in enumerate(given)}
+    args = ", ".join([operands.get(name) or repr(x) for name, x in node.inputs.items()])
+    code = {n: [f"d{operands[n]} = {node.operation}_vjp(g_)"] for n in wanted}
     rules = dict.fromkeys(wanted, f"{node.operation}_vjp(dL/dy_)")
     return Formula({"": [f"y_ = {node.operation}({args})"]} | code, rules)
 

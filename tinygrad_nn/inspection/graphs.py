@@ -20,12 +20,11 @@ from ..nn.dense import ACTIVATIONS
 from ..nn.module import Module
 from ..tensor.handle import Tensor, node_of
 from .formulas import Formulas, derivation
-from .nodes import GraphNode, Memory, arguments_of
+from .nodes import GraphNode, Memory, arguments_of, printable
 from .page import MOST, Page
 from .picture import dot_of, svg_of
 from .sites import Site
-from .terms import LIVE
-from .text import brief, printable, some
+from .terms import LIVE, brief
 
 _LETTERS = {"linear": "WZ"} | dict.fromkeys(ACTIVATIONS, "ZA")  # letters of an operation's operand and result
 
@@ -93,18 +92,7 @@ class Graph:
         return None if found is not None and isinstance(found.stored, tuple) else found
 
     def to_dot(self) -> str:
-        """Return the graph as text for Graphviz, modules as clusters; large graphs are collapsed to groups.
-
-        >>> import tinygrad_nn as tg
-        >>> w = tg.tensor(2.0, requires_grad=True, name="w")
-        >>> print(tg.graph(w * 3).to_dot())
-        digraph {
-          n1 [label="w" shape=hexagon style=filled fillcolor="#fde3cf"]
-          n2 [label="multiply1" shape=ellipse style=filled fillcolor="#dcebf7"]
-          n1 -> n2
-        }
-        <BLANKLINE>
-        """
+        """Return the graph as text for Graphviz, modules as clusters; large graphs are collapsed to groups."""
         return dot_of(self.nodes)
 
     def to_svg(self) -> str:
@@ -112,11 +100,6 @@ class Graph:
 
         Rectangles are data, hexagons parameters, round boxes operations; a frame is drawn around what a module
         computed. In graphs of more than about 150 nodes, each module, or sequence of operations, is drawn as one box.
-
-        >>> import tinygrad_nn as tg
-        >>> w = tg.tensor(2.0, requires_grad=True, name="w")
-        >>> tg.graph(w * 3).to_svg()[:40]
-        '<svg xmlns="http://www.w3.org/2000/svg" '
         """
         return svg_of(self.nodes, repr(self))
 
@@ -143,13 +126,6 @@ class Graph:
 
         The functions that they call follow below. Hooks appear as a function `hook`.
         Raises GradientError if no backward pass was watched.
-
-        >>> import tinygrad_nn as tg
-        >>> print(tg.graph(lambda x: tg.exp(x), 3.0).to_latex())
-        \begin{align*}
-        \frac{\partial L}{\partial {\mathrm{exp}}_{1}}&=1 \\
-        \frac{\partial L}{\partial x}&=\frac{\partial L}{\partial {\mathrm{exp}}_{1}}\cdot {\mathrm{exp}}_{1}
-        \end{align*}
         """
         lines = derivation(self.nodes, Formulas(self.nodes))
         if not lines:
@@ -161,15 +137,6 @@ class Graph:
 
         Arrays that a pass has freed are not listed, nor those that only a watched graph itself keeps. An array and its
         views count once.
-
-        >>> import numpy as np
-        >>> import tinygrad_nn as tg
-        >>> w = tg.tensor(np.ones((100, 10)), requires_grad=True, name="w")
-        >>> h = tg.relu(w * 3)
-        >>> print(tg.graph((h * h).sum()).memory())
-        bytes  shape      dtype    kept by
-        8,000  (100, 10)  float64  h (y), multiply2 (a), multiply2 (b)
-        8,000 bytes in 1 array
         """
         return Memory.of(self.nodes)
 
@@ -242,7 +209,7 @@ class Graph:
         return self.add_operation(operation, parents, kept, settings=settings, **about)
 
     def add_operation(self, operation: Any, parents: Any, arrays: dict[str, Any], **about: Any) -> GraphNode:
-        """Add what an operation computed; a parent is None where no gradient goes back, or where there is no operand."""
+        """Add what an operation computed; a parent is None where no gradient goes back."""
         read = {
             name: self.of_array(arrays.get(name)) if parent is None else self.of_node(parent)
             for name, parent in zip(arguments_of(operation, len(parents)), parents, strict=True)
@@ -261,7 +228,8 @@ class Graph:
         for name, x in site.named():
             held = [*x.named_parameters(), *x.named_buffers()] if isinstance(x, Module) else [(name, x)]
             for own, t in held:
-                if isinstance(t, (Tensor, np.ndarray)) and (node := self.get(t)) and node.given in ("", t is not x and t.name):
+                node = self.get(t) if isinstance(t, (Tensor, np.ndarray)) else None
+                if node is not None and node.given in ("", t is not x and t.name):
                     node.given = own
         self.name_all()
 
@@ -297,12 +265,18 @@ def _listed(nodes: list[GraphNode]) -> str:
         "operation": [n.operation or n.kind for n in nodes],
         "shape": [str(n.shape) for n in nodes],
         "dtype": [str(n.dtype) for n in nodes],
-        "reads": [some([x.name if isinstance(x, GraphNode) else brief(x) for x in n.inputs.values()]) for n in nodes],
+        "reads": [_some([x.name if isinstance(x, GraphNode) else brief(x) for x in n.inputs.values()]) for n in nodes],
         "module": [n.group for n in nodes],
         "line": [n.line.short if n.line is not None and n.line.file else "" for n in nodes],
         "value": [brief(n.value) if watched else "" for n in nodes],
         "adjoint": [brief(n.adjoint) for n in nodes],
-        "read by": [some([child.name for child in n.children]) for n in nodes],
+        "read by": [_some([child.name for child in n.children]) for n in nodes],
     }
     rows = zip(*[[title, *cells] for title, cells in columns.items() if any(cells)], strict=True)
     return in_columns([*rows])
+
+
+def _some(names: list[str]) -> str:
+    """Return names joined by commas; if there are many, the first ones and their number; "." for none."""
+    more = f", ... {len(names):,} in all" if len(names) > 12 else ""
+    return ", ".join(names[:12]) + more or "."

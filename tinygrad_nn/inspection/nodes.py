@@ -99,10 +99,15 @@ class GraphNode:
     @property
     def group(self) -> str:
         """The innermost module that computed it, as "encoder.0: Linear"; "" outside of modules."""
-        return "" if not self.modules else ": ".join(filter(None, self.modules[-1]))
+        return "" if not self.modules else printable(": ".join(filter(None, self.modules[-1])))
 
     def __repr__(self) -> str:
         return f"<{self.name or self.operation}: {self.operation or self.kind} of shape {self.shape}>"
+
+
+def printable(text: str) -> str:
+    """Return a text with a space in place of each character that can't be printed or stand in a picture."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def arguments_of(operation: Any, count: int) -> list[str]:

@@ -18,12 +18,12 @@ from ..engine.grad_mode import recording, setting
 from ..engine.node import Node
 from ..errors import FreedGraphError
 from ..tensor.handle import Tensor
-from .culprits import Index, blamed, entry, faults, indexed, positions, pulled, recomputed, share, there
+from .culprits import Index, blamed, entry, faults, indexed, positions, pulled, recomputed, there
 from .nodes import GraphNode
 from .recorder import Recorder, pulled_back, results_of, watching
 from .remedies import LOST, remedy_for
 from .sites import Site
-from .text import brief
+from .terms import brief
 
 _STARTS = 16  # entries that are not finite are traced, at most
 
@@ -242,7 +242,7 @@ class Watchdog(Recorder):
     def from_gradient(self, node: GraphNode, index: Index) -> tuple[int, Origin]:
         """Return minus the number of the node whose rule first made a gradient not finite, and the origin."""
         while True:
-            part = next((c for c in node.contributions if not np.isfinite(share(c, index))), None)
+            part = next((c for c in node.contributions if not np.isfinite(entry(c.value, index))), None)
             value = entry(node.seen, index)
             if part is None:  # a hook, or a sum of finite parts that overflows
                 name = "hook" if node.node is not None and node.node.hooks else "sum"
@@ -252,9 +252,6 @@ class Watchdog(Recorder):
             if source is None:
                 seed = GraphNode(node.number, "data", dtype=node.dtype, name=f"the cotangent of {node.name}")
                 return -node.number, self.origin(seed, "given", index, value, {})
-            if source.operation == "item":
-                node, index = source, index[1:]
-                continue
             culprit = blamed({"g": source.seen}, partial(pulled, part, node), index, {})
             if culprit is None:
                 numbers = there(source, index) if source.engine.pointwise and source.shape == node.shape else {}

@@ -20,8 +20,7 @@ from .culprits import pulled
 from .formulas import Formulas, equations, part_of
 from .nodes import GraphNode
 from .picture import STYLE, svg_of
-from .terms import Contribution
-from .text import brief
+from .terms import Contribution, brief
 
 MOST = 600  # nodes: more are too many to step through
 _NUMBERS, _MAP = 48, 32  # entries shown as numbers, and cells along a side of a heat map, at most
@@ -57,7 +56,9 @@ class Page:
         policy = f"default-src 'none'; script-src 'sha256-{own[0]}'; style-src 'sha256-{own[1]}'; img-src data:"
         ends = [*self._order, *reversed(self._nodes)]  # what a hook computes comes after the end
         title = f"Reverse mode, step by step: {ends[0].name}" if ends else "An empty graph"
-        naive = self.section("naive", "The naive order: depth first, each value once", self.naive() if self._order else [])
+        naive = self.naive() if self._order else []
+        sections = self.section("step", "Forward, then backward", [*forward, *backward] or [nothing])
+        sections += self.section("naive", "The naive order: depth first, each value once", naive)
         return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <meta http-equiv="Content-Security-Policy" content="{policy}; base-uri 'none'; form-action 'none'">
@@ -66,10 +67,10 @@ class Page:
 <nav hidden aria-label="steps"><button id="back">← back</button>
 <input id="slider" type="range" min="1" value="1" aria-label="step"><button id="next">next →</button>
 <output id="said" aria-live="polite"></output>
-<label><input id="naive-order" type="checkbox"{"" if self._order else " disabled"}> naive order, depth first</label>
+<label><input id="naive-order" type="checkbox"{"" if naive else " disabled"}> naive order, depth first</label>
 </nav></header>
 <main><figure tabindex="0" aria-label="the graph">{svg_of(self._nodes, self._label, "")}</figure>
-<div>{self.section("step", "Forward, then backward", [*forward, *backward] or [nothing])}{naive}</div></main>
+<div>{sections}</div></main>
 <script>{script}</script></body></html>
 """
 
@@ -82,7 +83,8 @@ class Page:
             f"<h3>{i}. {escape(s.title)}</h3>{s.text}</li>"
             for i, s in enumerate(steps, start=1)
         ]
-        return f'<section id="{kind}s" aria-label="{title}"><h2>{title}</h2><ol>{"".join(items)}</ol></section>'
+        start = f'<section id="{kind}s" tabindex="0" aria-label="{title}">'
+        return f"{start}<h2>{title}</h2><ol>{''.join(items)}</ol></section>"
 
     def forward(self, node: GraphNode) -> Step:
         """Return the step that computes a node."""
@@ -121,7 +123,9 @@ class Page:
         while stack:
             node, contribution = stack.pop()
             if contribution is not None:
-                c = _passed_on(contribution, node, handed[contribution.source])  # type: ignore[index]
+                g = handed[contribution.source]  # type: ignore[index]
+                right = _close(g, contribution.source.seen)  # type: ignore[union-attr]
+                c = contribution.value if right else pulled(contribution, node, {"g": g})
                 arrived[node] = _sum(arrived[node], c) if node in arrived else c
             if node not in handed and node.operation:
                 handed[node] = _after_hooks(node, arrived[node])
@@ -166,14 +170,6 @@ def _left(node: GraphNode, g: Any) -> Step:
     return Step(f"{node.name} hands on {brief(g)}{hooked}", node.number, [x.number for x in node.parents], text)
 
 
-def _passed_on(contribution: Contribution, node: GraphNode, g: Any) -> Any:
-    """Return what a node gets if the source of a contribution hands on g instead of its adjoint."""
-    source: Any = contribution.source
-    if source.operation == "item":
-        return tuple([g if i == source.kept[0] else np.zeros_like(part) for i, part in enumerate(node.seen)])
-    return contribution.value if _close(g, source.seen) else pulled(contribution, node, {"g": g})
-
-
 def _after_hooks(node: GraphNode, g: Any) -> Any:
     return g if node.arrived is None else g + (node.seen - node.arrived)
 
@@ -190,12 +186,12 @@ def _close(a: Any, b: Any) -> bool:
 def _added(parent: GraphNode, contribution: Contribution) -> str:
     """Return the HTML of a contribution, and of the sum of those up to it."""
     parts, adjoint = parent.contributions, f"∂L/∂{parent.name}"
-    if isinstance(parent.seen, tuple) or len(parts) == 1:
+    if len(parts) == 1:
         shown = {adjoint: contribution.value}
     else:
         so_far = [part.value for part in parts[: parts.index(contribution) + 1]]
         shown = {f"contribution {len(so_far)} of {len(parts)} to {adjoint}": contribution.value}
-        shown["added up so far"] = functools.reduce(operator.add, so_far)
+        shown["added up so far"] = functools.reduce(_sum, so_far)
     if parent.arrived is not None and contribution is parts[-1]:
         shown[adjoint + _HOOKED] = parent.seen
     return _values(shown)

@@ -24,7 +24,6 @@ from .graphs import Graph
 from .nodes import MANY, GraphNode, arguments_of
 from .sites import Site
 from .terms import Contribution, remember
-from .text import printable
 
 
 @contextmanager
@@ -211,7 +210,7 @@ class Recorder(Watcher):
 def _names_within(module: Any) -> dict[int, str]:
     """Return the names of the modules, parameters and buffers in a module, by their ids."""
     named = [*module.named_modules(), *module.named_parameters(), *module.named_buffers()]
-    return {id(x): printable(name) for name, x in named}
+    return {id(x): name for name, x in named}
 
 
 class SeenCotangents(Cotangents):
@@ -233,7 +232,7 @@ class SeenCotangents(Cotangents):
         self.node = node
         if g is not None:
             known = self._graph.of_node(node)
-            known.seen, known.kept = tuple(map(raw, g)) if isinstance(g, tuple) else raw(g), node.saved
+            known.seen, known.kept = _arrays(g), node.saved
             self._recorder.left(known)
         return g
 
@@ -245,16 +244,21 @@ class SeenCotangents(Cotangents):
     def arrive(self, parent: Node, c: Any, node: Node, rule: Any) -> None:
         """Add to the cotangent of `parent` what a rule has computed, and note it."""
         c = project(c, parent, node, rule)
-        value, argument = next(iter(c.values())) if isinstance(c, Parts) else c, rule.argument
+        value = c.whole(parent, self._lift if self._create_graph else None) if isinstance(c, Parts) else c
+        argument = rule.argument
         if argument.startswith("input "):  # of a variadic operation
             argument = arguments_of(node.operation, len(node.parents or ()))[int(argument[6:])]
         source, known = self._graph.of_node(node), self._graph.of_node(parent)
         near = min(source.contributions, key=attrgetter("steps"))
         ways = min(sum(part.ways for part in source.contributions), MANY)
-        known.contributions.append(Contribution(raw(value), source, argument, rule, ways, near.steps + 1, near))
+        known.contributions.append(Contribution(_arrays(value), source, argument, rule, ways, near.steps + 1, near))
         self._graph.reached.add(known)
         super().arrive(parent, c, node, rule)
 
     def add_into(self, parent: Node, rule: Any, g: Any, saved: Any) -> None:
         """Add what a rule would add in place, as a contribution: so all contributions sum to the gradient."""
         self.arrive(parent, rule.pull(g, saved), self.node, rule)
+
+
+def _arrays(g: Any) -> Any:
+    return tuple(map(raw, g)) if isinstance(g, tuple) else raw(g)

@@ -13,10 +13,20 @@ import numpy as np
 
 from .. import errors
 from ..tensor.handle import Tensor
-from .text import brief
 
 if TYPE_CHECKING:  # `import tinygrad_nn` needs this file for `grad_terms`, but not that one
     from .nodes import GraphNode
+
+
+def brief(x: Any) -> str:
+    """Return a value in a few characters: its numbers if they are few, else the least and the greatest."""
+    if x is None or isinstance(x, tuple):
+        return "; ".join(map(brief, x or ()))
+    if np.size(x) > 4:
+        return f"{x.min():.4g} .. {x.max():.4g}"
+    text = np.array2string(np.asarray(x), separator=", ", formatter={"float_kind": "{:.4g}".format})
+    return " ".join(text.split())
+
 
 LIVE: weakref.WeakSet[Any] = weakref.WeakSet()  # the graphs that are still alive
 _PATHS = {"seed": "the output itself", "hook": "added by its hooks", ".grad": "held in .grad before"}
