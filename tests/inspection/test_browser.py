@@ -99,8 +99,8 @@ def test_without_a_script_and_printed_a_page_is_a_list(browser: Any, tmp_path: P
 
 @pytest.mark.parametrize("make", PAGES)
 def test_every_picture_can_be_read(browser: Any, tmp_path: Path, make: Callable[[], Graph]) -> None:
-    too_wide = """() => [...document.querySelectorAll("g > path + text")].filter(text => text.getBBox().width
-        > text.parentNode.querySelector("path").getBBox().width - 4).map(text => text.textContent)"""
+    too_wide = """() => [...document.querySelectorAll("text[text-anchor]")].filter(text => text.getBBox().width
+        > text.parentNode.querySelector(":first-child").getBBox().width - 4).map(text => text.textContent)"""
     document = f'<!DOCTYPE html><html lang="en"><title>A graph</title><main><h1>A graph</h1>{make().to_svg()}</main>'
     for scheme in ("light", "dark"):
         page = browser.new_page(color_scheme=scheme)

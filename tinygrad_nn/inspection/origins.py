@@ -18,9 +18,10 @@ from ..engine.grad_mode import recording, setting
 from ..engine.node import Node
 from ..errors import FreedGraphError
 from ..tensor.handle import Tensor
+from ..transforms.linearization import pulled as cotangents_of
 from .culprits import Index, blamed, entry, faults, indexed, positions, pulled, recomputed, there
 from .nodes import GraphNode
-from .recorder import Recorder, pulled_back, results_of, watching
+from .recorder import Recorder, results_of, watching
 from .remedies import LOST, remedy_for
 from .sites import Site
 from .terms import brief
@@ -101,7 +102,7 @@ def why_nan(function: Callable[..., Any], /, *inputs: Any) -> Origin | None:
             ends = results_of(function, inputs, watchdog.graph)
             watchdog.check_values([node for y in ends if (node := watchdog.graph.get(y)) is not None])
             with suppress(FreedGraphError):  # the function went backward itself
-                pulled_back(ends)
+                cotangents_of(ends, [np.ones(y.shape, y.dtype) for y in ends], None, False, False)
     except Anomaly as anomaly:
         return anomaly.origin
     return None

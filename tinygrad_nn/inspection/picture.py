@@ -12,12 +12,12 @@ from .nodes import GraphNode
 # The colours of the library's plots, by Okabe and Ito, on any background; shapes tell the kinds apart as well.
 STYLE = """
 .tg-graph { font: 12px system-ui, "DejaVu Sans", sans-serif; fill: currentColor; }
-.tg-graph g > path { fill-opacity: .2; }
+.tg-graph rect, .tg-graph polygon { fill-opacity: .2; }
 .tg-graph .group > rect { fill: #888; fill-opacity: .07; stroke: #888; stroke-dasharray: 4 3; }
-.tg-graph .closed > path { fill: #888; stroke: #888; }
-.tg-graph .parameter > path { fill: #d55e00; stroke: #d55e00; }
-.tg-graph .data > path { fill: #009e73; stroke: #009e73; }
-.tg-graph .operation > path { fill: #0072b2; stroke: #0072b2; }
+.tg-graph .closed > rect { fill-opacity: .2; stroke-dasharray: none; }
+.tg-graph .parameter > polygon { fill: #d55e00; stroke: #d55e00; }
+.tg-graph .data > rect { fill: #009e73; stroke: #009e73; }
+.tg-graph .operation > rect { fill: #0072b2; stroke: #0072b2; }
 .tg-graph .edge { fill: none; stroke: #888; stroke-width: 1.2; }
 .tg-graph .arrow { fill: #888; }
 """
@@ -42,29 +42,23 @@ def _drawn(box: Box) -> str:
     left, top = box.x - box.width / 2, box.y - box.height / 2
     number = f' data-node="{box.members[0].number}"' if box.kind != "group" else ""
     if box.inner:
-        body = [
-            f'<rect x="{left:.1f}" y="{top:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" rx="6"/>',
-            f'<text x="{left + 8:.1f}" y="{top + 15:.1f}">{escape(box.lines[0])}</text>',
-            *map(_drawn, box.inner),
-        ]
+        body = [f'<text x="{left + 8:.1f}" y="{top + 15:.1f}">{escape(box.lines[0])}</text>', *map(_drawn, box.inner)]
     else:
-        texts = [(top + 17 + 15 * i, escape(line)) for i, line in enumerate(box.lines)]
-        body = [f'<text x="{box.x:.1f}" y="{y:.1f}" text-anchor="middle">{line}</text>' for y, line in texts]
-        body.insert(0, f'<path d="{_outline(box)}"/>')
+        lines = [(top + 17 + 15 * i, escape(line)) for i, line in enumerate(box.lines)]
+        body = [f'<text x="{box.x:.1f}" y="{y:.1f}" text-anchor="middle">{line}</text>' for y, line in lines]
     closed = " closed" * (box.kind == "group" and not box.inner)
-    return f'<g class="{box.kind}{closed}"{number}>{"".join(body)}</g>'
+    return f'<g class="{box.kind}{closed}"{number}>{_outline(box)}{"".join(body)}</g>'
 
 
 def _outline(box: Box) -> str:
     """Return the shape of a box: data is a rectangle, a parameter has points at its sides, an operation is round."""
-    x, y, w, h = box.x, box.y, box.width / 2, box.height / 2
+    w, h = box.width / 2, box.height / 2
     if box.kind == "parameter":
         corners = [(-w, 0), (9 - w, -h), (w - 9, -h), (w, 0), (w - 9, h), (9 - w, h)]
-        return "M" + "L".join(f"{x + a:.1f} {y + b:.1f}" for a, b in corners) + "z"
-    if box.kind == "operation":
-        arc, across, down = f"a{h:.1f} {h:.1f} 0 0 1", 2 * (w - h), 2 * h
-        return f"M{x - w + h:.1f} {y - h:.1f}h{across:.1f}{arc} 0 {down:.1f}h{-across:.1f}{arc} 0 {-down:.1f}z"
-    return f"M{x - w:.1f} {y - h:.1f}h{2 * w:.1f}v{2 * h:.1f}h{-2 * w:.1f}z"
+        return f'<polygon points="{" ".join([f"{box.x + x:.1f},{box.y + y:.1f}" for x, y in corners])}"/>'
+    corner = {"operation": h, "group": 6}.get(box.kind, 0)
+    size = f'width="{box.width:.1f}" height="{box.height:.1f}" rx="{corner:.1f}"'
+    return f'<rect x="{box.x - w:.1f}" y="{box.y - h:.1f}" {size}/>'
 
 
 def _curve(points: list[Point]) -> str:
@@ -89,16 +83,14 @@ def dot_of(nodes: list[GraphNode]) -> str:
     names = {box: f"n{i}" for i, box in enumerate(root.walk())}
 
     def drawn(box: Box) -> Iterator[str]:
-        if box.inner:
-            yield f"subgraph cluster_{names[box]} {{ label={_quoted(box.lines)}"
-            for inner in box.inner:
-                yield from drawn(inner)
-            yield "}"
-        else:
-            shape, colour = _LOOKS[box.kind]
-            yield f'{names[box]} [label={_quoted(box.lines)} shape={shape} style=filled fillcolor="{colour}"]'
+        for one in box.inner:
+            if one.inner:
+                yield from (f"subgraph cluster_{names[one]} {{ label={_quoted(one.lines)}", *drawn(one), "}")
+            else:
+                shape, colour = _LOOKS[one.kind]
+                yield f'{names[one]} [label={_quoted(one.lines)} shape={shape} style=filled fillcolor="{colour}"]'
 
-    lines = [line for box in root.inner for line in drawn(box)]
+    lines = [*drawn(root)]
     lines += [f"{names[a]} -> {names[b]}" for a, b in edges_of(root)]
     return "digraph {\n" + "\n".join(f"  {line}" for line in lines) + "\n}\n"
 

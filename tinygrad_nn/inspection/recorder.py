@@ -16,10 +16,10 @@ from ..engine.cotangents import Cotangents, project
 from ..engine.grad_mode import recording, setting
 from ..engine.node import Node
 from ..engine.outputs import Parts
-from ..engine.reverse import pullback
 from ..engine.trees import entries, leaves, map_leaves
 from ..engine.watching import Watcher, watched, watcher
-from ..tensor.handle import Tensor, make, node_of, root_of
+from ..tensor.handle import Tensor, node_of, root_of
+from ..transforms.linearization import pulled
 from .graphs import Graph
 from .nodes import MANY, GraphNode, arguments_of
 from .sites import Site
@@ -93,7 +93,7 @@ def graph(output: Any, /, *inputs: Any) -> Graph:
     with watch() as found:
         ends = [y for y in results_of(output, inputs, found) if node_of(y) is not None]
         if len(ends) == 1 and ends[0].size == 1:
-            pulled_back(ends)
+            pulled(ends, [None], None, False, False)
     return found
 
 
@@ -121,13 +121,6 @@ def _differentiable(x: Any) -> Any:
     t = Tensor(x)
     t.requires_grad = t.dtype.kind == "f"
     return t if t.requires_grad else x
-
-
-def pulled_back(ends: list[Tensor]) -> None:
-    """Run a backward pass from the sum of the results to all leaves; no `.grad` is changed."""
-    seeds = {node_of(y): np.ones(y.shape, y.dtype) for y in ends if node_of(y) is not None}
-    if seeds:
-        pullback(seeds, None, make, retain_graph=False, create_graph=False)
 
 
 class Recorder(Watcher):
