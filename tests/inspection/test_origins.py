@@ -100,7 +100,7 @@ def test_a_training_loop_keeps_only_its_last_passes() -> None:
             watching: Any = watcher()
             counts.append(len(watching.graph))
         gc.collect()
-        assert len(watching.sums) <= 5
+        assert len(watching.graph._forgotten) <= 5
     assert max(counts) <= 15
 
 

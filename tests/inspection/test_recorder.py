@@ -242,7 +242,7 @@ def test_what_is_no_graph_is_refused() -> None:
     with pytest.raises(tg.errors.GradientError, match="records nothing"):
         tg.graph(tg.tensor(1.0))
     with pytest.raises(TypeError, match="takes a Tensor, or a function"):
-        tg.graph(3)  # type: ignore[call-overload]
+        tg.graph(3)  # type: ignore[arg-type]
     x = leaf(1.0)
     y = x * x
     y.backward()

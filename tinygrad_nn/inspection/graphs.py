@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import weakref
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ class Graph:
         self._of_node: dict[Node, GraphNode] = {}
         self._of_array: dict[int, tuple[GraphNode, Any]] = {}  # with the array, so that its id stays unique
         self.reached: set[GraphNode] = set()  # by the last watched pass
-        self._forgotten: dict[int, dict[str, Any]] = {}  # by number: line, modules and name of nodes still alive
+        self._forgotten: dict[int, dict[str, Any]] = {}  # by the number of an engine's node that is alive
         self.count: int = 0
         LIVE.add(self)
 
@@ -154,16 +155,18 @@ class Graph:
             self._of_node[new.node] = new
         return new
 
-    def forget(self, number: int, alive: Collection[int]) -> None:
+    def forget(self, number: int) -> None:
         """Drop the nodes before a number, except those that the current pass begins from.
 
-        `alive` are numbers of the engine's nodes: the line, modules and name of these are kept.
+        Of those whose arrays the engine keeps, the line, modules, name and checksums are remembered.
         """
         old = {n for n in self._nodes if n.number < number} - self.reached
-        about = {n.node.number: {"line": n.line, "modules": n.modules, "given": n.given} for n in old if n.node}
-        self._forgotten = {key: x for key, x in (self._forgotten | about).items() if key in alive}
-        for node in old:  # newer nodes may read them, as running means do, and would keep everything ever computed
-            if node.operation != "item":
+        for node in old:
+            for _, array in node.kept_arrays:
+                about = {"line": node.line, "modules": node.modules, "given": node.given, "sums": node.sums}
+                self._forgotten[node.node.number] = about  # type: ignore[union-attr]
+                weakref.finalize(array, self._forgotten.pop, node.node.number, None)  # type: ignore[union-attr]
+            if node.operation != "item":  # newer nodes may read it, as running means do, and would keep all before it
                 node.inputs, node.operands, node.children = dict.fromkeys(node.inputs), {}, []
         self._nodes = [node for node in self._nodes if node not in old]
         self._of_node = {key: node for key, node in self._of_node.items() if node not in old}
@@ -267,7 +270,7 @@ def _listed(nodes: list[GraphNode]) -> str:
         "dtype": [str(n.dtype) for n in nodes],
         "reads": [_some([x.name if isinstance(x, GraphNode) else brief(x) for x in n.inputs.values()]) for n in nodes],
         "module": [n.group for n in nodes],
-        "line": [n.line.short if n.line is not None and n.line.file else "" for n in nodes],
+        "line": [n.line.short if n.line else "" for n in nodes],
         "value": [brief(n.value) if watched else "" for n in nodes],
         "adjoint": [brief(n.adjoint) for n in nodes],
         "read by": [_some([child.name for child in n.children]) for n in nodes],
@@ -278,5 +281,4 @@ def _listed(nodes: list[GraphNode]) -> str:
 
 def _some(names: list[str]) -> str:
     """Return names joined by commas; if there are many, the first ones and their number; "." for none."""
-    more = f", ... {len(names):,} in all" if len(names) > 12 else ""
-    return ", ".join(names[:12]) + more or "."
+    return ", ".join([*names[:12], *[f"... {len(names):,} in all"] * (len(names) > 12)]) or "."

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import groupby, pairwise
 from operator import itemgetter
+from typing import Any
 
 from .nodes import GraphNode
 
@@ -62,27 +63,25 @@ class Box:
 Edge = tuple[Box, Box]
 
 
-def boxes_of(nodes: list[GraphNode], most: int = MOST) -> Box:
+def boxes_of(nodes: list[GraphNode]) -> Box:
     """Return the nodes of a graph as nested boxes; the innermost groups are collapsed if there are too many boxes.
 
     A group is a call of a module: the consecutive nodes that it computed. A module's leaf is in the group of the node
     that reads it first.
     """
-    root, placed = Box(), set[GraphNode]()
-    path, stack = list[tuple[str, int]](), [root]
+    groups: dict[GraphNode, Any] = {node: [] for node in nodes if not (node.modules or node.operation)}
     for node in filter(lambda node: node.operation, nodes):
-        own = _groups(node)
-        same = next((i for i, (a, b) in enumerate(zip(path, own)) if a != b), min(len(path), len(own)))
-        del stack[same + 1 :]
-        for label, _ in own[same:]:
-            stack.append(Box([label]))
-            stack[-2].inner.append(stack[-1])
-        path = own
-        for one in [*[p for p in dict.fromkeys(node.parents) if p not in placed], node]:
-            (stack[-1] if one.modules else root).inner.append(_box(one))
-            placed.add(one)
-    root.inner += [_box(node) for node in nodes if node not in placed]
-    _collapse(root, most)
+        for one in (*node.parents, node):
+            groups.setdefault(one, _groups(node))
+    groups |= {node: [] for node in nodes if node not in groups}
+
+    def nested(members: Iterable[GraphNode], depth: int) -> Iterator[Box]:
+        for group, run in groupby(members, lambda node: groups[node][depth : depth + 1]):
+            inside = [*run]
+            yield from [Box([label], inner=[*nested(inside, depth + 1)]) for label, _ in group] or map(_box, inside)
+
+    root = Box(inner=[*nested(groups, 0)])
+    _collapse(root)
     return root
 
 
@@ -101,23 +100,21 @@ def _groups(node: GraphNode) -> list[tuple[str, int]]:
     return own + ([(f"layer {layer[1]}", 0)] if layer else [])
 
 
-def _collapse(root: Box, most: int) -> None:
+def _collapse(root: Box) -> None:
     """Collapse the innermost groups, and then sequences of boxes, until few enough boxes are left."""
     levels = [[root]]
     while inner := [one for box in levels[-1] for one in box.inner]:
         levels.append(inner)
     for level in levels[-2::-1]:
-        if sum(not box.inner for box in root.walk()) > most:
+        if sum(not box.inner for box in root.walk()) > MOST:
             for box in level:
                 box.inner = [one.closed(one.lines[0]) if one.inner else one for one in box.inner]
-    if len(root.inner) > most:
-        size = -(-len(root.inner) // (most // 2))
+    if len(root.inner) > MOST:
+        size = -(-len(root.inner) // (MOST // 2))
         rows = [Box(inner=root.inner[i : i + size]) for i in range(0, len(root.inner), size)]
         root.inner = []
         for row in rows:
-            lines = Counter(n.line.short for box in row.inner for n in box.members if n.line is not None)
-            numbers = f"{row.inner[0].members[0].number} to {row.inner[-1].members[-1].number}"
-            root.inner.append(row.closed(", ".join([numbers, *[line for line, _ in lines.most_common(1)]])))
+            root.inner.append(row.closed(f"{row.inner[0].members[0].number} to {row.inner[-1].members[-1].number}"))
 
 
 def edges_of(root: Box) -> list[Edge]:
@@ -154,12 +151,12 @@ def _arrange(box: Box, edges: list[Edge]) -> None:
     ends = {(a, b): (holder.get(a) or Box(), holder.get(b) or Box()) for a, b in edges}  # outside of the box: a port
     layers, chains = _layers(box.inner, {edge: (a, b) for edge, (a, b) in ends.items() if a is not b})
     _place(layers, chains)
-    top, levels = 0.0, dict[Box, Point]()  # top and bottom of each
-    heights = [max(v.height for v in layer) for layer in layers]
-    for layer, height, following in zip(layers, heights, [*heights, 0.0][1:], strict=True):
-        levels |= dict.fromkeys(layer, (top, top + height))
-        top += height + (BETWEEN if height and following else BETWEEN / 2)
-    bottom = levels[layers[-1][0]][1] if layers else 0.0
+    bottom, levels = -BETWEEN / 2, dict[Box, Point]()  # top and bottom of each
+    for layer in layers:
+        height = max(v.height for v in layer)
+        top = bottom + (BETWEEN if height else BETWEEN / 2)
+        bottom = top + height
+        levels |= dict.fromkeys(layer, (top, bottom))
     left = min((v.x - v.width / 2 for v in levels), default=0.0)
     right = max((v.x + v.width / 2 for v in levels), default=0.0)
     title = TITLE if box.lines else 0.0
@@ -187,15 +184,14 @@ def _layers(inner: Sequence[Box], links: dict[Edge, Edge]) -> tuple[list[list[Bo
     for a, b in links.values():  # ports
         depth.setdefault(a, 0)
         depth.setdefault(b, last)
-    used = sorted({*depth.values()})
-    layers = [[v for v in depth if depth[v] == level] for level in used]
+    layers = [[v for v in depth if depth[v] == level] for level in range(last + 1)]
     chains: dict[Edge, list[Box]] = {}
     for edge, (a, b) in links.items():
-        passed = layers[used.index(depth[a]) + 1 : used.index(depth[b])]
+        passed = [layer for layer in layers[depth[a] + 1 : depth[b]] if layer]
         chains[edge] = [a, *[Box() for _ in passed], b]
         for layer, dummy in zip(passed, chains[edge][1:-1], strict=True):
             layer.append(dummy)
-    return layers, chains
+    return [*filter(None, layers)], chains
 
 
 def _place(layers: list[list[Box]], chains: dict[Edge, list[Box]]) -> None:

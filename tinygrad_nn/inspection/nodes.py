@@ -49,6 +49,7 @@ class GraphNode:
     symbol: str = ""  # the name as a Python identifier, in formulas
     node: Node | None = None  # the engine's; `kept` is what it saved when a pass came to it
     kept: Any = None
+    sums: list[int] = field(default_factory=list)  # checksums of `kept_arrays` when the node was recorded
     engine: Any = None  # the engine's operation, None for an item
     by_rule: bool = False  # computed in a pass that is itself recorded
     arrived: Any = None  # the sum of the contributions, if hooks were called with it

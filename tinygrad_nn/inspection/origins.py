@@ -8,7 +8,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
-from weakref import ref
 from zlib import crc32
 
 import numpy as np
@@ -56,15 +55,14 @@ class Origin:
         alone = len(self.operands) == 1
         numbers = [f"{brief(x)} at {name}" if alone else f"{name} = {brief(x)}" for name, x in self.operands.items()]
         of, entry = " and ".join(numbers), indexed(self.argument or self.operation, self.index)
-        computed = f"{self.operation} computed of {of}, was written into"
-        needed = f"the backward pass of {self.operation} still needs, was written into after it was read"
+        of_which = f"{self.operation} computed of {of}" if of else f"the backward pass of {self.operation} still needs"
         what = {
             "forward": f"{self.operation}{of and f' of {of}'} gives {self.value:g}",
             "backward": f"the rule of {self.operation} for {entry}{of and f', of {of},'} gives {self.value:g} from a "
             "finite cotangent",
             "given": f"{entry} is {self.value:g} as it was given",
             "step": f"{self.operation}'s step made {entry} {self.value:g}, from {of}",
-            "write": f"{entry}, which {computed if of else needed}",
+            "write": f"{entry}, which {of_which}, was written into",
         }[self.phase]
         line = self.line or "computed outside of the watched block, or more than two passes ago"
         where = f"{line}: {self.source}" if self.source else line
@@ -135,7 +133,6 @@ class Watchdog(Recorder):
 
     def __init__(self) -> None:
         super().__init__()
-        self.sums: dict[int, list[tuple[str, Callable[[], Any], int]]] = {}  # of kept arrays, by node number
         self._begun = [0, 0]  # how many nodes there were when the last passes began
         self.stepped: list[tuple[GraphNode, Tensor, Any, Any]] = []  # a step, a parameter, and what it was before
 
@@ -143,10 +140,7 @@ class Watchdog(Recorder):
         self.check_step()
         added = super()._add(operation, arrays, parameters, node, y, site)
         added.by_rule = site.passes > 0
-        sums = self.sums  # an entry goes with its array
-        if arrays := added.kept_arrays:
-            number = node.number
-            sums[number] = [(s, ref(x, lambda _: sums.pop(number, None)), crc32(x.tobytes())) for s, x in arrays]
+        added.sums = [crc32(x.tobytes()) for _, x in added.kept_arrays]
         return added
 
     def state(self, owner: Any, state: Any) -> Any:
@@ -171,20 +165,17 @@ class Watchdog(Recorder):
 
     def cotangents(self, seeds: Mapping[Node, Any], lift: Any, create_graph: bool) -> Cotangents:
         """Begin a pass, after checking the values it begins from, and forget what was computed before the last one."""
-        for node in [known.node for known in self.graph.reached if known.node is not None]:
-            if node.parents is None:  # the last pass has freed it
-                self.sums.pop(node.number, None)
         found = super().cotangents(seeds, lift, create_graph)
         if type(found) is not Cotangents:
             self.check_values([self.graph.of_node(root) for root in seeds])
             self._begun.append(self.graph.count)
-            self.graph.forget(self._begun.pop(0), self.sums)
+            self.graph.forget(self._begun.pop(0))
         return found
 
     def left(self, node: GraphNode) -> None:
         """Check the arrays that the node's rules are about to read, and the complete gradient of a Tensor."""
-        for slot, array, before in self.sums.get(node.node.number, ()):  # type: ignore[union-attr]
-            if crc32(array().tobytes()) != before:
+        for (slot, array), before in zip(node.kept_arrays, node.sums, strict=False):
+            if crc32(array.tobytes()) != before:
                 self.graph.name_all()
                 name = x.name if isinstance(x := node.inputs.get(slot), GraphNode) else node.name
                 raise Anomaly(self.origin(node, "write", (), np.nan, {}, name))
@@ -195,8 +186,8 @@ class Watchdog(Recorder):
         """Check the results that nothing has read."""
         self.check_step()
         super().closed()
-        results = [node for node in self.graph.nodes if not node.children and node.operation]
-        self.check_values([node for node in results if not node.by_rule])  # zero-safety may mask what rules compute
+        # Zero-safety may mask what rules compute.
+        self.check_values([n for n in self.graph.nodes if n.operation and not (n.children or n.by_rule)])
 
     def check_values(self, nodes: list[GraphNode]) -> None:
         """Raise Anomaly if a node's value is not finite."""
@@ -217,8 +208,8 @@ class Watchdog(Recorder):
         """Return the origin at an entry of a node."""
         name, at = node.name if phase == "given" else node.operation, node.line
         if at is None and node.engine is None:  # the first line that reads it, or begins the pass
-            at = next((child.line for child in node.children if child.line is not None), Site().line)
-        line, source = ("", "") if at is None or not at.file else (str(at), at.text)
+            at = next((child.line for child in node.children if child.line), Site().line)
+        line, source = (str(at), at.text) if at else ("", "")
         lost = phase == "forward" and not node.inputs.keys() <= node.known.keys()  # recorded unwatched, or long ago
         advice = LOST if lost else remedy_for(name, phase, operands, value, node.dtype)
         return Origin(name, phase, index, float(value), operands, argument, line, source, node.group, advice)

@@ -117,22 +117,19 @@ class Page:
 
         The rules are applied to what has arrived; hooks are not called again: they add what they added in the pass.
         """
-        arrived = {n: c.value for n in self._order for c in n.contributions if c.argument == "seed"}
-        handed, steps = dict[GraphNode, Any](), list[Step]()
-        stack: list[tuple[GraphNode, Contribution | None]] = [(node, None) for node in [*arrived][::-1]]
+        arrived, handed, steps = dict[GraphNode, Any](), dict[GraphNode | None, Any](), list[Step]()
+        stack = [(n, c) for n in reversed(self._order) for c in n.contributions if c.source is None]  # seeds
         while stack:
-            node, contribution = stack.pop()
-            if contribution is not None:
-                g = handed[contribution.source]  # type: ignore[index]
-                right = _close(g, contribution.source.seen)  # type: ignore[union-attr]
-                c = contribution.value if right else pulled(contribution, node, {"g": g})
-                arrived[node] = _sum(arrived[node], c) if node in arrived else c
-            if node not in handed and node.operation:
+            node, one = stack.pop()
+            right = one.source is None or _close(handed[one.source], one.source.seen)
+            c = one.value if right else pulled(one, node, {"g": handed[one.source]})
+            arrived[node] = _sum(arrived[node], c) if node in arrived else c
+            if node in handed:
+                steps.append(Step(f"{node.name} gets {brief(c)} more, too late", node.number))
+            elif node.operation:
                 handed[node] = _after_hooks(node, arrived[node])
                 steps.append(_left(node, handed[node]))
                 stack += _uses(node)[::-1]
-            elif node.operation and contribution is not None:
-                steps.append(Step(f"{node.name} gets {brief(c)} more, too late", node.number))
         wrong = {n: g for n, x in arrived.items() if not n.operation and not _close(g := _after_hooks(n, x), n.seen)}
         if not wrong:
             return [*steps, Step("right here, because no computed value is read in two ways", self._order[0].number)]
@@ -154,7 +151,7 @@ def _arrays(node: GraphNode, read: Any = None) -> dict[str, Any]:
 
 def _line(node: GraphNode) -> str:
     """Return the HTML of the line of code that computed a node, with its layer."""
-    if node.line is None or not node.line.file:
+    if node.line is None:
         return ""
     layer = f" in {escape(node.group)}" if node.group else ""
     source = f": <code>{escape(node.line.text)}</code>" if node.line.text else ""
@@ -163,7 +160,7 @@ def _line(node: GraphNode) -> str:
 
 def _left(node: GraphNode, g: Any) -> Step:
     """Return the step that hands on what has arrived at a node so far."""
-    text = _values({"handed on": g}) if isinstance(g, tuple) or np.size(g) > 4 else ""
+    text = _values({f"∂L/∂{node.name} so far": g})
     if not _close(g, node.seen):
         text += f'<p class="wrong">{escape(f"not yet ∂L/∂{node.name} = {brief(node.seen)}")}</p>'
     hooked = _HOOKED * (node.arrived is not None)
@@ -220,12 +217,12 @@ def _shown(x: Any, name: str) -> str:
 
 def _heat_map(array: Any) -> str:
     """Return a PNG of an array as rows of cells: blue below 0, orange above, white at 0, thinned out if large."""
-    rows = np.atleast_2d(array.reshape(-1, array.shape[-1]) if array.ndim > 1 else array)
+    rows = array.reshape(-1, array.shape[-1])
     rows = rows[:: -(-len(rows) // _MAP), :: -(-rows.shape[1] // _MAP)].astype(float)
     finite = np.where(np.isfinite(rows), rows, 0)
     share = finite / (np.abs(finite).max() or 1)
-    white = 1 - np.abs(share)[..., None]
-    cells = np.where(share[..., None] < 0, np.array([0, 114, 178]), np.array([213, 94, 0])) * (1 - white) + 255 * white
+    colours = np.where(share[..., None] < 0, (0, 114, 178), (213, 94, 0))
+    cells = 255 - np.abs(share)[..., None] * (255 - colours)
     pixels = np.where(np.isfinite(rows)[..., None], cells, 0).astype(np.uint8)
     lines = b"".join(b"\0" + row.tobytes() for row in pixels)
     png = b"\x89PNG\r\n\x1a\n"

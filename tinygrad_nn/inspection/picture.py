@@ -90,8 +90,7 @@ def dot_of(nodes: list[GraphNode]) -> str:
                 shape, colour = _LOOKS[one.kind]
                 yield f'{names[one]} [label={_quoted(one.lines)} shape={shape} style=filled fillcolor="{colour}"]'
 
-    lines = [*drawn(root)]
-    lines += [f"{names[a]} -> {names[b]}" for a, b in edges_of(root)]
+    lines = [*drawn(root), *[f"{names[a]} -> {names[b]}" for a, b in edges_of(root)]]
     return "digraph {\n" + "\n".join(f"  {line}" for line in lines) + "\n}\n"
 
 

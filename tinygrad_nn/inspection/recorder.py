@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from operator import attrgetter
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 
@@ -62,11 +62,7 @@ def watching(watcher_: Any) -> Iterator[Any]:
     watcher_.closed()
 
 
-@overload
-def graph(output: Tensor, /) -> Graph: ...
-@overload
-def graph(function: Callable[..., Any], /, *inputs: Any) -> Graph: ...
-def graph(output: Any, /, *inputs: Any) -> Graph:
+def graph(output: Tensor | Callable[..., Any], /, *inputs: Any) -> Graph:
     """Return the Graph of what was recorded on the way to a Tensor, or of a function, which is run and watched.
 
     A recorded graph has only the values that its rules read, and adjoints only of leaves that have a `.grad`. Nodes are
@@ -166,7 +162,7 @@ class Recorder(Watcher):
 
     def _add(self, operation: Any, arrays: list[Any], parameters: Any, node: Any, y: Any, site: Site) -> GraphNode:
         parents = (None,) * len(arrays) if node is None else node.parents
-        operands, known = dict(zip(arguments_of(operation, len(arrays)), arrays, strict=True)), self.graph.count
+        operands = dict(zip(arguments_of(operation, len(arrays)), arrays, strict=True))
         several = operation.multiple_outputs
         shape, dtype = (tuple([part.shape for part in y]), y[0].dtype) if several else (y.shape, y.dtype)
         added = self.graph.add_operation(
@@ -174,7 +170,7 @@ class Recorder(Watcher):
             stored=y, line=site.line, modules=self._path(site.modules), owners=tuple(map(id, site.modules)), node=node,
         )  # fmt: skip
         for name, x in added.inputs.items():
-            if isinstance(x, GraphNode) and x.kind == "data" and x.number >= known:  # an array without a handle
+            if isinstance(x, GraphNode) and x.kind == "data" and not x.given:  # an array without a handle
                 x.given = site.name_of(operands[name])
         parts = [y] if not several else y if node is None else []  # recorded outputs are known by their nodes
         for part in parts:

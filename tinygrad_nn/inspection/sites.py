@@ -73,7 +73,7 @@ class Site:
             self.frame = self.frame or frame
             self.modules[: self.modules[:1] == around.modules[-1:]] = around.modules
         code = self.frame and self.frame.f_code
-        self.line: Line = Line(code.co_filename, self.frame.f_lineno, code.co_name) if code else Line("", 0, "")
+        self.line: Line | None = Line(code.co_filename, self.frame.f_lineno, code.co_name) if code else None
 
     def named(self, entries: bool = True) -> list[tuple[str, Any]]:
         """Return the names and values of variables in the user's innermost function, then the `entries` of the values.

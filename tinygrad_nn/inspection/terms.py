@@ -61,16 +61,12 @@ class Contribution:
 
 
 class Pass(NamedTuple):
-    """What one watched pass brought to a tensor: contributions, and their sum before and after hooks.
-
-    `held` is what `.grad` was before, and `earlier` the watched pass that made it so, if one did.
-    """
+    """A watched pass at a leaf: the contributions, their sum before and after hooks, and what `.grad` held before."""
 
     contributions: list[Contribution]
     arrived: Any
     seen: Any
     held: Any
-    earlier: Pass | None
 
     @property
     def whole(self) -> Any:
@@ -83,7 +79,8 @@ class Pass(NamedTuple):
         return [*self.contributions, *hooks]
 
 
-_LEAVES: dict[int, Pass] = {}  # the last pass by the id of a leaf's tensor, as long as that lives
+# By the id of a leaf's tensor, as long as it lives: the passes that were added up in `.grad`, then the last pass.
+_LEAVES: dict[int, list[Pass]] = {}
 
 
 @np.errstate(all="ignore")
@@ -92,12 +89,12 @@ def remember(node: GraphNode) -> None:
     tensor = node.tensor
     if tensor is not None:
         if id(tensor) not in _LEAVES:
+            _LEAVES[id(tensor)] = []
             weakref.finalize(tensor, _LEAVES.pop, id(tensor), None).atexit = False
-        held = None if tensor.grad is None else tensor.grad.data
-        earlier = None if held is None else _LEAVES.get(id(tensor))
-        while earlier is not None and not np.array_equal(earlier.whole, held, equal_nan=True):
-            earlier = earlier.earlier  # past passes that filled no `.grad`
-        _LEAVES[id(tensor)] = Pass(node.contributions, node.arrived, node.seen, held, earlier)
+        passes, held = _LEAVES[id(tensor)], None if tensor.grad is None else tensor.grad.data
+        while passes and (held is None or not np.array_equal(passes[-1].whole, held, equal_nan=True)):
+            passes.pop()
+        passes.append(Pass(node.contributions, node.arrived, node.seen, held))
 
 
 class Terms(tuple[Contribution, ...]):
@@ -118,8 +115,8 @@ class Terms(tuple[Contribution, ...]):
 
         Sizes are sums of absolute entries: at 1e6 the gradient has lost six decimal digits.
         """
-        size, parts = float(np.abs(self.total).sum()), sum(float(np.abs(term.value).sum()) for term in self)
-        return parts / size if size else np.inf if parts else 1.0
+        size, parts = np.abs(self.total).sum(), sum(np.abs(term.value).sum() for term in self)
+        return float(parts / size if size else np.inf if parts else 1)
 
     def __str__(self) -> str:
         rows = [["value", "argument", "ways", "path"]]
@@ -148,25 +145,24 @@ def grad_terms(self: Tensor) -> Terms:
     3       b         1     multiply1 -> loss
     sum: 0.001, cancellation 1.2e+04
     """
-    found = _LEAVES.get(id(self))
-    for node in [graph.get(self) for graph in LIVE] if found is None else ():
+    passes, held = _LEAVES.get(id(self), []), list[Contribution]()
+    for node in [graph.get(self) for graph in LIVE] if not passes else ():
         if node is not None and node.contributions:
-            found = Pass(node.contributions, node.arrived, node.seen, None, None)
-    if found is None:
+            passes = [Pass(node.contributions, node.arrived, node.seen, None)]
+    if not passes:
         raise errors.GradientError(
             "no watched backward pass came to this tensor; call backward inside `with tg.watch():`, and for a tensor "
             "that was computed keep the graph: `with tg.watch() as graph:`"
         )
-    passes, held = [found], list[Contribution]()
-    if self.grad is not None and self.grad.data is not found.held:  # else the pass filled no `.grad`
-        if not np.array_equal(found.whole, self.grad.data, equal_nan=True):
-            raise errors.GradientError(
-                "`.grad` has changed since the pass that was watched; call grad_terms() before that, or put the last "
-                "backward inside `with tg.watch():` as well"
-            )
-        while passes[0].earlier is not None:
-            passes.insert(0, passes[0].earlier)
-        held = [] if passes[0].held is None else [Contribution(passes[0].held, None, ".grad")]
+    if self.grad is None or self.grad.data is passes[-1].held:  # the pass filled no `.grad`
+        passes = passes[-1:]
+    elif not np.array_equal(passes[-1].whole, self.grad.data, equal_nan=True):
+        raise errors.GradientError(
+            "`.grad` has changed since the pass that was watched; call grad_terms() before that, or put the last "
+            "backward inside `with tg.watch():` as well"
+        )
+    elif passes[0].held is not None:
+        held = [Contribution(passes[0].held, None, ".grad")]
     groups = [one.terms() for one in passes]
     terms = Terms(itertools.chain(*groups, held))
     terms.sums = [functools.reduce(operator.add, [t.value for t in group]) for group in (held, *groups) if group]
