@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import xml.etree.ElementTree as ET
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,12 +96,13 @@ def test_memory_sees_what_a_checkpoint_keeps() -> None:
     x, W = leaf(np.ones((100, 3))), leaf(np.ones((3, 50)))
     h, e = tg.relu(x @ W), tg.exp(x)
     layer = tg.nn.Linear(3, 2, seed=0)
-    for part, arrays in (
+    parts: list[tuple[Any, set[Any]]] = [
         (lambda: tg.checkpoint(lambda h: tg.exp(h) * h)(h).sum(), {(100, 50)}),
         (lambda: tg.checkpoint(lambda *, of: tg.exp(of["h"]))(of={"h": h}).sum(), {(100, 50)}),
         (lambda: tg.checkpoint(lambda: tg.exp(h) * h)().sum(), {(100, 50)}),
         (lambda: tg.checkpoint(layer)(e).sum(), {(100, 3), (2, 3), (2,)}),
-    ):
+    ]
+    for part, arrays in parts:
         y = part()
         graph = tg.graph(y)
         kept = {k.shape: k.by for k in graph.memory() if k.by != ["matmul1 (a)"] and k.shape != (3, 50)}

@@ -27,7 +27,8 @@ from .picture import dot_of, svg_of
 from .sites import Site
 from .terms import LIVE, brief
 
-_LETTERS = {"linear": "WZ"} | dict.fromkeys(ACTIVATIONS, "ZA")  # letters of an operation's operand and result
+# The letters of an operation's operand and result.
+_LETTERS = {"linear": ("W", "Z")} | dict.fromkeys(ACTIVATIONS, ("Z", "A"))
 
 
 class Graph:
@@ -50,7 +51,7 @@ class Graph:
 
     def __init__(self) -> None:
         self._nodes: list[GraphNode] = []
-        self._of_node: dict[Node, GraphNode] = {}
+        self._of_node: dict[Any, GraphNode] = {}
         self._of_array: dict[int, tuple[GraphNode, Any]] = {}  # with the array, so that its id stays unique
         self.reached: set[GraphNode] = set()  # by the last watched pass
         self._forgotten: dict[int, dict[str, Any]] = {}  # by the number of an engine's node that is alive
@@ -84,16 +85,46 @@ class Graph:
         return f"<graph of {len(self)} nodes: {counted}>" if counted else "<empty graph>"
 
     def __str__(self) -> str:
-        return _listed(self.nodes)
+        """Return the table of nodes, without empty columns."""
+        nodes = self.nodes
+        watched = any(n.operation and n.value is not None for n in nodes)  # else only the values of leaves are known
+        columns = {
+            "#": [str(n.number) for n in nodes],
+            "name": [n.name for n in nodes],
+            "operation": [n.operation or n.kind for n in nodes],
+            "shape": [str(n.shape) for n in nodes],
+            "dtype": [str(n.dtype) for n in nodes],
+            "reads": [
+                _some([x.name if isinstance(x, GraphNode) else brief(x) for x in n.inputs.values()]) for n in nodes
+            ],
+            "module": [n.group for n in nodes],
+            "line": [n.line.short if n.line else "" for n in nodes],
+            "value": [brief(n.value) if watched else "" for n in nodes],
+            "adjoint": [brief(n.adjoint) for n in nodes],
+            "read by": [_some([child.name for child in n.children]) for n in nodes],
+        }
+        rows = zip(*[[title, *cells] for title, cells in columns.items() if any(cells)], strict=True)
+        return in_columns([*rows])
 
     def get(self, x: Any) -> GraphNode | None:
         """Return the node of a Tensor or an array, None if the graph has none."""
         node = node_of(x) if isinstance(x, Tensor) else None
-        found = self._of_node.get(node) or self._of_array.get(id(raw(x)), (None,))[0]  # type: ignore[call-overload]
+        found = self._of_node.get(node) or self._of_array.get(id(raw(x)), (None,))[0]
         return None if found is not None and isinstance(found.stored, tuple) else found
 
     def to_dot(self) -> str:
-        """Return the graph as text for Graphviz, modules as clusters; large graphs are collapsed to groups."""
+        """Return the graph as text for Graphviz, modules as clusters; large graphs are collapsed to groups.
+
+        >>> import tinygrad_nn as tg
+        >>> w = tg.tensor(2.0, requires_grad=True, name="w")
+        >>> print(tg.graph(w * 3).to_dot())
+        digraph {
+          n1 [label="w" shape=hexagon style=filled fillcolor="#fde3cf"]
+          n2 [label="multiply1" shape=ellipse style=filled fillcolor="#dcebf7"]
+          n1 -> n2
+        }
+        <BLANKLINE>
+        """
         return dot_of(self.nodes)
 
     def to_svg(self) -> str:
@@ -101,6 +132,11 @@ class Graph:
 
         Rectangles are data, hexagons parameters, round boxes operations; a frame is drawn around what a module
         computed. In graphs of more than about 150 nodes, each module, or sequence of operations, is drawn as one box.
+
+        >>> import tinygrad_nn as tg
+        >>> w = tg.tensor(2.0, requires_grad=True, name="w")
+        >>> tg.graph(w * 3).to_svg()[:40]
+        '<svg xmlns="http://www.w3.org/2000/svg" '
         """
         return svg_of(self.nodes, repr(self))
 
@@ -127,6 +163,13 @@ class Graph:
 
         The functions that they call follow below. Hooks appear as a function `hook`.
         Raises GradientError if no backward pass was watched.
+
+        >>> import tinygrad_nn as tg
+        >>> print(tg.graph(lambda x: tg.exp(x), 3.0).to_latex())
+        \begin{align*}
+        \frac{\partial L}{\partial {\mathrm{exp}}_{1}}&=1 \\
+        \frac{\partial L}{\partial x}&=\frac{\partial L}{\partial {\mathrm{exp}}_{1}}\cdot {\mathrm{exp}}_{1}
+        \end{align*}
         """
         lines = derivation(self.nodes, Formulas(self.nodes))
         if not lines:
@@ -138,6 +181,15 @@ class Graph:
 
         Arrays that a pass has freed are not listed, nor those that only a watched graph itself keeps. An array and its
         views count once.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> w = tg.tensor(np.ones((100, 10)), requires_grad=True, name="w")
+        >>> h = tg.relu(w * 3)
+        >>> print(tg.graph((h * h).sum()).memory())
+        bytes  shape      dtype    kept by
+        8,000  (100, 10)  float64  h (y), multiply2 (a), multiply2 (b)
+        8,000 bytes in 1 array
         """
         return Memory.of(self.nodes)
 
@@ -206,7 +258,7 @@ class Graph:
             new.given = getattr(new.tensor, "name", "") or ""
             return new
         if operation is ITEM:
-            return self._item(self._of_node[parents[0]], node.saved[0], **about)  # type: ignore[index]
+            return self._item(self._of_node[parents[0]], node.saved[0], **about)
         kept = dict(zip(operation.slots, node.saved or (), strict=False))
         settings = {name: kept[name] for name in operation.defaults if kept.get(name) is not None}
         return self.add_operation(operation, parents, kept, settings=settings, **about)
@@ -254,29 +306,9 @@ class Graph:
 
 def _of_article(node: GraphNode) -> str:
     """Return Z1 for a linear operation with a weight W1, A1 for the activation of Z1, "" for anything else."""
-    operand, result = _LETTERS.get(node.operation, "  ")
+    operand, result = _LETTERS.get(node.operation, (" ", ""))
     found = (re.fullmatch(rf"(.*\b){operand}(\d+)", parent.name) for parent in node.parents)
     return next((f"{match[1]}{result}{match[2]}" for match in found if match), "")
-
-
-def _listed(nodes: list[GraphNode]) -> str:
-    """Return the table of nodes, without empty columns."""
-    watched = any(n.operation and n.value is not None for n in nodes)  # else only the values of leaves are known
-    columns = {
-        "#": [str(n.number) for n in nodes],
-        "name": [n.name for n in nodes],
-        "operation": [n.operation or n.kind for n in nodes],
-        "shape": [str(n.shape) for n in nodes],
-        "dtype": [str(n.dtype) for n in nodes],
-        "reads": [_some([x.name if isinstance(x, GraphNode) else brief(x) for x in n.inputs.values()]) for n in nodes],
-        "module": [n.group for n in nodes],
-        "line": [n.line.short if n.line else "" for n in nodes],
-        "value": [brief(n.value) if watched else "" for n in nodes],
-        "adjoint": [brief(n.adjoint) for n in nodes],
-        "read by": [_some([child.name for child in n.children]) for n in nodes],
-    }
-    rows = zip(*[[title, *cells] for title, cells in columns.items() if any(cells)], strict=True)
-    return in_columns([*rows])
 
 
 def _some(names: list[str]) -> str:

@@ -83,9 +83,9 @@ def why_nan(function: Callable[..., Any], /, *inputs: Any) -> Origin | None:
     The function runs once forward, then backward from the sum of its results, unless it calls `backward` itself. Arrays
     and numbers among the inputs become Tensors that require grad; integers stay as they are. No `.grad` is changed,
     except by the function. Raises GradientError if nothing is recorded because an input is an array of integers. The
-    origin is the first value that is not finite and makes a result not finite: a mask of -inf that softmax turns into 0
-    is no origin. If all results are finite, it is the first rule that turned a finite cotangent into one that is not.
-    Arrays that were written into while the graph needs them are found, too.
+    origin is the first value that makes a result not finite: a mask of -inf that softmax turns into 0 is none. If all
+    results are finite, it is the first rule that turned a finite cotangent into one that is not, or a write into an
+    array that the graph needs.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -110,11 +110,10 @@ def why_nan(function: Callable[..., Any], /, *inputs: Any) -> Origin | None:
 def detect_anomaly() -> Iterator[None]:
     """Raise in the body when a value or gradient is not finite, and say where that began.
 
-    A backward pass has to begin from finite values, and ends at the first leaf whose gradient is not finite; at the end
-    of the body, results that nothing has read have to be finite. Raises FloatingPointError, whose `origin` is what
-    `tg.why_nan` returns, also if an array was written into while the graph needs it, or an optimiser's step made a
-    parameter nan or inf. Every value of the last two passes is kept, and the lines of older ones that a graph still
-    needs; what was computed outside of the body has no line. Tangents of `tg.jvp` are not checked.
+    Checked are what a backward pass begins from, the gradients of leaves, parameters after an optimiser's step, and at
+    the end of the body results that nothing has read. Raises FloatingPointError, whose `origin` is what `tg.why_nan`
+    returns, also if an array was written into while the graph needs it. Every value of the last two passes is kept, and
+    the lines of older ones that a graph still needs. Tangents of `tg.jvp` are not checked.
 
     >>> import tinygrad_nn as tg
     >>> x = tg.tensor([4.0, 0.0], requires_grad=True)

@@ -65,12 +65,10 @@ def watching(watcher_: Any) -> Iterator[Any]:
 def graph(output: Tensor | Callable[..., Any], /, *inputs: Any) -> Graph:
     """Return the Graph of what was recorded on the way to a Tensor, or of a function, which is run and watched.
 
-    A recorded graph has only the values that its rules read, and adjoints only of leaves that have a `.grad`. Nodes are
-    named after the caller's variables, or as in a Module among these; the name of a leaf that no variable holds any
-    more is lost.
-    Of a function, every value is kept. If it returns a single number that requires grad, that is differentiated as
-    well; no `.grad` is changed. Arrays and numbers among its inputs, nested as for `tg.grad`, become Tensors that
-    require grad; integers stay as they are.
+    A recorded graph has only the values that its rules read, and adjoints only of leaves that have a `.grad`. Names are
+    those of the caller's variables, or of a Module among these; that of a leaf that no longer exists is lost.
+    Of a function, every value is kept. A single number that it returns is differentiated; no `.grad` is changed. Arrays
+    and numbers among its inputs, nested as for `tg.grad`, become Tensors that require grad; integers stay as they are.
     Raises GradientError if nothing is recorded, FreedGraphError if a backward pass has freed a Tensor's graph.
 
     >>> import numpy as np

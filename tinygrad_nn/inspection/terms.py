@@ -7,15 +7,12 @@ import itertools
 import operator
 import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import errors
 from ..tensor.handle import Tensor
-
-if TYPE_CHECKING:  # `import tinygrad_nn` needs this file for `grad_terms`, but not that one
-    from .nodes import GraphNode
 
 
 def brief(x: Any) -> str:
@@ -34,7 +31,7 @@ _PATHS = {"seed": "the output itself", "hook": "added by its hooks", ".grad": "h
 
 @dataclass(eq=False, slots=True)
 class Contribution:
-    """One summand of an adjoint: its `value`, computed by the rule of `source` for `argument`.
+    """One summand of an adjoint: its `value`, computed by the rule of `source`, a GraphNode, for `argument`.
 
     `ways` is the number of paths from the output, 2**63 at most, `steps` the length of the shortest, `before` the
     source's contribution on that path. What no rule computed has no source; its argument is "seed" for the adjoint that
@@ -42,7 +39,7 @@ class Contribution:
     """
 
     value: Any
-    source: GraphNode | None
+    source: Any
     argument: str
     rule: Any = None
     ways: int = 1
@@ -84,7 +81,7 @@ _LEAVES: dict[int, list[Pass]] = {}
 
 
 @np.errstate(all="ignore")
-def remember(node: GraphNode) -> None:
+def remember(node: Any) -> None:
     """Keep the contributions to a leaf's gradient, as long as the leaf lives or until it is watched again."""
     tensor = node.tensor
     if tensor is not None:

@@ -673,9 +673,10 @@ class Tensor:
     def grad_terms(self) -> Any:
         r"""Return the contributions that sum to this tensor's gradient, one for each use, in the order they were added.
 
-        The backward pass has to be watched: call `backward` in the body of `tg.watch()`. What hooks of this tensor add to
-        the sum is a term, too, and the last term is what `.grad` held before the pass. Raises GradientError if no watched
-        pass came to this tensor, or if `.grad` has changed since the last one.
+        The backward passes have to be watched: call `backward` in the body of `tg.watch()`. Of several passes that were
+        added up in `.grad`, each has its terms. What hooks of this tensor add to the sum is a term, too, and the last term
+        is what `.grad` held before. Raises GradientError if no watched pass came to this tensor, or if `.grad` has changed
+        since the last one.
 
         >>> import tinygrad_nn as tg
         >>> x = tg.tensor(3.0, requires_grad=True)
