@@ -94,9 +94,7 @@ class Graph:
             "operation": [n.operation or n.kind for n in nodes],
             "shape": [str(n.shape) for n in nodes],
             "dtype": [str(n.dtype) for n in nodes],
-            "reads": [
-                _some([x.name if isinstance(x, GraphNode) else brief(x) for x in n.inputs.values()]) for n in nodes
-            ],
+            "reads": [_some([getattr(x, "name", "") or brief(x) for x in n.inputs.values()]) for n in nodes],
             "module": [n.group for n in nodes],
             "line": [n.line.short if n.line else "" for n in nodes],
             "value": [brief(n.value) if watched else "" for n in nodes],
