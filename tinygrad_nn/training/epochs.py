@@ -122,5 +122,6 @@ class Training:
 
     def restore_best(self) -> None:
         """Set parameters and buffers to their values at the lowest validation cost."""
-        self.steps.look()
+        if self.best_arrays:
+            self.steps.look()
         replace_values([(self.steps.tensors[name], copied(array)) for name, array in self.best_arrays.items()])

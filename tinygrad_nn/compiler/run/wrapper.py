@@ -61,9 +61,8 @@ class Wrapper:
         fetch += [f"i{n} = {self._fetched(source)}" for n, source in enumerate(self._sources)]
         fetch += [f"if {check}: raise Stale" for check in self._checks_of_arrays()]
         fetch += [f"return ({', '.join(inputs)}{',' if inputs else ''})"]
-        deliver = self._delivered()
-        parts = ["def fetch(flat):", *fetch, "def deliver(flat, computed, done):", *deliver]
-        parts += ["def run(flat, step, done):", "computed = step(*fetch(flat))", *deliver]
+        parts = ["def fetch(flat):", *fetch, "def deliver(flat, computed, done):", *self._delivered()]
+        parts += ["def run(flat, step, done):", "return deliver(flat, step(*fetch(flat)), done)"]
         return "\n".join([part if part.startswith("def ") else f"    {part}" for part in parts]) + "\n"
 
     def of(self, x: Any) -> str:
