@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import Any, Self, cast
 
 import numpy as np
 
@@ -37,21 +37,8 @@ OPTIMIZERS: dict[str, Any] = {
 }
 
 
-if TYPE_CHECKING:  # scikit-learn has no types
-
-    class _Estimator:
-        def __getattr__(self, name: str) -> Any: ...
-
-    class _ClassifierMixin(_Estimator): ...
-
-    class _RegressorMixin(_Estimator):
-        def __sklearn_tags__(self) -> Any: ...
-else:
-    _Estimator, _ClassifierMixin, _RegressorMixin = BaseEstimator, ClassifierMixin, RegressorMixin
-
-
 @dataclass(kw_only=True, eq=False, repr=False)
-class _Network(_Estimator):
+class _Network(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
     """What all four estimators share: settings, training, and its results."""
 
     loss: Any = None
@@ -81,8 +68,7 @@ class _Network(_Estimator):
         if begins:
             self._begin(X)
         held_out, patience = None, self.early_stopping
-        if isinstance(patience, bool):
-            patience = 10 if patience else None
+        patience = (10 if patience else None) if isinstance(patience, bool) else patience
         if patience is not None and epochs > 1:
             labels, seed = y if is_classifier(self) else None, int(self._generator.integers(2**31))
             share = {"test_size": self.validation_fraction, "random_state": seed, "stratify": labels}
@@ -119,7 +105,7 @@ class _Network(_Estimator):
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class _Classifier(_ClassifierMixin):
+class _Classifier(ClassifierMixin):  # type: ignore[misc]
     """Classes as indices, and outputs as their logits."""
 
     class_weight: Any = None
@@ -160,7 +146,7 @@ class _Classifier(_ClassifierMixin):
         return {i: given.get(label, 1) for i, label in enumerate(labels)}
 
 
-class _Regressor(_RegressorMixin):
+class _Regressor(RegressorMixin):  # type: ignore[misc]
     """Numbers, one or several per row."""
 
     _loss = staticmethod(mse_loss)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from inspect import signature
 from typing import Any
@@ -23,13 +24,10 @@ try:
 except ImportError as _error:
     raise ImportError(errors.missing("tinygrad_nn.interop.torch needs PyTorch", "torch")) from _error
 
-_KINDS = (
-    "Linear Embedding Flatten Dropout Conv1d Conv2d ConvTranspose2d BatchNorm1d BatchNorm2d GroupNorm LayerNorm "
-    "RMSNorm MaxPool1d MaxPool2d AvgPool1d AvgPool2d AdaptiveAvgPool1d AdaptiveAvgPool2d RNN GRU LSTM "
-    "MultiheadAttention TransformerEncoderLayer Identity ReLU LeakyReLU ELU GELU SiLU Sigmoid Tanh Softplus Softmax "
-    "LogSoftmax"
-)
-_LAYERS = {name: getattr(nn, name) for name in _KINDS.split()}
+_LAYERS = {
+    name: kind for name, kind in vars(nn).items()
+    if isinstance(kind, type) and hasattr(torch.nn, name) and not re.search("Loss|Module|Sequential", name)
+}  # fmt: skip
 # PyTorch's settings that no layer here has, with the only value that can be converted.
 _LACKING: dict[str, Any] = {
     "return_indices": False, "max_norm": None, "proj_size": 0, "bias_k": None, "add_zero_attn": False,
