@@ -159,13 +159,13 @@ def test_a_node_of_several_outputs_has_its_rule_in_the_names_of_these(tmp_path: 
         loss.backward()
     text = Text(page_of(graph, tmp_path / "page.html")).text
     assert "q, r = np.linalg.qr(x, 'reduced')" in text
-    assert "dx = qr_vjp(r, dr, dq, q)" in text
-    assert "def qr_vjp(r, dr, dq, q):" in text
+    assert "dx = qr_vjp(dr, r, dq, q)" in text
+    assert "def qr_vjp(dr, r, dq, q):" in text
     assert "q = qr1[0]" in text
     assert "dqr1[0] += dq" in text
     latex = graph.to_latex()
-    assert r"qr\_vjp}\left(r,\frac{\partial L}{\partial r},\frac{\partial L}{\partial q},q\right)" in latex
-    assert r"\operatorname{qr\_vjp}\left(r,\mathrm{dr},\mathrm{dq},q\right)&=" in latex
+    assert r"qr\_vjp}\left(\frac{\partial L}{\partial r},r,\frac{\partial L}{\partial q},q\right)" in latex
+    assert r"\operatorname{qr\_vjp}\left(\mathrm{dr},r,\mathrm{dq},q\right)&=" in latex
     assert "item" not in latex
 
 

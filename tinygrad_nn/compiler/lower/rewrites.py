@@ -25,10 +25,11 @@ def without_idle_lines(program: Program) -> Program:
     same: dict[Value, Value] = {}
     for line in program.lines:
         x, y = next(iter(line.args), None), next(iter(line.outputs), None)
-        index = line.args[1] if line.function is GETITEM else ...  # x[:9] is no more than a part of other arrays
-        whole = all(part in (..., slice(None)) for part in (index if isinstance(index, tuple) else (index,)))
-        idle = line.function.text in ("np.positive", "np.copy") and not line.kwargs
-        if isinstance(x, Value) and y is not None and (idle or (y.base is x and kind_follows(line) and whole)):
+        index = line.args[1] if line.function is GETITEM else ...
+        rows = index[0] if isinstance(index, tuple) and index else index
+        view = y is not None and y.base is x and rows in (..., slice(None))  # x[:9] is only a part if there are more
+        copied = line.function.text in ("np.positive", "np.copy") and not line.kwargs
+        if isinstance(x, Value) and y is not None and (copied or (view and kind_follows(line))):
             alike = (x.shape, x.dtype, x.strides, x.is_array) == (y.shape, y.dtype, y.strides, y.is_array)
             same |= {y: x} if alike else {}
     return program.replaced([line for line in program.lines if same.keys().isdisjoint(line.outputs)], same)

@@ -86,13 +86,9 @@ class Module:
 
     def constants(self) -> list[str]:
         """Return the lines that hold constants and parameters; many numbers are read from a file."""
-        large = list[Value]()
-        for value in self._program.constants:
-            text = array_text(value.concrete) if value.concrete.flags.c_contiguous else None
-            if text is None:
-                large.append(value)
-            else:
-                self._notation.texts[value] = text
+        plain = {value: text for value in self._program.constants if (text := array_text(value.concrete))}
+        large = [value for value in self._program.constants if value not in plain]
+        self._notation.texts |= plain
         now = {s: present(s) for s in self._parameters}
         arrays = {self._name(v): v.concrete for v in large}
         arrays |= {self._keys[s]: x for s, x in now.items() if s.value.is_array}
@@ -215,7 +211,7 @@ class Module:
 
 def _as_text(x: np.ndarray) -> str | None:
     """Return source for an array of a parameter, None if it has none."""
-    text = array_text(x, x.size) if x.flags.c_contiguous else None
+    text = array_text(x, x.size)
     return text and textwrap.fill(text, 110, subsequent_indent=" " * 8, break_long_words=False, break_on_hyphens=False)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
@@ -22,16 +22,14 @@ class Report:
 
     `calls` counts the NumPy calls of a replay by function, except views; `guards` counts the tests that can stop the
     program. `memory` is what the program holds, in bytes: its block, its outputs, its constants, and the most that is
-    allocated at once by lines that can't write into given memory. `eager_peak` is the least that the function itself
-    holds at its peak beyond its inputs, computed from the lifetimes in its trace: a result lives from its call to the
-    last call that reads it. `programs` are all that are kept, oldest kind of arguments first.
+    allocated at once by lines that can't write into given memory. `programs` are all that are kept, oldest kind of
+    arguments first.
     """
 
     name: str
     calls: dict[str, int]
     guards: int
     memory: dict[str, int]
-    eager_peak: int
     programs: tuple[Made, ...]
 
     @property
@@ -50,7 +48,7 @@ class Report:
         rows = [
             ("lines", f"{self.lines}, of them guards {self.guards}"),
             ("calls", named),
-            ("memory", f"{_bytes(self.peak)} ({parts}); eager at least {_bytes(self.eager_peak)}"),
+            ("memory", f"{_bytes(self.peak)} ({parts})"),
         ]
         for made in self.programs:
             spent = (made.tracing, made.compiling, made.checking)
@@ -63,38 +61,27 @@ class Report:
 
 def reported(replay: Replay, programs: Iterable[Made]) -> Report:
     """Return the report of a program, with how all that are kept were made."""
-    program, plan, trace = replay.lowered.program, replay.lowered.plan, replay.trace
+    program, plan = replay.lowered.program, replay.lowered.plan
     called = [line.function for line in program.lines if any(o.base is None for o in line.outputs)]  # others make views
     names = ["numbers" if f.kind == "operator" else f.text.replace("{0}[{1}]", "index") for f in called]
     memory = {
         "block": plan.nbytes,
         "outputs": sum(v.nbytes for v in {*program.outputs}),
         "constants": sum(v.nbytes for v in program.constants),
-        "allocated": most_alive(program, lambda value: value.base is None and value not in plan.places),
+        "allocated": _most_allocated(program, {*program.inputs, *program.constants, *plan.places}),
     }
-    constants = [value for _, value in trace.tracer.constants.values()]
-    before = Program(program.inputs, trace.tracer.lines, [t.value for t in trace.targets], constants)  # before rewrites
-    return Report(
-        replay.name,
-        dict(Counter(names).most_common()),
-        sum(line.function.kind == "guard" for line in program.lines),
-        memory,
-        most_alive(before, lambda value: value.base is None),
-        tuple(programs),
-    )
+    guards = sum(line.function.kind == "guard" for line in program.lines)
+    return Report(replay.name, dict(Counter(names).most_common()), guards, memory, tuple(programs))
 
 
-def most_alive(program: Program, counts: Callable[[Value], bool]) -> int:
-    """Return how many bytes of results are alive at once, at most; only those that `counts` accepts."""
-    inputs = {*program.inputs, *program.constants}
-    alive = {v.root for v in program.outputs} - inputs
-    now, highest = sum(v.nbytes for v in alive if counts(v)), 0
+def _most_allocated(program: Program, others: set[Value]) -> int:
+    """Return how many bytes of results are alive at once, at most, beside the others: those by lines that allocate."""
+    alive = {v.root for v in program.outputs} - others
+    highest = 0
     for line in reversed(program.lines):
-        for v in {*line.outputs, *[v.root for v in line.reads()]} - alive - inputs:
-            alive.add(v)
-            now += v.nbytes * counts(v)
-        highest = max(highest, now)
-        now -= sum(v.nbytes for v in line.outputs if counts(v))
+        alive |= {*line.outputs, *[v.root for v in line.reads()]} - others
+        highest = max(highest, sum(v.nbytes for v in alive if v.base is None))
+        alive.difference_update(line.outputs)
     return highest
 
 

@@ -79,7 +79,7 @@ class Emitter(Expressions):
     def set_aside(self) -> None:
         """Write what `build` does: memory, constants, and the views of both."""
         for value in self._program.constants:
-            text = array_text(value.concrete) if value.concrete.flags.c_contiguous else None  # the layout matters
+            text = array_text(value.concrete)
             self.built.add(value)
             if text is None:
                 self.large.append(value)

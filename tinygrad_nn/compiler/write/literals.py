@@ -58,8 +58,8 @@ def whole_literal(tree: Any) -> str:
 
 
 def array_text(x: Any, few: int = _FEW) -> str | None:
-    """Return source for a constant array, None if it has no plain form and more than a few entries."""
-    if x.dtype.kind in "mMOV":
+    """Return source for a constant array, None if it lies in another order, or has many entries and no plain form."""
+    if x.dtype.kind in "mMOV" or not x.flags.c_contiguous:
         return None
     dtype = "" if x.dtype in (float, int, bool) else f", dtype={literal(x.dtype)}"
     if x.ndim and x.tobytes() == x.size * x.ravel()[:1].tobytes():
