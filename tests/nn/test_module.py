@@ -524,6 +524,38 @@ def test_a_summary_counts_a_shared_parameter_once() -> None:
     assert Tower().summary().splitlines()[-1].split() == ["total", "12"]
 
 
+def test_a_buffer_keeps_its_shape_dtype_and_role() -> None:
+    layer: Any = tg.nn.BatchNorm1d(2)
+    recorded = tg.ones(2, requires_grad=True) * 2
+    for wrong in (tg.zeros(3), tg.zeros(2, dtype=np.float32), tg.nn.Parameter(np.zeros(2)), recorded):
+        with pytest.raises(ValueError, match=r"running_mean is a buffer of \(2,\), float64: .* = None before"):
+            layer.running_mean = wrong
+    layer.running_mean = tg.ones(2)
+    assert layer.state_dict()["running_mean"].tolist() == [1, 1]
+
+    class Masked(tg.nn.Module):
+        def __init__(self) -> None:
+            self.mask: Any = tg.nn.Buffer(np.ones(2), persistent=False)
+
+    module = Masked()
+    module.mask = module.mask * 0
+    assert [name for name, _ in module.named_buffers()] == ["mask"]
+    assert module.state_dict() == {}
+    module.mask = None
+    module.mask = tg.zeros(3)
+
+
+def test_a_part_takes_the_place_of_a_part() -> None:
+    network: Any = tg.nn.Sequential(tg.nn.Dropout(seed=0))
+    network.head = tg.nn.ReLU()
+    with pytest.raises(TypeError, match=r"head is a module here, got .*; write module\.head = another module"):
+        network.head = np.tanh
+    with pytest.raises(TypeError, match="SeedSequence expects int"):
+        network[0].generator = "0"
+    network[0].generator = 1
+    assert network[0].generator.random() == np.random.default_rng(1).random()
+
+
 def test_what_is_no_tensor_does_not_take_the_place_of_one() -> None:
     """Else it would be gone from the parameters and from the state, without a word."""
     layer = tg.nn.BatchNorm1d(2)

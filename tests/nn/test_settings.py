@@ -118,9 +118,94 @@ def test_a_class_of_ones_own_keeps_the_checks_of_the_one_above() -> None:
 def test_an_index_of_padding_outside_is_refused() -> None:
     layer = nn.Embedding(3, 2, padding_idx=-1, seed=0)
     assert not layer([2]).data.any()
-    layer.padding_idx = 3
-    with pytest.raises(IndexError, match="out of range"):
-        layer([2])
+    with pytest.raises(AttributeError, match=r"Embedding\.padding_idx stays -1, .*; make a new Embedding"):
+        layer.padding_idx = 3
+    with pytest.raises(IndexError, match="out of bounds"):
+        nn.Embedding(3, 2, padding_idx=3)
+
+
+# What each class needs, by name; others need nothing.
+NEEDED: dict[str, tuple[Any, ...]] = {
+    **dict.fromkeys(["Conv1d", "Conv2d", "ConvTranspose2d"], (2, 4, 3)),
+    **dict.fromkeys(["GRU", "LSTM", "RNN"], (2, 3, 2)),
+    **dict.fromkeys(["BatchNorm1d", "BatchNorm2d", "LayerNorm", "RMSNorm"], (2,)),
+    **dict.fromkeys([f"{kind}Pool{n}d" for kind in ("Max", "Avg", "AdaptiveAvg") for n in (1, 2)], (2,)),
+    **{"DenseNetwork": (NETWORK,), "Embedding": (3, 2, 0), "GroupNorm": (1, 2), "Linear": (2, 3)},
+    **{"MultiheadAttention": (4, 2), "TransformerEncoderLayer": (4, 2, 8), "CrossEntropyLoss": ([1.0, 2.0],)},
+    **{"CosineAnnealingLR": (3,), "CosineAnnealingWarmRestarts": (3,), "ExponentialLR": (0.5,)},
+    **{"MultiStepLR": ([2],), "StepLR": (2,), "DataLoader": ([1, 2],)},
+}
+
+
+def objects() -> list[Any]:
+    """Return one of each layer, loss, optimiser and schedule, and a loader."""
+    schedules = tg.optim.lr_scheduler
+    sgd = tg.optim.SGD([tg.ones(2, requires_grad=True)])
+    kinds = [getattr(home, name) for home in (nn, tg.optim, schedules) for name in dir(home)]
+    found: list[Any] = [tg.data.DataLoader([1, 2])]
+    for kind in [kind for kind in kinds if isinstance(kind, type)]:
+        needed = NEEDED.get(kind.__name__, ())
+        if issubclass(kind, nn.Module):
+            found.append(kind(*needed))
+        elif issubclass(kind, tg.optim.Optimizer):
+            found.append(kind([tg.ones(2, requires_grad=True)], 0.1))
+        elif issubclass(kind, schedules.LRScheduler):
+            found.append(kind(sgd, *needed))
+    return found
+
+
+@pytest.mark.parametrize("x", objects(), ids=lambda x: type(x).__name__)
+def test_no_attribute_takes_anything(x: Any) -> None:
+    """What can be assigned is checked as in the constructor, or refused."""
+    before = dict(vars(x))
+    names = [name for name in before if not name.startswith("_")]
+    for name in [*names, *[n for n in ("padding_mode", "lr", "state") if hasattr(x, n)]]:
+        with pytest.raises((TypeError, ValueError, AttributeError)):
+            setattr(x, name, object())
+    assert vars(x) == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "other"),
+    [
+        ("Linear", "in_features", 3),
+        ("Conv2d", "groups", 2),
+        ("Conv2d", "kernel_size", (5, 5)),
+        ("BatchNorm1d", "track_running_stats", False),
+        ("GroupNorm", "num_groups", 2),
+        ("LayerNorm", "normalized_shape", 3),
+        ("MultiheadAttention", "num_heads", 4),
+        ("GRU", "bidirectional", True),
+        ("DenseNetwork", "architecture", [*NETWORK, {"input_dim": 1, "output_dim": 1, "activation": "relu"}]),
+        ("AdaptiveAvgPool2d", "output_size", 3),
+        ("DataLoader", "dataset", [np.ones(2), np.ones(3)]),
+    ],
+)
+def test_what_more_depends_on_stays(kind: str, name: str, other: Any) -> None:
+    x = next(x for x in objects() if type(x).__name__ == kind)
+    if kind != "DenseNetwork":  # whose description is copied
+        setattr(x, name, getattr(x, name))
+    with pytest.raises(AttributeError, match=f"{kind}.{name} stays .*; make a new {kind}$"):
+        setattr(x, name, other)
+
+
+def test_windows_may_change_and_are_checked() -> None:
+    layer = nn.Conv2d(1, 1, 3, padding="same", seed=0)
+    layer.stride, layer.padding, layer.dilation = (2, 1), 1, 1
+    assert layer(np.ones((1, 1, 4, 4))).shape == (1, 1, 2, 4)
+    bad: list[tuple[str, Any]] = [("stride", 0), ("padding", "some"), ("padding", -1), ("dilation", (1, 2, 3))]
+    for name, wrong in bad:
+        with pytest.raises(ValueError, match=f"{name} is .*; give one integer, or 2, of at least"):
+            setattr(layer, name, wrong)
+
+
+def test_a_bias_is_a_tensor_or_none() -> None:
+    layer: Any = nn.Linear(2, 1, bias=False)
+    for wrong in (True, 1.0, np.ones(1)):
+        with pytest.raises(TypeError, match=r"bias is a Tensor here, got .*; write .*Parameter\(array\)"):
+            layer.bias = wrong
+    layer.bias = nn.Parameter(np.ones(1))
+    assert [*layer.state_dict()] == ["weight", "bias"]
 
 
 @pytest.mark.parametrize("kind", ["GRU", "LSTM", "RNN"])
@@ -165,6 +250,7 @@ def test_switches_of_a_loader_are_checked_and_a_users_own_are_not() -> None:
 
 
 def test_the_settings_of_windows_name_what_they_need() -> None:
-    for layer in (nn.Conv2d(1, 1, 1, stride="a"), nn.MaxPool2d("a"), nn.AvgPool2d(2, stride=[1.5, 1])):
+    bad: list[Any] = [(nn.Conv2d, (1, 1, 1, "a")), (nn.MaxPool2d, ("a",)), (nn.AvgPool2d, (2, [1.5, 1]))]
+    for kind, settings in bad:
         with pytest.raises(ValueError, match="give one integer, or 2, of at least 1"):
-            layer(np.ones((1, 1, 4, 4)))
+            kind(*settings)

@@ -189,6 +189,19 @@ def test_bad_groups_are_refused(make: Any, error: Any, words: str) -> None:
         make()
 
 
+def test_groups_are_kept() -> None:
+    optimizer: Any = tg.optim.SGD([A], 0.1)
+    group = {"params": [B], "lr": 1.0}
+    with pytest.raises(AttributeError, match=r"keeps its groups; set group\['lr'\], or write add_param_group\(...\)"):
+        optimizer.param_groups[0] = group
+    with pytest.raises(AttributeError, match="an optimiser keeps its groups"):
+        optimizer.param_groups.append(group)
+    for name in ("param_groups", "defaults"):
+        with pytest.raises(AttributeError, match="an optimiser keeps its groups"):
+            setattr(optimizer, name, [group])
+    assert optimizer.param_groups[0]["params"] == (A,)
+
+
 def test_a_group_that_does_not_fit_changes_nothing() -> None:
     optimizer = tg.optim.SGD([A], 0.1)
     bad: list[dict[str, Any]] = [{"params": [B], "lr": "1"}, {"params": [A]}]

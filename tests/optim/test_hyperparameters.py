@@ -95,6 +95,31 @@ def test_a_state_that_overflowed_is_loaded() -> None:
     assert type(optimizer.state[0]["step"]) is int
 
 
+@pytest.mark.parametrize("number", [10**400, -(10**400), np.longdouble("1e400")])
+def test_a_number_too_large_for_a_float_is_infinite(number: Any) -> None:
+    sgd = OPTIM.SGD([tg.ones(2, requires_grad=True)], 0.1)
+    with pytest.raises(ValueError, match="the learning rate must be a finite number, 0 or more"):
+        sgd.lr = number
+    with pytest.raises(ValueError, match="eps must be a finite number, 0 or more"):
+        tg.nn.LayerNorm(2).eps = number
+    with pytest.raises(ValueError, match="negative_slope must be a finite number, got"):
+        tg.nn.LeakyReLU(number)
+    assert sgd.lr == 0.1
+
+
+@pytest.mark.parametrize("shape", [(), (2,)])
+def test_a_number_of_numpys_in_a_state_has_the_parameters_dtype(shape: tuple[int, ...]) -> None:
+    """In another one it would change the dtype of the next step."""
+    w = tg.zeros(shape, dtype=np.float32, requires_grad=True)
+    sgd = tg.optim.SGD([w], 0.1, momentum=0.5)
+    for fits in (np.float32(1), 1, 1.0, np.int64(1)):
+        sgd.state = [{"velocity": fits}]
+    for other in (np.float64(1), np.float16(1)):
+        with pytest.raises(StateError, match=r"velocity of parameter 0 must be a number or an array of .*, float32"):
+            sgd.state = [{"velocity": other}]
+    assert type(sgd.state[0]["velocity"]) is int  # which leaves float32 alone, as NumPy's would not
+
+
 def decaying(parameters: Any) -> tg.optim.Optimizer:
     """Return an optimiser of one's own with a hyperparameter of its own."""
 
@@ -148,10 +173,10 @@ def test_an_optimiser_s_state_holds_its_hyperparameters(make: Any, settings: dic
         ({"lr": np.ones((2, 3))}, r"the learning rate must be .*, got ndarray of shape \(2, 3\)$"),
         ({"lr": True}, "the learning rate must be a finite number, 0 or more, got True of type bool"),
         ({"eps": np.nan}, "eps must be a finite number, 0 or more, got nan of type float"),
-        ({"betas": 0.9}, r"betas must be 2 numbers, each at least 0 and below 1, got 0\.9 of type float"),
+        ({"betas": 0.9}, r"betas must be 2 numbers, got 0\.9 of type float"),
         ({"betas": (0.9, 0.9, 0.9)}, "betas must be 2 numbers"),
-        ({"betas": (0.9, None)}, "betas must be 2 numbers"),
-        ({"betas": (0.9, 1)}, "betas must be 2 numbers, each at least 0 and below 1"),
+        ({"betas": (0.9, None)}, "each of betas must be at least 0 and below 1, got None"),
+        ({"betas": (0.9, 1)}, "each of betas must be at least 0 and below 1, got 1 of type int"),
         ({"momentum": 0.9}, r"not the groups of this optimiser; load such as \[{'params': .*, got .*'momentum': 0\.9"),
         (None, r"None .*is no state of an optimiser; save one by optimizer\.state_dict\(\)"),
     ],

@@ -70,7 +70,10 @@ def _weights(query: Tensor, key: Tensor, masks: list[Tensor], is_causal: bool) -
     return softmax(scores)
 
 
-class MultiheadAttention(Module, settings={"embed_dim": whole_number, "num_heads": whole_number}):
+_SIZES = dict.fromkeys(["embed_dim", "num_heads"], whole_number)
+
+
+class MultiheadAttention(Module, settings=_SIZES, fixed=_SIZES):
     """Attention in num_heads heads, each with its own projections; returns the outputs and the weights.
 
     Shapes: (L, N, E), (S, N, kdim), (S, N, vdim) -> (L, N, E), (N, L, S), E = embed_dim; with `batch_first` N comes

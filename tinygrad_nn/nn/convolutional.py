@@ -12,12 +12,14 @@ from ..ops.windows.convolution import conv1d, conv2d, conv_transpose2d, pads_of
 from ..ops.windows.sliding import per_axis
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor
-from .layers import Affine, unset
+from .layers import Affine, of_windows, unset
 
 _PADDING_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+_MODE = {"padding_mode": one_of(*_PADDING_MODES)}
+_PADDING = ["same", "valid"]
 
 
-class Conv1d(Affine, settings={"padding_mode": one_of(*_PADDING_MODES)}):
+class Conv1d(Affine, settings=of_windows(1, padding=_PADDING) | _MODE, fixed=["kernel_size"]):
     """Convolution, without flipping the kernel. Shapes: (N, in_channels, L) -> (N, out_channels, L').
 
     L' = (L + 2 padding - dilation (kernel_size - 1) - 1) // stride + 1; padding is a number, "valid" or "same". It pads
@@ -69,7 +71,7 @@ class Conv1d(Affine, settings={"padding_mode": one_of(*_PADDING_MODES)}):
         return pad(x, [(0, 0)] * (x.ndim - self._axes) + pads, _PADDING_MODES[self.padding_mode])
 
 
-class Conv2d(Conv1d):
+class Conv2d(Conv1d, settings=of_windows(2, padding=_PADDING)):
     """Conv1d over both axes of images; each setting is a number for both axes, or a pair.
 
     Shapes: (N, in_channels, H, W) -> (N, out_channels, H', W').
@@ -82,7 +84,7 @@ class Conv2d(Conv1d):
     _axes, _function = 2, staticmethod(conv2d)
 
 
-class ConvTranspose2d(Conv1d):
+class ConvTranspose2d(Conv1d, settings=of_windows(2)):
     """Transposed convolution: the map that Conv2d's gradient applies to a cotangent.
 
     Shapes: (N, in_channels, H, W) -> (N, out_channels, H', W'), and for each length

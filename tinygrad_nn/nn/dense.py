@@ -13,7 +13,7 @@ from ..errors import ArchitectureError, in_columns
 from ..ops.activation import elu, gelu, leaky_relu, relu, silu, softplus
 from ..ops.elementwise import sigmoid, tanh
 from ..ops.fused import linear, softmax
-from ..ops.settings import whole_number
+from ..ops.settings import Check, whole_number
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor
 from .init import INITIALISERS
@@ -59,7 +59,10 @@ def _initialiser(name: str, x: Any) -> str:
     return str(x)
 
 
-class DenseNetwork(Module, settings={"architecture": lambda _, x: checked_architecture(x), "init": _initialiser}):
+_OF_NETWORK: dict[str, Check] = {"architecture": lambda _, x: checked_architecture(x), "init": _initialiser}
+
+
+class DenseNetwork(Module, settings=_OF_NETWORK, fixed=["architecture", "values"]):
     """Layers a <- activation(a @ W.T + b), with the article's architecture and initial numbers.
 
     `architecture` lists a dictionary per layer: `input_dim`, `output_dim` and `activation`, one of

@@ -10,11 +10,12 @@ import numpy as np
 from ..ops.axes import one_axis
 from ..ops.fused import linear
 from ..ops.selection import take, where
-from ..ops.settings import integer, number, whole_number
+from ..ops.settings import Check, generator_of, integer, number, whole_number
+from ..ops.windows.sliding import per_axis
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor
 from . import init
-from .module import Module, Parameter
+from .module import WEIGHT_AND_BIAS, Module, Parameter
 
 
 def unset(*shape: Any, dtype: Any) -> Tensor:
@@ -22,7 +23,24 @@ def unset(*shape: Any, dtype: Any) -> Tensor:
     return Parameter(np.empty([whole_number("each size of a layer", n, 0) for n in shape], dtype))
 
 
-class Affine(Module):
+def of_windows(axes: int, stride: Any = (), padding: Any = ()) -> dict[str, Check]:
+    """Return the checks of windows' settings: a number for all axes, or one for each; or a name or None given here."""
+
+    def checked(least: int, others: Any = ()) -> Check:
+        def check(name: str, x: Any) -> Any:
+            if isinstance(x, str | None) and x in others:
+                return x
+            numbers = per_axis(x, axes, name, least)
+            return x if isinstance(x, int) else numbers
+
+        return check
+
+    sizes = dict.fromkeys(["kernel_size", "dilation"], checked(1))
+    pads = dict.fromkeys(["padding", "output_padding"], checked(0, padding))
+    return {**sizes, **pads, "stride": checked(1, stride)}
+
+
+class Affine(Module, settings=WEIGHT_AND_BIAS):
     """The base of layers with a weight (out, in, *kernel) and a bias or None, uniform in ±1 / √fan_in.
 
     Source: PyTorch's kaiming_uniform with a = √5, whose gain cancels the √3.
@@ -65,7 +83,7 @@ class Linear(Affine):
         return linear(x, self.weight, self.bias)
 
 
-class Embedding(Module):
+class Embedding(Module, settings=WEIGHT_AND_BIAS):
     """A lookup table: the weight's rows at whole-number indices. Shapes: int (...) -> (..., embedding_dim).
 
     The weight is (num_embeddings, embedding_dim) and starts standard normal. The row `padding_idx` starts at 0 and gets
@@ -129,7 +147,13 @@ class Flatten(Module, settings={"start_axis": integer, "end_axis": integer}):
         return x.reshape(*x.shape[:start], merged, *x.shape[end + 1 :])
 
 
-class Dropout(Module, settings={"p": lambda _, p: number("p, the probability of a zero,", p, 1)}):
+_OF_DROPOUT: dict[str, Check] = {
+    "p": lambda _, p: number("p, the probability of a zero,", p, 1),
+    "generator": generator_of,
+}
+
+
+class Dropout(Module, settings=_OF_DROPOUT):
     """In training, each entry becomes 0 with probability p, else x / (1 - p); in eval mode, x. Shapes: (...) -> (...).
 
     It draws from `generator`, which is its own unless the seed is a generator.
@@ -142,7 +166,7 @@ class Dropout(Module, settings={"p": lambda _, p: number("p, the probability of 
 
     def __init__(self, p: float = 0.5, *, seed: Any = None) -> None:
         self.p: float = p
-        self.generator: np.random.Generator = np.random.default_rng(seed)
+        self.generator: np.random.Generator = seed
 
     def forward(self, x: Any) -> Any:
         """Return x, in training with dropped entries. Shapes: (...) -> (...)."""

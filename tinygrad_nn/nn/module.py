@@ -11,7 +11,7 @@ import numpy as np
 from ..engine.arrays import as_array
 from ..engine.trees import mapped
 from ..errors import StateError, given
-from ..ops.settings import Explained, switch
+from ..ops.settings import Check, Explained, switch
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor, convert, replace_values
 from .failing import locate
@@ -115,6 +115,31 @@ def _replaced(value: Any, new: dict[int, Any]) -> Any:
     return mapped(lambda x: new.get(id(x), x), value, copied)
 
 
+def tensor_or_none(name: str, x: Any) -> Tensor | None:
+    """Return a Tensor or None. Raises TypeError for anything else."""
+    if not isinstance(x, Tensor | None):
+        remedy = f"write module.{name}.data = array, or module.{name} = tg.nn.Parameter(array)"
+        raise TypeError(f"{name} is a Tensor here, got {given(x)}; {remedy}")
+    return x
+
+
+WEIGHT_AND_BIAS: dict[str, Check] = dict.fromkeys(["weight", "bias"], tensor_or_none)
+
+
+def _fits(name: str, old: Tensor, new: Tensor) -> None:
+    """Raise ValueError if a Tensor can't take the place of a parameter or buffer; give it the role of a buffer."""
+    role = _role(old)
+    if role == _TEMPORARY and _role(new) == _BUFFER:
+        new.role = role
+    if role is not None and (_role(new), new.shape, new.dtype) != (role, old.shape, old.dtype):
+        marked = f", or module.{name} = tg.nn.Parameter(value.data)" if role == _PARAMETER else ""
+        raise ValueError(
+            f"{name} is a {role} of {old.shape}, {old.dtype}: only a {role} of that shape and dtype fits, got "
+            f"{given(new)}, {new.dtype}; write module.{name}.data = value.data{marked}, and for another shape or dtype "
+            f"module.{name} = None before"
+        )
+
+
 class Module(Explained, settings={"training": switch}):
     """The base of all layers and networks: a subclass sets Tensors and modules as attributes and defines `forward`.
 
@@ -159,16 +184,10 @@ class Module(Explained, settings={"training": switch}):
 
     def __setattr__(self, name: str, value: Any) -> None:
         old, value = vars(self).get(name), self._kept(name, value)
-        if isinstance(old, Tensor) and not isinstance(value, Module | None):
-            if not isinstance(value, Tensor):
-                raise TypeError(f"{name} is a Tensor here, got {given(value)}; write module.{name}.data = array")
-            fits = (value.shape, value.dtype) == (old.shape, old.dtype) and _role(value) == _PARAMETER
-            if _role(old) == _PARAMETER and not fits:
-                raise ValueError(
-                    f"{name} is a parameter of {old.shape}, {old.dtype}: only a parameter of that shape and dtype fits,"
-                    f" got {given(value)}, {value.dtype}; write module.{name}.data = value.data, or module."
-                    f"{name} = tg.nn.Parameter(value.data), and for another shape or dtype module.{name} = None before"
-                )
+        if isinstance(old, Module) and not isinstance(value, Tensor | Module | None):
+            raise TypeError(f"{name} is a module here, got {given(value)}; write module.{name} = another module")
+        if isinstance(old, Tensor) and not isinstance(value, Module) and tensor_or_none(name, value) is not None:
+            _fits(name, old, value)
         object.__setattr__(self, name, value)
         for _, t in _parts(name, value):
             if isinstance(t, Tensor) and t.is_leaf:

@@ -9,18 +9,21 @@ import numpy as np
 
 from ..ops.elementwise import sqrt, square
 from ..ops.reduction import mean
-from ..ops.settings import number, optional, share, whole_number
+from ..ops.settings import Check, number, optional, share, whole_number
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor
 from .layers import unset
-from .module import Buffer, Module
+from .module import WEIGHT_AND_BIAS, Buffer, Module
 
 
 def _lengths(_: str, shape: Any) -> tuple[int, ...]:
     return tuple(whole_number("each size of a layer", n, 0) for n in np.atleast_1d(shape).tolist())
 
 
-class _Normalization(Module, settings={"eps": number, "normalized_shape": _lengths}):
+_OF_ALL: dict[str, Check] = {"eps": number, "normalized_shape": _lengths, **WEIGHT_AND_BIAS}
+
+
+class _Normalization(Module, settings=_OF_ALL, fixed=["normalized_shape", "track_running_stats"]):
     """The base of normalisations: a weight that starts at 1 and a bias that starts at 0; either may be None."""
 
     weight: Tensor | None
@@ -120,7 +123,10 @@ def _checked(layer: Any, x: Any) -> tuple[int, ...]:
     return tuple(range(-len(shape), 0))
 
 
-class GroupNorm(_Normalization, settings={"num_groups": whole_number, "num_channels": whole_number}):
+_SIZES = dict.fromkeys(["num_groups", "num_channels"], whole_number)
+
+
+class GroupNorm(_Normalization, settings=_SIZES, fixed=_SIZES):
     """Layer norm over each of num_groups groups of neighbouring channels. Shapes: (N, C, ...) -> (N, C, ...).
 
     Weight and bias are (C,), C = num_channels. Source: Wu and He, Group normalization (2018).

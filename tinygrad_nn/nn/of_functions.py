@@ -26,7 +26,8 @@ class OfFunction(Module):
     ) -> None:
         found = [] if function is None else [*signature(function).parameters.values()][inputs:]
         switches: dict[str, Check] = {p.name: switch for p in found if isinstance(p.default, bool)}
-        super().__init_subclass__(settings=switches | dict(settings), **kwargs)
+        checks = {**switches, **cls._settings, **settings}
+        super().__init_subclass__(settings=checks, fixed={p.name for p in found} - checks.keys(), **kwargs)
         if function is None:
             return
         takes = Signature([p for p in found if p.name != without])

@@ -11,12 +11,13 @@ from ..ops.joining import concatenate
 from ..ops.settings import whole_number
 from ..ops.windows.pooling import avg_pool1d, avg_pool2d, max_pool1d, max_pool2d
 from ..tensor.creation import as_tensor
+from .layers import of_windows
 from .of_functions import OfFunction, module_of
 
-MaxPool1d = module_of(max_pool1d, "MaxPool1d", __name__)
-MaxPool2d = module_of(max_pool2d, "MaxPool2d", __name__)
-AvgPool1d = module_of(avg_pool1d, "AvgPool1d", __name__)
-AvgPool2d = module_of(avg_pool2d, "AvgPool2d", __name__)
+MaxPool1d = module_of(max_pool1d, "MaxPool1d", __name__, **of_windows(1, [None]))
+MaxPool2d = module_of(max_pool2d, "MaxPool2d", __name__, **of_windows(2, [None]))
+AvgPool1d = module_of(avg_pool1d, "AvgPool1d", __name__, **of_windows(1, [None]))
+AvgPool2d = module_of(avg_pool2d, "AvgPool2d", __name__, **of_windows(2, [None]))
 
 
 def _adaptive(axes: int, x: Any, output_size: Any) -> Any:

@@ -19,9 +19,10 @@ from .losses import like
 from .module import Module
 
 _SIZES = dict.fromkeys(["hidden_size", "num_layers"], whole_number)
+_FIXED = (*_SIZES, "bias", "bidirectional")
 
 
-class _Recurrent(Module, settings={**_SIZES, "dropout": share}):
+class _Recurrent(Module, settings={**_SIZES, "dropout": share}, fixed=_FIXED):
     """The base of RNN, GRU and LSTM: weights in blocks for `_gates` gates, and `_states` arrays as the state."""
 
     _gates: int

@@ -6,7 +6,7 @@ import difflib
 import functools
 import numbers
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
@@ -15,7 +15,6 @@ import numpy as np
 
 from ..errors import given
 from ..errors.unsupported import elsewhere, table
-from ..tensor.handle import Tensor
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Check = Callable[[str, Any], Any]  # (name, value) -> the value as it is to be kept, or an error
@@ -57,6 +56,14 @@ def is_number(x: Any) -> bool:
     return isinstance(x, numbers.Real) and not isinstance(x, bool)
 
 
+def as_float(x: Any) -> float:
+    """Return a real number as a float: inf or -inf if it is too large for one."""
+    try:
+        return float(x)
+    except OverflowError:
+        return np.inf if x > 0 else -np.inf
+
+
 def whole_number(name: str, x: Any, least: float = 1) -> int:
     """Return a whole number as an int. Raises TypeError if it is not one, ValueError if it is below `least`."""
     is_whole = isinstance(x, (int, np.integer)) and not isinstance(x, bool)
@@ -68,12 +75,13 @@ def whole_number(name: str, x: Any, least: float = 1) -> int:
 
 def number(name: str, x: Any, most: float = np.inf, least: float = 0, below: float = np.inf) -> float:
     """Return a finite number as a float. Raises TypeError if it is not a number, ValueError if it is out of bounds."""
-    if not is_number(x) or not least <= x <= most or not abs(x) < below:
+    value = as_float(x) if is_number(x) else np.nan
+    if not least <= value <= most or not abs(value) < below:
         low = "" if least == -np.inf else f", {least} or more"
         above = f"from {least} to {most}" if most < np.inf else f"at least {least} and below {below}"
         bounds = f"a finite number{low}" if most == below == np.inf else above
         raise (ValueError if is_number(x) else TypeError)(f"{name} must be {bounds}, got {given(x)}")
-    return float(x)
+    return value
 
 
 count: Check = partial(whole_number, least=0)
@@ -100,6 +108,11 @@ def one_of(*choices: str) -> Check:
     return check
 
 
+def generator_of(_: str, seed: Any) -> np.random.Generator:
+    """Return a random generator: the given one, or one of a whole number, or of fresh entropy for None."""
+    return np.random.default_rng(seed)
+
+
 def switch(name: str, x: Any) -> bool:
     """Return True or False. Raises TypeError for anything else."""
     if not isinstance(x, (bool, np.bool)):
@@ -107,14 +120,11 @@ def switch(name: str, x: Any) -> bool:
     return bool(x)
 
 
-def switches_of(function: Any) -> list[str]:
-    """Return which parameters are annotated as bool, if the function is this package's own."""
-    ours = str(function.__module__).startswith(__name__.partition(".")[0] + ".")
-    return [name for name, kind in function.__annotations__.items() if ours and kind in ("bool", bool)]
-
-
-def _kept_switch(name: str, x: Any) -> Any:
-    return x if x is None or isinstance(x, Tensor) else switch(name, x)  # `bias` is made of the setting `bias`
+def _annotated(function: Any, kind: str) -> list[str]:
+    """Return which parameters' annotations begin so, if the function is this package's own."""
+    ours = str(getattr(function, "__module__", "")).startswith(__name__.partition(".")[0] + ".")
+    found = getattr(function, "__annotations__", {}) if ours else {}
+    return [name for name, annotation in found.items() if str(annotation).startswith(kind)]
 
 
 def optional(check: Check) -> Check:
@@ -124,7 +134,7 @@ def optional(check: Check) -> Check:
 
 def explained(function: Function) -> Function:
     """Return the function; it checks its switches. If it lacks a setting of another library, it says what to write."""
-    code, switches = function.__code__, switches_of(function)
+    code, switches = function.__code__, _annotated(function, "bool")
 
     @functools.wraps(function)
     def call(*args: Any, **settings: Any) -> Any:
@@ -153,24 +163,35 @@ def explained(function: Function) -> Function:
 class Explained:
     """A class that checks its settings, and says why an attribute is missing, or a setting refused, and what to write.
 
-    `settings` has a check for attributes of the class and its subclasses: it runs whenever one is set. The settings of
-    an optimiser are the entries of its state.
+    `settings` has a check for attributes of the class and its subclasses: it runs whenever one is set. The switches of
+    its constructor are checked by themselves. What `fixed` names can't be set to another value later, nor can the
+    constructor's whole numbers without a check. The settings of an optimiser are the entries of its state.
     """
 
     _elsewhere: ClassVar[dict[str, dict[str, str]]] = {}
     _settings: ClassVar[Mapping[str, Check]] = {}
+    _fixed: ClassVar[frozenset[str]] = frozenset()
 
-    def __init_subclass__(cls, settings: Mapping[str, Check] = {}, **kwargs: Any) -> None:
+    def __init_subclass__(cls, settings: Mapping[str, Check] = {}, fixed: Iterable[str] = (), **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        switches = dict.fromkeys(switches_of(vars(cls)["__init__"]) if "__init__" in vars(cls) else [], _kept_switch)
-        cls._settings = {**switches, **cls._settings, **settings}
+        switches, sizes = (_annotated(vars(cls).get("__init__"), kind) for kind in ("bool", "int"))
+        cls._settings = {**dict.fromkeys(switches, switch), **cls._settings, **settings}
+        cls._fixed = cls._fixed | {name for name in sizes if name not in cls._settings} | {*fixed}
         for name in [name for name in _CALLED if callable(vars(cls).get(name))]:
             type.__setattr__(cls, name, explained(vars(cls)[name]))
 
     def _kept(self, name: str, value: Any) -> Any:
-        """Return the value as it is to be kept. Raises TypeError or ValueError for a bad setting."""
-        check = self._settings.get(name)
-        return value if check is None else check(name, value)
+        """Return the value as it is to be kept. Raises TypeError or ValueError for a bad setting.
+
+        Raises AttributeError for a setting that is kept as it was when the object was made.
+        """
+        check, old = self._settings.get(name), vars(self).get(name)
+        value = value if check is None else check(name, value)
+        is_new = value is not old and not (isinstance(value, (int, str, tuple)) and value == old)
+        if name in self._fixed and name in vars(self) and is_new:
+            kind = type(self).__name__
+            raise AttributeError(f"{kind}.{name} stays {old!r:.99}, since more depends on it; make a new {kind}")
+        return value
 
     if not TYPE_CHECKING:  # so a type checker reports attributes that nothing sets
 

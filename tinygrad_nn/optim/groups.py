@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from ..engine.watching import watcher
 from ..errors import given
-from ..ops.settings import is_number, number, switch
+from ..ops.settings import number, switch
 from ..tensor.handle import Tensor
 
 
@@ -55,14 +55,11 @@ class Hyperparameter:
 
     def checked(self, value: Any) -> Any:
         """Return the value as Python floats. Raises TypeError or ValueError, which say what to write."""
-        entries = value if isinstance(value, (list, tuple)) and self.count else (value,)
-        are_numbers = len(entries) == (self.count or 1) and all(map(is_number, entries))
-        if are_numbers and all(0 <= x < self.below for x in entries):
-            return tuple(map(float, entries)) if self.count else float(value)
-        what = "the learning rate" if self.name == "lr" else self.name
-        number = "a finite number, 0 or more" if self.below == math.inf else f"at least 0 and below {self.below}"
-        number = f"{self.count} numbers, each {number}" if self.count else number
-        raise (ValueError if are_numbers else TypeError)(f"{what} must be {number}, got {given(value)}")
+        if self.count is None:
+            return number("the learning rate" if self.name == "lr" else self.name, value, below=self.below)
+        if not isinstance(value, (list, tuple)) or len(value) != self.count:
+            raise TypeError(f"{self.name} must be {self.count} numbers, got {given(value)}")
+        return tuple(number(f"each of {self.name}", x, below=self.below) for x in value)
 
 
 class Switch(Hyperparameter):
@@ -139,6 +136,16 @@ class ParameterGroup(Mapping[str, Any]):
         if name not in self.kinds:
             raise KeyError(f"{name!r} is no hyperparameter here; set one of {', '.join(self.kinds)}")
         return self.kinds[name]
+
+
+class Groups(tuple[ParameterGroup, ...]):
+    """The groups of an optimiser. Errors say how to change them."""
+
+    def refuse(self, *_: Any) -> NoReturn:
+        """Raise AttributeError."""
+        raise AttributeError("an optimiser keeps its groups; set group['lr'], or write add_param_group(...)")
+
+    __setitem__ = __delitem__ = append = extend = refuse
 
 
 def listed(params: Any) -> list[Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import StateError, given
 from ..nn.habits import unknown
-from ..ops.settings import Check, Explained, count, is_number, number, one_of, positive, share, whole_number
+from ..ops.settings import Check, Explained, as_float, count, is_number, number, one_of, positive, share, whole_number
 from .groups import first_lr
 from .optimizer import Optimizer
 
@@ -25,7 +25,7 @@ def _optimizer(name: str, x: Any) -> Optimizer:
 def _score(name: str, x: Any) -> float:
     if not is_number(x) or x != x:
         raise ValueError(f"{name} must be a number, perhaps inf, got {given(x)}")
-    return float(x)
+    return as_float(x)
 
 
 _OF_ALL: dict[str, Check] = {

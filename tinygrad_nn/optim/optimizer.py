@@ -16,7 +16,7 @@ from ..nn.habits import OPTIMIZERS
 from ..nn.module import forget_gradients
 from ..ops.settings import Explained, is_number
 from ..tensor.handle import Tensor, replace_values, with_gradients
-from .groups import Hyperparameter, ParameterGroup, listed, tell
+from .groups import Groups, Hyperparameter, ParameterGroup, listed, tell
 
 Array = np.ndarray
 Step = tuple[np.ndarray, dict[str, Any]]  # a parameter's array and its state
@@ -97,7 +97,7 @@ class Optimizer(Explained):
 
     def __init__(self, params: Iterable[Any], lr: float, **hyperparameters: Any) -> None:
         self.defaults: dict[str, Any] = {}
-        self.param_groups: list[ParameterGroup] = []
+        self.param_groups: Groups = Groups()
         self.state: Any = []
         groups = listed(params)
         if not groups:
@@ -108,8 +108,8 @@ class Optimizer(Explained):
             setattr(self, name, value)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name == "param_groups" and name in vars(self):
-            raise AttributeError("an optimiser keeps its groups; set group['lr'], or write add_param_group(...)")
+        if name in ("param_groups", "defaults") and name in vars(self):
+            self.param_groups.refuse()
         object.__setattr__(self, name, value)
 
     def add_param_group(self, param_group: Any) -> None:
@@ -134,7 +134,7 @@ class Optimizer(Explained):
             new[name] = value
         tell(self, "_state")
         self._state = [*self._state, *({} for _ in new.params)]
-        self.param_groups.append(new)
+        vars(self)["param_groups"] = Groups([*self.param_groups, new])
 
     @staticmethod
     def _check(settings: Any) -> Any:
@@ -194,7 +194,7 @@ class Optimizer(Explained):
         found = [self] if len(self.param_groups) == 1 else []
         for group in self.param_groups[len(found) :]:
             own = object.__new__(type(self))
-            vars(own).update(vars(self), param_groups=[group])
+            vars(own).update(vars(self), param_groups=Groups([group]))
             found.append(own)
         return found
 
@@ -295,9 +295,10 @@ class Optimizer(Explained):
             needed = f"{sorted(kept)} in a dict; a class of your own may name in state_names what it keeps"
             raise StateError(f"parameter {self._keys()[i]} has the state {found}, needs {needed}")
         for name, x in entry.items():
-            if type(x) is int or (type(x) is not np.ndarray and is_number(x)):
+            if type(x) is int or (not isinstance(x, (np.ndarray, np.floating)) and is_number(x)):
                 continue
-            if not isinstance(x, (np.ndarray, ArrayProxy)) or x.shape != w.shape or x.dtype != w.dtype:
+            fits = isinstance(x, np.floating) or (isinstance(x, (np.ndarray, ArrayProxy)) and x.shape == w.shape)
+            if not fits or x.dtype != w.dtype:
                 raise StateError(
                     f"{name} of parameter {self._keys()[i]} must be a number or an array of {w.shape}, {w.dtype}; got "
                     f"{x!r:.60}; after module.astype make a new optimiser"
@@ -329,4 +330,6 @@ def _own(x: Any) -> Any:
 
 
 def _copied(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: np.array(x) if isinstance(x, np.ndarray) else x for name, x in entry.items()}
+    """Return a state with arrays of its own, and Python's integers, which leave other dtypes as they are."""
+    own = {name: int(x) if isinstance(x, np.integer) else x for name, x in entry.items()}
+    return {name: np.array(x) if isinstance(x, np.ndarray) else x for name, x in own.items()}

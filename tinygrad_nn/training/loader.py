@@ -12,7 +12,7 @@ from ..engine.arrays import as_array
 from ..engine.trees import aligned, filled
 from ..errors import DataError, given
 from ..ops.joining import stack
-from ..ops.settings import Explained, explained, whole_number
+from ..ops.settings import Check, Explained, explained, generator_of, whole_number
 from ..tensor.handle import Tensor
 
 
@@ -130,7 +130,10 @@ def collate(samples: Sequence[Any]) -> Any:
     return filled(first, iter(found))
 
 
-class DataLoader(Explained, settings={"batch_size": whole_number}):
+_SETTINGS: dict[str, Check] = {"batch_size": whole_number, "generator": generator_of}
+
+
+class DataLoader(Explained, settings=_SETTINGS, fixed=["dataset", "collate_fn"]):
     """Batches of a dataset's samples. Each loop over the loader is an epoch, in a new order if it shuffles.
 
     `seed` is a whole number, a generator, or None for fresh entropy. An epoch's order is drawn from `generator` when
@@ -158,7 +161,7 @@ class DataLoader(Explained, settings={"batch_size": whole_number}):
         self.shuffle: bool = shuffle
         self.drop_last: bool = drop_last
         self.collate_fn: Callable[[Sequence[Any]], Any] = collate_fn or collate
-        self.generator: np.random.Generator = np.random.default_rng(seed)
+        self.generator: np.random.Generator = seed
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
