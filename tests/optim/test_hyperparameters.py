@@ -193,7 +193,7 @@ def test_hyperparameters_that_do_not_fit_change_nothing(change: Any, words: str)
 
 
 def test_a_hyperparameter_is_checked_whenever_it_is_set() -> None:
-    sgd = tg.optim.SGD(problem()[0].parameters(), 0.1)
+    sgd: Any = tg.optim.SGD(problem()[0].parameters(), 0.1)
     sgd.lr = np.float32(0.5)
     assert type(sgd.lr) is float
     with pytest.raises(ValueError, match="momentum must be at least 0 and below 1, got 1 of type int"):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ..ops.settings import count
-from .groups import Hyperparameter, Switch
+from .groups import setting
 from .optimizer import Array, Optimizer, Step, no_nan, not_negative
 
 
@@ -38,19 +37,13 @@ class Adagrad(Optimizer, settings={"step": count, "total": not_negative}):
     array([0.9])
     """
 
-    init: Any = staticmethod(adagrad_init)
-    rule: Any = staticmethod(adagrad)
-    lr_decay: Any = Hyperparameter()
-    weight_decay: Any = Hyperparameter()
-    initial_accumulator_value: Any = Hyperparameter()
-    eps: Any = Hyperparameter()
-
-    def __init__(
-        self, params: Iterable[Any], lr: float = 1e-2, lr_decay: float = 0, weight_decay: float = 0,
-        initial_accumulator_value: float = 0, eps: float = 1e-10,
-    ) -> None:  # fmt: skip
-        super().__init__(params, lr, lr_decay=lr_decay, weight_decay=weight_decay, eps=eps)
-        self.initial_accumulator_value = initial_accumulator_value
+    init: ClassVar[Any] = staticmethod(adagrad_init)
+    rule: ClassVar[Any] = staticmethod(adagrad)
+    lr: float = setting(1e-2)
+    lr_decay: float = setting(0.0)
+    weight_decay: float = setting(0.0)
+    initial_accumulator_value: float = setting(0.0)
+    eps: float = setting(1e-10)
 
 
 def rmsprop_init(w: Array, momentum: float, centered: bool) -> dict[str, Any]:
@@ -91,18 +84,11 @@ class RMSprop(Optimizer, settings={"v": not_negative, "m": no_nan, "velocity": n
     array([0.9])
     """
 
-    init: Any = staticmethod(rmsprop_init)
-    rule: Any = staticmethod(rmsprop)
-    alpha: Any = Hyperparameter(below=1)
-    eps: Any = Hyperparameter()
-    weight_decay: Any = Hyperparameter()
-    momentum: Any = Hyperparameter(below=1)
-    centered: Any = Switch()
-
-    def __init__(
-        self, params: Iterable[Any], lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8,
-        weight_decay: float = 0, momentum: float = 0, centered: bool = False,
-    ) -> None:  # fmt: skip
-        super().__init__(
-            params, lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum, centered=centered
-        )
+    init: ClassVar[Any] = staticmethod(rmsprop_init)
+    rule: ClassVar[Any] = staticmethod(rmsprop)
+    lr: float = setting(1e-2)
+    alpha: float = setting(0.99, below=1)
+    eps: float = setting(1e-8)
+    weight_decay: float = setting(0.0)
+    momentum: float = setting(0.0, below=1)
+    centered: bool = setting(False)

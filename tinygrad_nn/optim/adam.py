@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ..ops.settings import count, share
-from .groups import Hyperparameter, Switch
+from .groups import setting
 from .optimizer import Array, Optimizer, Step, no_nan, not_negative, zeros
 
 
@@ -47,9 +46,9 @@ _OF_STATE = {"step": count, "m": no_nan, **dict.fromkeys(["v", "v_max", "u"], no
 class _Moments(Optimizer, settings=_OF_STATE):
     """The base of optimisers with running means of the gradient and of its size."""
 
-    betas: Any = Hyperparameter(below=1, count=2)
-    eps: Any = Hyperparameter()
-    weight_decay: Any = Hyperparameter()
+    betas: tuple[float, float] = setting((0.9, 0.999), below=1)
+    eps: float = setting(1e-8)
+    weight_decay: float = setting(0.0)
 
 
 class Adam(_Moments):
@@ -66,15 +65,9 @@ class Adam(_Moments):
     array([0.9])
     """
 
-    init: Any = staticmethod(adam_init)
-    rule: Any = staticmethod(adam)
-    amsgrad: Any = Switch()
-
-    def __init__(
-        self, params: Iterable[Any], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8, weight_decay: float = 0, amsgrad: bool = False,
-    ) -> None:  # fmt: skip
-        super().__init__(params, lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad)
+    init: ClassVar[Any] = staticmethod(adam_init)
+    rule: ClassVar[Any] = staticmethod(adam)
+    amsgrad: bool = setting(False)
 
 
 def adamw(
@@ -98,13 +91,8 @@ class AdamW(Adam):
     array([0.85])
     """
 
-    rule: Any = staticmethod(adamw)
-
-    def __init__(
-        self, params: Iterable[Any], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8, weight_decay: float = 1e-2, amsgrad: bool = False,
-    ) -> None:  # fmt: skip
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad)
+    rule: ClassVar[Any] = staticmethod(adamw)
+    weight_decay: float = setting(1e-2)
 
 
 def adamax(
@@ -130,14 +118,9 @@ class Adamax(_Moments):
     array([0.9])
     """
 
-    init: Any = staticmethod(zeros("m", "u", step=0))
-    rule: Any = staticmethod(adamax)
-
-    def __init__(
-        self, params: Iterable[Any], lr: float = 2e-3, betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8, weight_decay: float = 0,
-    ) -> None:  # fmt: skip
-        super().__init__(params, lr, betas=betas, eps=eps, weight_decay=weight_decay)
+    init: ClassVar[Any] = staticmethod(zeros("m", "u", step=0))
+    rule: ClassVar[Any] = staticmethod(adamax)
+    lr: float = setting(2e-3)
 
 
 def nadam(
@@ -169,13 +152,7 @@ class NAdam(_Moments):
     array([0.894])
     """
 
-    init: Any = staticmethod(zeros("m", "v", step=0, mu_product=1.0))
-    rule: Any = staticmethod(nadam)
-    momentum_decay: Any = Hyperparameter()
-
-    def __init__(
-        self, params: Iterable[Any], lr: float = 2e-3, betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8, weight_decay: float = 0, momentum_decay: float = 4e-3,
-    ) -> None:  # fmt: skip
-        own = {"betas": betas, "eps": eps, "weight_decay": weight_decay, "momentum_decay": momentum_decay}
-        super().__init__(params, lr, **own)
+    init: ClassVar[Any] = staticmethod(zeros("m", "v", step=0, mu_product=1.0))
+    rule: ClassVar[Any] = staticmethod(nadam)
+    lr: float = setting(2e-3)
+    momentum_decay: float = setting(4e-3)

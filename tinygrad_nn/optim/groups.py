@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NoReturn
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn, dataclass_transform
 
 from ..engine.watching import watcher
 from ..errors import given
-from ..ops.settings import number, switch
+from ..ops.settings import Explained, number, switch
 from ..tensor.handle import Tensor
 
 
+@dataclass_transform(eq_default=False)
+class Declared(Explained):
+    """A class whose constructor sets the annotated attributes of its body, which stand in the constructor's order."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        dataclass(init="__init__" not in vars(cls), eq=False, repr=False)(cls)
+        super().__init_subclass__(**kwargs)
+
+
 class Hyperparameter:
-    """A number, or several, set by the user: at least 0 and below a bound, checked whenever it is set.
+    """A number, several, or a switch, as its default is: at least 0 and below a bound, checked whenever it is set.
 
     Each group of parameters has its own value. Reading it from an optimiser gives the value that all groups share;
     setting it on an optimiser sets it in all groups. Hyperparameters are part of the optimiser's `state_dict()`.
@@ -27,47 +37,45 @@ class Hyperparameter:
     ...         return w - self.lr * g, state
     """
 
-    def __init__(self, below: float = math.inf, count: int | None = None) -> None:
+    def __init__(self, default: Any = None, below: float = math.inf) -> None:
+        self.default: Any = default
         self.below: float = below
-        self.count: int | None = count
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
     def __get__(self, optimizer: Any, owner: type) -> Any:
         if optimizer is None:
-            return self
-        groups = optimizer.param_groups
-        first = groups[0][self.name]
-        if len(groups) > 1 and any(group[self.name] != first for group in groups):
+            return self.default  # as a dataclass asks for it
+        first, *others = [group[self.name] for group in optimizer.param_groups]
+        if any(value != first for value in others):
             raise ValueError(f"the groups differ in {self.name}; write optimizer.param_groups[0][{self.name!r}]")
         return first
 
     def __set__(self, optimizer: Any, value: Any) -> None:
         value = self.checked(value)
+        if not hasattr(optimizer, "defaults"):  # it is being made
+            vars(optimizer).update(defaults={}, param_groups=Groups(), _state=[])
         being_made = self.name not in optimizer.defaults  # and what a group was given is its own
         groups = [group for group in optimizer.param_groups if not (being_made and self.name in vars(group))]
         for group in groups:
-            group._check(vars(group) | {self.name: value})
+            optimizer._check(vars(group) | {self.name: value})
         for group in groups:
             group[self.name] = value
         optimizer.defaults[self.name] = value
 
     def checked(self, value: Any) -> Any:
-        """Return the value as Python floats. Raises TypeError or ValueError, which say what to write."""
-        if self.count is None:
+        """Return the value as Python floats, or a bool. Raises TypeError or ValueError, which say what to write."""
+        if isinstance(self.default, bool):
+            return switch(self.name, value)
+        if not isinstance(self.default, tuple):
             return number("the learning rate" if self.name == "lr" else self.name, value, below=self.below)
-        if not isinstance(value, (list, tuple)) or len(value) != self.count:
-            raise TypeError(f"{self.name} must be {self.count} numbers, got {given(value)}")
+        if not isinstance(value, (list, tuple)) or len(value) != len(self.default):
+            raise TypeError(f"{self.name} must be {len(self.default)} numbers, got {given(value)}")
         return tuple(number(f"each of {self.name}", x, below=self.below) for x in value)
 
 
-class Switch(Hyperparameter):
-    """A hyperparameter that is True or False."""
-
-    def checked(self, value: Any) -> bool:
-        """Return the value. Raises TypeError for anything but True and False."""
-        return switch(self.name, value)
+setting: Any = Hyperparameter  # so a type checker goes by the annotation of what is declared
 
 
 class ParameterGroup(Mapping[str, Any]):
@@ -111,10 +119,6 @@ class ParameterGroup(Mapping[str, Any]):
             value, watching = self.__dict__[name], watcher()
             return value if watching is None else watching.hyperparameter(self, name, value)
         return self.params if name == "params" else self._kind(name)
-
-    def reader(self) -> Callable[[str], Any]:
-        """Return what reads a hyperparameter by name, for several in a row: whether anybody watches is asked once."""
-        return self.__getitem__ if watcher() is not None else vars(self).__getitem__
 
     def __setitem__(self, name: str, value: Any) -> None:
         value = self._kind(name).checked(value)

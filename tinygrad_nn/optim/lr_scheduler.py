@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StateError, given
 from ..nn.habits import unknown
-from ..ops.settings import Check, Explained, as_float, count, is_number, number, one_of, positive, share, whole_number
-from .groups import first_lr
+from ..ops.settings import Check, as_float, count, is_number, number, one_of, positive, share, whole_number
+from .groups import Declared, first_lr
 from .optimizer import Optimizer
 
 
@@ -45,7 +45,7 @@ _OF_PLATEAU: dict[str, Check] = {
 }  # fmt: skip
 
 
-class LRScheduler(Explained, settings=_OF_ALL):
+class LRScheduler(Declared, settings=_OF_ALL):
     """Sets the learning rates of an optimiser's groups once per epoch; a subclass defines `multiplier`.
 
     From epoch to epoch, the part of a rate above `eta_min` is multiplied by the quotient of the multipliers. So several
@@ -61,10 +61,11 @@ class LRScheduler(Explained, settings=_OF_ALL):
     [0.25]
     """
 
-    eta_min: float = 0.0
+    optimizer: Optimizer
+    eta_min = 0.0
 
-    def __init__(self, optimizer: Optimizer) -> None:
-        self.optimizer: Optimizer = optimizer
+    def __post_init__(self) -> None:
+        """Set the learning rates for the first epoch."""
         self.last_epoch: int = 0
         self._set(1.0, self.multiplier(0))
 
@@ -133,10 +134,8 @@ class StepLR(LRScheduler, settings={"step_size": whole_number, "gamma": number})
     [0.5, 0.05, 0.05, 0.005]
     """
 
-    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
-        self.step_size: int = step_size
-        self.gamma: float = gamma
-        super().__init__(optimizer)
+    step_size: int
+    gamma: float = 0.1
 
     def multiplier(self, epoch: int) -> float:
         """Return gamma to the power of the steps so far."""
@@ -153,10 +152,8 @@ class MultiStepLR(LRScheduler, settings=_OF_STEPS):
     [0.05, 0.05, 0.005, 0.005]
     """
 
-    def __init__(self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1) -> None:
-        self.milestones: tuple[int, ...] = tuple(milestones)
-        self.gamma: float = gamma
-        super().__init__(optimizer)
+    milestones: Sequence[int]
+    gamma: float = 0.1
 
     def multiplier(self, epoch: int) -> float:
         """Return gamma to the power of the milestones so far."""
@@ -173,9 +170,7 @@ class ExponentialLR(LRScheduler, settings={"gamma": number}):
     [0.25, 0.125, 0.0625]
     """
 
-    def __init__(self, optimizer: Optimizer, gamma: float) -> None:
-        self.gamma: float = gamma
-        super().__init__(optimizer)
+    gamma: float
 
     def multiplier(self, epoch: int) -> float:
         """Return gamma to the power of the epochs so far."""
@@ -194,13 +189,9 @@ class LinearLR(LRScheduler, settings=_OF_LINEAR):
     [0.25, 0.375, 0.5, 0.5]
     """
 
-    def __init__(
-        self, optimizer: Optimizer, start_factor: float = 1 / 3, end_factor: float = 1.0, total_iters: int = 5
-    ) -> None:
-        self.start_factor: float = start_factor
-        self.end_factor: float = end_factor
-        self.total_iters: int = total_iters
-        super().__init__(optimizer)
+    start_factor: float = 1 / 3
+    end_factor: float = 1.0
+    total_iters: int = 5
 
     def multiplier(self, epoch: int) -> float:
         """Return the factor on the line from start to end."""
@@ -220,10 +211,8 @@ class CosineAnnealingLR(LRScheduler, settings={"T_max": whole_number}):
     [0.25, 0.0, 0.25, 0.5]
     """
 
-    def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
-        self.T_max: int = T_max
-        self.eta_min: float = eta_min
-        super().__init__(optimizer)
+    T_max: int
+    eta_min: float = 0.0
 
     def multiplier(self, epoch: int) -> float:
         """Return the cosine, scaled to between 0 and 1."""
@@ -243,11 +232,9 @@ class CosineAnnealingWarmRestarts(LRScheduler, settings={"T_0": whole_number, "T
     [0.25, 0.5, 0.25, 0.5]
     """
 
-    def __init__(self, optimizer: Optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0) -> None:
-        self.T_0: int = T_0
-        self.T_mult: int = T_mult
-        self.eta_min: float = eta_min
-        super().__init__(optimizer)
+    T_0: int
+    T_mult: int = 1
+    eta_min: float = 0.0
 
     def multiplier(self, epoch: int) -> float:
         """Return the cosine of this cycle, scaled to between 0 and 1."""
@@ -276,22 +263,21 @@ class ReduceLROnPlateau(LRScheduler, settings=_OF_PLATEAU):
     [0.5, 0.5, 0.5, 0.25, 0.25]
     """
 
-    def __init__(
-        self, optimizer: Optimizer, mode: str = "min", factor: float = 0.1, patience: int = 10,
-        threshold: float = 1e-4, threshold_mode: str = "rel", cooldown: int = 0, min_lr: float = 0, eps: float = 1e-8,
-    ) -> None:  # fmt: skip
-        self.mode: str = mode
-        self.factor: float = factor
-        self.threshold_mode: str = threshold_mode
-        self.patience: int = patience
-        self.cooldown: int = cooldown
-        self.threshold: float = threshold
-        self.min_lr: float = min_lr
-        self.eps: float = eps
-        self.best: float = math.inf if mode == "min" else -math.inf
+    mode: str = "min"
+    factor: float = 0.1
+    patience: int = 10
+    threshold: float = 1e-4
+    threshold_mode: str = "rel"
+    cooldown: int = 0
+    min_lr: float = 0
+    eps: float = 1e-8
+
+    def __post_init__(self) -> None:
+        """Begin to count."""
+        super().__post_init__()
+        self.best: float = math.inf if self.mode == "min" else -math.inf
         self.num_bad_epochs: int = 0
         self.cooldown_counter: int = 0
-        super().__init__(optimizer)
 
     def step(self, metrics: Any) -> None:  # type: ignore[override]
         """Report the metric after an epoch: a number, or a Tensor with one entry."""

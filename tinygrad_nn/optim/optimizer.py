@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import InitVar
 from inspect import signature
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -14,9 +15,9 @@ from ..engine.watching import watcher
 from ..errors import DtypeError, StateError, given
 from ..nn.habits import OPTIMIZERS
 from ..nn.module import forget_gradients
-from ..ops.settings import Explained, is_number
+from ..ops.settings import is_number
 from ..tensor.handle import Tensor, replace_values, with_gradients
-from .groups import Groups, Hyperparameter, ParameterGroup, listed, tell
+from .groups import Declared, Groups, Hyperparameter, ParameterGroup, listed, setting, tell
 
 Array = np.ndarray
 Step = tuple[np.ndarray, dict[str, Any]]  # a parameter's array and its state
@@ -46,7 +47,7 @@ def not_negative(name: str, x: Any) -> Any:
     return x
 
 
-class Optimizer(Explained):
+class Optimizer(Declared):
     """The parameters, their state, and the step; a subclass defines `update`, or `rule` and perhaps `init`.
 
     `params` are tensors, pairs (name, tensor) as from `named_parameters()`, or groups, such as `[{"params": weights,
@@ -70,15 +71,17 @@ class Optimizer(Explained):
     >>> optimizer.param_groups[1]["lr"] = 0.2
     """
 
-    state_names: tuple[str, ...] = ()
-    optional_state_names: tuple[str, ...] = ()
-    init: Any = staticmethod(zeros())
-    rule: Any = None
-    lr: Any = Hyperparameter()
-    weight_decay: Any  # of subclasses that have it
+    params: InitVar[Iterable[Any]]
+    lr: float = setting(1e-3)
+    state_names: ClassVar[tuple[str, ...]] = ()
+    optional_state_names: ClassVar[tuple[str, ...]] = ()
+    init: ClassVar[Any] = staticmethod(zeros())
+    rule: ClassVar[Any] = None
+    defaults: ClassVar[dict[str, Any]]  # these three are set with the first hyperparameter
+    param_groups: ClassVar[Groups]
     _elsewhere = OPTIMIZERS
-    _reads: tuple[list[str], ...] = ([], [])
-    _state: list[dict[str, Any]]
+    _reads: ClassVar[tuple[list[str], ...]] = ([], [])
+    _state: ClassVar[list[dict[str, Any]]]
     _decays = False
     _is_ours = True  # rules of this package keep shapes and dtypes, and modify nothing: no check is needed
 
@@ -95,20 +98,16 @@ class Optimizer(Explained):
         cls._reads = tuple([[name for name in signature(f).parameters if name in own] for f in functions])
         cls._decays = "weight_decay" in own and "weight_decay" not in cls._reads[-1]
 
-    def __init__(self, params: Iterable[Any], lr: float, **hyperparameters: Any) -> None:
-        self.defaults: dict[str, Any] = {}
-        self.param_groups: Groups = Groups()
-        self.state: Any = []
+    def __post_init__(self, params: Iterable[Any]) -> None:
+        """Make the groups; hyperparameters that they don't have are those of the optimiser."""
         groups = listed(params)
         if not groups:
             raise ValueError("there are no parameters to optimise; pass model.parameters()")
         for group in groups if isinstance(groups[0], Mapping) else [{"params": groups}]:
             self.add_param_group(group)
-        for name, value in {"lr": lr, **hyperparameters}.items():
-            setattr(self, name, value)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in ("param_groups", "defaults") and name in vars(self):
+        if name in ("param_groups", "defaults"):
             self.param_groups.refuse()
         object.__setattr__(self, name, value)
 
@@ -133,7 +132,7 @@ class Optimizer(Explained):
         for name, value in {**self.defaults, **{n: group[n] for n in kinds if n in group}}.items():
             new[name] = value
         tell(self, "_state")
-        self._state = [*self._state, *({} for _ in new.params)]
+        vars(self)["_state"] = [*self._state, *({} for _ in new.params)]
         vars(self)["param_groups"] = Groups([*self.param_groups, new])
 
     @staticmethod
@@ -163,7 +162,9 @@ class Optimizer(Explained):
             raise StateError(f"a state needs a list of a dict for each parameter, got {given(state)}")
         entries = [self._checked(i, p.data, state[i]) for i, p in enumerate(self.parameters)]
         try:
-            self._state = [_copied({name: self._kept(name, x) for name, x in entry.items()}) for entry in entries]
+            vars(self)["_state"] = [
+                _copied({name: self._kept(name, x) for name, x in entry.items()}) for entry in entries
+            ]
         except (TypeError, ValueError) as error:
             raise StateError(f"no step results in this state: {error}; load one from optimizer.state_dict()") from error
 
@@ -221,7 +222,8 @@ class Optimizer(Explained):
     def _updating(self) -> Callable[..., Step]:
         """Return `update` for the parameters of the only group; it also takes an empty state."""
         if type(self).update is Optimizer.update:
-            return self._by_rule(self.param_groups[0].reader())
+            group = self.param_groups[0]
+            return self._by_rule((vars(group) if watcher() is None else group).__getitem__)  # asked once, not for each
         return lambda w, g, state: self.update(w, g, state or self.initial_state(w))
 
     def _checked_step(self, update: Callable[..., Step], i: int, w: Array, g: Array, state: dict[str, Any]) -> Step:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from .groups import Hyperparameter, Switch
+from .groups import setting
 from .optimizer import Array, Optimizer, Step, no_nan
 
 
@@ -45,20 +44,12 @@ class SGD(Optimizer, settings={"velocity": no_nan}):
     tg.tensor([0.8], dtype='float64', requires_grad=True)
     """
 
-    init: Any = staticmethod(sgd_init)
-    rule: Any = staticmethod(sgd)
-    momentum: Any = Hyperparameter(below=1)
-    dampening: Any = Hyperparameter()
-    weight_decay: Any = Hyperparameter()
-    nesterov: Any = Switch()
-
-    def __init__(
-        self, params: Iterable[Any], lr: float = 1e-3, momentum: float = 0, dampening: float = 0,
-        weight_decay: float = 0, nesterov: bool = False,
-    ) -> None:  # fmt: skip
-        super().__init__(
-            params, lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=nesterov
-        )
+    init: ClassVar[Any] = staticmethod(sgd_init)
+    rule: ClassVar[Any] = staticmethod(sgd)
+    momentum: float = setting(0.0, below=1)
+    dampening: float = setting(0.0)
+    weight_decay: float = setting(0.0)
+    nesterov: bool = setting(False)
 
     @staticmethod
     def _check(settings: Any) -> Any:
