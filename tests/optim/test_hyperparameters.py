@@ -201,3 +201,20 @@ def test_a_hyperparameter_is_checked_whenever_it_is_set() -> None:
     with pytest.raises(TypeError, match="the learning rate must be a finite number"):
         sgd.lr = None
     assert (sgd.lr, sgd.momentum) == (0.5, 0)
+
+
+def test_an_own_class_hands_its_hyperparameters_on_or_declares_them() -> None:
+    class Handed(tg.optim.Optimizer):
+        decay = tg.optim.Hyperparameter()
+
+        def __init__(self, params: Any, lr: float, decay: float) -> None:
+            super().__init__(params, lr=lr, decay=decay)
+
+    class Declared(tg.optim.Optimizer):
+        decay: Any = tg.optim.Hyperparameter(0.25)
+
+    w = tg.ones(2, requires_grad=True)
+    for optimizer in (Handed([w], 0.5, 0.25), Declared([w], 0.5), Declared([{"params": [w]}], 0.5, decay=0.25)):
+        assert dict(optimizer.param_groups[0]) == {"params": (w,), "lr": 0.5, "decay": 0.25}
+    with pytest.raises(TypeError, match="has no decays=; write decay="):
+        Declared([w], decays=1)  # type: ignore[call-arg]

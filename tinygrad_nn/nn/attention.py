@@ -70,10 +70,7 @@ def _weights(query: Tensor, key: Tensor, masks: list[Tensor], is_causal: bool) -
     return softmax(scores)
 
 
-_SIZES = dict.fromkeys(["embed_dim", "num_heads"], whole_number)
-
-
-class MultiheadAttention(Module, settings=_SIZES, fixed=_SIZES):
+class MultiheadAttention(Module):
     """Attention in num_heads heads, each with its own projections; returns the outputs and the weights.
 
     Shapes: (L, N, E), (S, N, kdim), (S, N, vdim) -> (L, N, E), (N, L, S), E = embed_dim; with `batch_first` N comes
@@ -98,8 +95,8 @@ class MultiheadAttention(Module, settings=_SIZES, fixed=_SIZES):
         vdim: int | None = None, batch_first: bool = False, dtype: Any = np.float64, seed: Any = None,
     ) -> None:  # fmt: skip
         generator = np.random.default_rng(seed)
-        self.embed_dim: int = embed_dim
-        self.num_heads: int = num_heads
+        self.embed_dim: int = whole_number("embed_dim", embed_dim)
+        self.num_heads: int = whole_number("num_heads", num_heads)
         if embed_dim % num_heads:
             raise ValueError(f"num_heads={num_heads} must divide embed_dim={embed_dim}")
         self.batch_first: bool = batch_first

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from ..errors import ArchitectureError, in_columns
 from ..ops.activation import elu, gelu, leaky_relu, relu, silu, softplus
 from ..ops.elementwise import sigmoid, tanh
 from ..ops.fused import linear, softmax
-from ..ops.settings import Check, whole_number
+from ..ops.settings import one_of, whole_number
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor
 from .init import INITIALISERS
@@ -42,15 +42,11 @@ def checked_architecture(architecture: Any) -> list[dict[str, Any]]:
 def _checked_layer(number: int, layer: Any) -> dict[str, Any]:
     if not isinstance(layer, Mapping) or {*layer} != {*_KEYS}:
         raise ArchitectureError(f"layer {number} is {layer!r:.99}; write a dictionary with the keys {', '.join(_KEYS)}")
-    for key in _KEYS[:2]:
-        n = layer[key]
-        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
-            raise ArchitectureError(f"layer {number} has {key}={n!r}; write a whole number of at least 1")
-    if layer["activation"] not in list(ACTIVATIONS):
-        raise ArchitectureError(
-            f"layer {number} has activation={layer['activation']!r}; write one of {', '.join(ACTIVATIONS)}"
-        )
-    return {key: int(layer[key]) for key in _KEYS[:2]} | {"activation": layer["activation"]}
+    checks = whole_number, whole_number, one_of(*ACTIVATIONS)
+    try:
+        return {key: check(f"{key} of layer {number}", layer[key]) for key, check in zip(_KEYS, checks, strict=True)}
+    except (TypeError, ValueError) as error:
+        raise ArchitectureError(f"{error}; write that instead") from error
 
 
 def _initialiser(name: str, x: Any) -> str:
@@ -59,10 +55,7 @@ def _initialiser(name: str, x: Any) -> str:
     return str(x)
 
 
-_OF_NETWORK: dict[str, Check] = {"architecture": lambda _, x: checked_architecture(x), "init": _initialiser}
-
-
-class DenseNetwork(Module, settings=_OF_NETWORK, fixed=["architecture", "values"]):
+class DenseNetwork(Module, settings={"init": _initialiser}, fixed=["architecture", "values"]):
     """Layers a <- activation(a @ W.T + b), with the article's architecture and initial numbers.
 
     `architecture` lists a dictionary per layer: `input_dim`, `output_dim` and `activation`, one of
@@ -83,7 +76,7 @@ class DenseNetwork(Module, settings=_OF_NETWORK, fixed=["architecture", "values"
     _unnamed = "values"
 
     def __init__(self, architecture: Any, seed: Any = 99, dtype: Any = np.float64, init: str = "article") -> None:
-        self.architecture: list[dict[str, Any]] = architecture
+        self.architecture: list[dict[str, Any]] = checked_architecture(architecture)
         self.init: str = init
         self.values: dict[str, Tensor] = {}
         for number, layer in enumerate(self.architecture, start=1):
@@ -125,21 +118,21 @@ class DenseNetwork(Module, settings=_OF_NETWORK, fixed=["architecture", "values"
 
     def logits(self, X: Any) -> Tensor:
         """Return the last layer's values before its activation. Shapes: (m, inputs) -> (m, outputs)."""
-        a = self._as_input(X)
-        for number, layer in enumerate(self.architecture[:-1], start=1):
-            a = ACTIVATIONS[layer["activation"]](self._affine(number, a))
-        return self._affine(len(self.architecture), a)
-
-    def _affine(self, number: int, a: Tensor) -> Tensor:
-        return linear(a, self.values[f"W{number}"], self.values[f"b{number}"])
+        last = f"Z{len(self.architecture)}"
+        return next(step for name, step in self._steps(X) if name == last)
 
     def memory(self, X: Any) -> dict[str, Tensor]:
         """Return every step of the forward pass by the article's names: A0, Z1, A1, Z2, ..."""
-        memory = {"A0": self._as_input(X)}
+        return dict(self._steps(X))
+
+    def _steps(self, X: Any) -> Iterator[tuple[str, Tensor]]:
+        a = self._as_input(X)
+        yield "A0", a
         for number, layer in enumerate(self.architecture, start=1):
-            memory[f"Z{number}"] = self._affine(number, memory[f"A{number - 1}"])
-            memory[f"A{number}"] = ACTIVATIONS[layer["activation"]](memory[f"Z{number}"])
-        return memory
+            z = linear(a, self.values[f"W{number}"], self.values[f"b{number}"])
+            yield f"Z{number}", z
+            a = ACTIVATIONS[layer["activation"]](z)
+            yield f"A{number}", a
 
     def predict_proba(self, X: Any, batch_size: int | None = None) -> np.ndarray:
         """Return the last layer's activations as an array, without recording."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,12 @@ import numpy as np
 from ..ops.axes import one_axis
 from ..ops.fused import linear
 from ..ops.selection import take, where
-from ..ops.settings import Check, generator_of, integer, number, whole_number
+from ..ops.settings import Check, generator_of, integer, share, whole_number
 from ..ops.windows.sliding import per_axis
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor
 from . import init
-from .module import WEIGHT_AND_BIAS, Module, Parameter
+from .module import Module, Parameter, tensor_or_none
 
 
 def unset(*shape: Any, dtype: Any) -> Tensor:
@@ -26,21 +27,18 @@ def unset(*shape: Any, dtype: Any) -> Tensor:
 def of_windows(axes: int, stride: Any = (), padding: Any = ()) -> dict[str, Check]:
     """Return the checks of windows' settings: a number for all axes, or one for each; or a name or None given here."""
 
-    def checked(least: int, others: Any = ()) -> Check:
-        def check(name: str, x: Any) -> Any:
-            if isinstance(x, str | None) and x in others:
-                return x
-            numbers = per_axis(x, axes, name, least)
-            return x if isinstance(x, int) else numbers
+    def check(least: int, others: Any, name: str, x: Any) -> Any:
+        if isinstance(x, str | None) and x in others:
+            return x
+        numbers = per_axis(x, axes, name, least)
+        return x if isinstance(x, int) else numbers
 
-        return check
-
-    sizes = dict.fromkeys(["kernel_size", "dilation"], checked(1))
-    pads = dict.fromkeys(["padding", "output_padding"], checked(0, padding))
-    return {**sizes, **pads, "stride": checked(1, stride)}
+    sizes = dict.fromkeys(["kernel_size", "dilation"], partial(check, 1, ()))
+    pads = dict.fromkeys(["padding", "output_padding"], partial(check, 0, padding))
+    return {**sizes, **pads, "stride": partial(check, 1, stride)}
 
 
-class Affine(Module, settings=WEIGHT_AND_BIAS):
+class Affine(Module, settings={"bias": tensor_or_none}):
     """The base of layers with a weight (out, in, *kernel) and a bias or None, uniform in ±1 / √fan_in.
 
     Source: PyTorch's kaiming_uniform with a = √5, whose gain cancels the √3.
@@ -83,7 +81,7 @@ class Linear(Affine):
         return linear(x, self.weight, self.bias)
 
 
-class Embedding(Module, settings=WEIGHT_AND_BIAS):
+class Embedding(Module):
     """A lookup table: the weight's rows at whole-number indices. Shapes: int (...) -> (..., embedding_dim).
 
     The weight is (num_embeddings, embedding_dim) and starts standard normal. The row `padding_idx` starts at 0 and gets
@@ -147,13 +145,15 @@ class Flatten(Module, settings={"start_axis": integer, "end_axis": integer}):
         return x.reshape(*x.shape[:start], merged, *x.shape[end + 1 :])
 
 
-_OF_DROPOUT: dict[str, Check] = {
-    "p": lambda _, p: number("p, the probability of a zero,", p, 1),
-    "generator": generator_of,
-}
+def dropped(x: Any, p: float, generator: np.random.Generator) -> Any:
+    """Return x with each entry 0 with probability p, else divided by 1 - p."""
+    if p == 0:
+        return x
+    kept = generator.random(x.shape) >= p
+    return x * (0 if p == 1 else 1 / (1 - p)) * kept  # a masked copy takes eight times as long
 
 
-class Dropout(Module, settings=_OF_DROPOUT):
+class Dropout(Module, settings={"p": share, "generator": generator_of}):
     """In training, each entry becomes 0 with probability p, else x / (1 - p); in eval mode, x. Shapes: (...) -> (...).
 
     It draws from `generator`, which is its own unless the seed is a generator.
@@ -170,8 +170,4 @@ class Dropout(Module, settings=_OF_DROPOUT):
 
     def forward(self, x: Any) -> Any:
         """Return x, in training with dropped entries. Shapes: (...) -> (...)."""
-        x = as_tensor(x)
-        if not self.training or self.p == 0:
-            return x
-        kept = self.generator.random(x.shape) >= self.p
-        return x * (0 if self.p == 1 else 1 / (1 - self.p)) * kept  # a masked copy takes eight times as long
+        return dropped(as_tensor(x), self.p if self.training else 0, self.generator)

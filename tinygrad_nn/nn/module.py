@@ -11,7 +11,7 @@ import numpy as np
 from ..engine.arrays import as_array
 from ..engine.trees import mapped
 from ..errors import StateError, given
-from ..ops.settings import Check, Explained, switch
+from ..ops.settings import Explained, switch
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor, convert, replace_values
 from .failing import locate
@@ -123,19 +123,16 @@ def tensor_or_none(name: str, x: Any) -> Tensor | None:
     return x
 
 
-WEIGHT_AND_BIAS: dict[str, Check] = dict.fromkeys(["weight", "bias"], tensor_or_none)
-
-
 def _fits(name: str, old: Tensor, new: Tensor) -> None:
     """Raise ValueError if a Tensor can't take the place of a parameter or buffer; give it the role of a buffer."""
     role = _role(old)
     if role == _TEMPORARY and _role(new) == _BUFFER:
         new.role = role
     if role is not None and (_role(new), new.shape, new.dtype) != (role, old.shape, old.dtype):
-        marked = f", or module.{name} = tg.nn.Parameter(value.data)" if role == _PARAMETER else ""
         raise ValueError(
             f"{name} is a {role} of {old.shape}, {old.dtype}: only a {role} of that shape and dtype fits, got "
-            f"{given(new)}, {new.dtype}; write module.{name}.data = value.data{marked}, and for another shape or dtype "
+            f"{given(new)}, {new.dtype}; write module.{name}.data = value.data, or module.{name} = tg.nn."
+            f"{'Parameter' if role == _PARAMETER else 'Buffer'}(value.data), and for another shape or dtype "
             f"module.{name} = None before"
         )
 

@@ -13,17 +13,12 @@ from ..ops.settings import Check, number, optional, share, whole_number
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor
 from .layers import unset
-from .module import WEIGHT_AND_BIAS, Buffer, Module
+from .module import Buffer, Module, tensor_or_none
+
+_SETTINGS: dict[str, Check] = {"eps": number, "bias": tensor_or_none}
 
 
-def _lengths(_: str, shape: Any) -> tuple[int, ...]:
-    return tuple(whole_number("each size of a layer", n, 0) for n in np.atleast_1d(shape).tolist())
-
-
-_OF_ALL: dict[str, Check] = {"eps": number, "normalized_shape": _lengths, **WEIGHT_AND_BIAS}
-
-
-class _Normalization(Module, settings=_OF_ALL, fixed=["normalized_shape", "track_running_stats"]):
+class _Normalization(Module, settings=_SETTINGS, fixed=["normalized_shape", "track_running_stats"]):
     """The base of normalisations: a weight that starts at 1 and a bias that starts at 0; either may be None."""
 
     weight: Tensor | None
@@ -55,6 +50,10 @@ class _Normalization(Module, settings=_OF_ALL, fixed=["normalized_shape", "track
         return x if self.bias is None else x + self.bias.reshape(shape)
 
 
+def _lengths(shape: Any) -> tuple[int, ...]:
+    return tuple(whole_number("each size of a layer", n, 0) for n in np.atleast_1d(shape).tolist())
+
+
 def _moments(x: Any, axis: Any) -> tuple[Any, Any, Any]:
     """Return the mean over the axes, x minus the mean, and the variance."""
     mu = mean(x, axis=axis, keepdims=True)
@@ -79,16 +78,22 @@ class LayerNorm(_Normalization):
         self, normalized_shape: Any, eps: float = 1e-5, elementwise_affine: bool = True, bias: bool = True, *,
         dtype: Any = np.float64,
     ) -> None:  # fmt: skip
-        self.normalized_shape: tuple[int, ...] = normalized_shape
+        self.normalized_shape: tuple[int, ...] = _lengths(normalized_shape)
         self.eps: float = eps
         self._own(self.normalized_shape, elementwise_affine, elementwise_affine and bias, dtype)
 
     def _normalised(self, x: Any) -> Any:
-        _, centred, variance = _moments(x, _checked(self, x))
-        return self._affine(centred / sqrt(variance + self.eps), self.normalized_shape)
+        shape = self.normalized_shape
+        if x.shape[x.ndim - len(shape) :] != shape:
+            raise ValueError(f"{self!r} takes an input whose last lengths are {shape}, got {x.shape}")
+        return self._affine(self._unit(x, tuple(range(-len(shape), 0))), shape)
+
+    def _unit(self, x: Any, axes: tuple[int, ...]) -> Any:
+        _, centred, variance = _moments(x, axes)
+        return centred / sqrt(variance + self.eps)
 
 
-class RMSNorm(_Normalization, settings={"eps": optional(number)}):
+class RMSNorm(LayerNorm, settings={"eps": optional(number)}):
     """Root mean square normalisation: x / √(mean(x²) + eps) · weight, over the last axes.
 
     Shapes: (..., *normalized_shape) -> the same.
@@ -105,28 +110,16 @@ class RMSNorm(_Normalization, settings={"eps": optional(number)}):
         self, normalized_shape: Any, eps: float | None = None, elementwise_affine: bool = True, *,
         dtype: Any = np.float64,
     ) -> None:  # fmt: skip
-        self.normalized_shape: tuple[int, ...] = normalized_shape
-        self.eps: float | None = eps
+        self.normalized_shape: tuple[int, ...] = _lengths(normalized_shape)
+        self.eps: float | None = eps  # type: ignore[assignment]
         self._own(self.normalized_shape, elementwise_affine, False, dtype)
 
-    def _normalised(self, x: Any) -> Any:
-        axes = _checked(self, x)
+    def _unit(self, x: Any, axes: tuple[int, ...]) -> Any:
         eps = float(np.finfo(x.dtype).eps) if self.eps is None else self.eps
-        return self._affine(x / sqrt(mean(square(x), axis=axes, keepdims=True) + eps), self.normalized_shape)
+        return x / sqrt(mean(square(x), axis=axes, keepdims=True) + eps)
 
 
-def _checked(layer: Any, x: Any) -> tuple[int, ...]:
-    """Return the axes to normalise. Raises ValueError if the input's have other lengths."""
-    shape = layer.normalized_shape
-    if x.shape[x.ndim - len(shape) :] != shape:
-        raise ValueError(f"{layer!r} takes an input whose last lengths are {shape}, got {x.shape}")
-    return tuple(range(-len(shape), 0))
-
-
-_SIZES = dict.fromkeys(["num_groups", "num_channels"], whole_number)
-
-
-class GroupNorm(_Normalization, settings=_SIZES, fixed=_SIZES):
+class GroupNorm(_Normalization):
     """Layer norm over each of num_groups groups of neighbouring channels. Shapes: (N, C, ...) -> (N, C, ...).
 
     Weight and bias are (C,), C = num_channels. Source: Wu and He, Group normalization (2018).
@@ -140,8 +133,8 @@ class GroupNorm(_Normalization, settings=_SIZES, fixed=_SIZES):
         self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, *, bias: bool = True,
         dtype: Any = np.float64,
     ) -> None:  # fmt: skip
-        self.num_groups: int = num_groups
-        self.num_channels: int = num_channels
+        self.num_groups: int = whole_number("num_groups", num_groups)
+        self.num_channels: int = whole_number("num_channels", num_channels)
         if num_channels % num_groups:
             raise ValueError(f"num_groups={num_groups} must divide num_channels={num_channels}")
         self.eps: float = eps

@@ -10,19 +10,16 @@ import numpy as np
 
 from ..ops.joining import concatenate, stack
 from ..ops.recurrent.cells import gru, lstm, rnn_relu, rnn_tanh
-from ..ops.settings import one_of, share, whole_number
+from ..ops.settings import generator_of, one_of, share, whole_number
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor
 from . import init
-from .layers import Dropout, unset
+from .layers import dropped, unset
 from .losses import like
 from .module import Module
 
-_SIZES = dict.fromkeys(["hidden_size", "num_layers"], whole_number)
-_FIXED = (*_SIZES, "bias", "bidirectional")
 
-
-class _Recurrent(Module, settings={**_SIZES, "dropout": share}, fixed=_FIXED):
+class _Recurrent(Module, settings={"dropout": share, "generator": generator_of}, fixed=["bias", "bidirectional"]):
     """The base of RNN, GRU and LSTM: weights in blocks for `_gates` gates, and `_states` arrays as the state."""
 
     _gates: int
@@ -34,8 +31,8 @@ class _Recurrent(Module, settings={**_SIZES, "dropout": share}, fixed=_FIXED):
         dropout: float = 0.0, bidirectional: bool = False, *, dtype: Any = np.float64, seed: Any = None,
     ) -> None:  # fmt: skip
         self.input_size: int = input_size
-        self.hidden_size: int = hidden_size
-        self.num_layers: int = num_layers
+        self.hidden_size: int = whole_number("hidden_size", hidden_size)
+        self.num_layers: int = whole_number("num_layers", num_layers)
         self.bias: bool = bias
         self.batch_first: bool = batch_first
         self.dropout: float = dropout
@@ -47,15 +44,8 @@ class _Recurrent(Module, settings={**_SIZES, "dropout": share}, fixed=_FIXED):
             setattr(self, f"weight_hh{name}", unset(rows, hidden_size, dtype=dtype))
             for part in ("ih", "hh") if bias else ():
                 setattr(self, f"bias_{part}{name}", unset(rows, dtype=dtype))
-        generator = np.random.default_rng(seed)
-        self.reset_parameters(generator)
-        if dropout:
-            self.between: Dropout = Dropout(dropout, seed=generator)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, value)
-        if name == "dropout" and "between" in vars(self):
-            self.between.p = value
+        self.generator: np.random.Generator = seed
+        self.reset_parameters(self.generator)
 
     def _suffixes(self) -> list[str]:
         """Return the suffixes of parameter names, by layer and direction."""
@@ -113,8 +103,8 @@ class _Recurrent(Module, settings={**_SIZES, "dropout": share}, fixed=_FIXED):
                 for each, h in zip(ended, states, strict=True):
                     each.append(h[0 if reverse else -1])
             x = concatenate(outputs, -1) if self.bidirectional else outputs[0]
-            if self.dropout and layer + 1 < self.num_layers:
-                x = self.between(x)
+            if self.training and layer + 1 < self.num_layers:
+                x = dropped(x, self.dropout, self.generator)
         return x, ended
 
     def _parameters_of(self, index: int) -> list[Tensor]:

@@ -56,14 +56,6 @@ def is_number(x: Any) -> bool:
     return isinstance(x, numbers.Real) and not isinstance(x, bool)
 
 
-def as_float(x: Any) -> float:
-    """Return a real number as a float: inf or -inf if it is too large for one."""
-    try:
-        return float(x)
-    except OverflowError:
-        return np.inf if x > 0 else -np.inf
-
-
 def whole_number(name: str, x: Any, least: float = 1) -> int:
     """Return a whole number as an int. Raises TypeError if it is not one, ValueError if it is below `least`."""
     is_whole = isinstance(x, (int, np.integer)) and not isinstance(x, bool)
@@ -75,7 +67,10 @@ def whole_number(name: str, x: Any, least: float = 1) -> int:
 
 def number(name: str, x: Any, most: float = np.inf, least: float = 0, below: float = np.inf) -> float:
     """Return a finite number as a float. Raises TypeError if it is not a number, ValueError if it is out of bounds."""
-    value = as_float(x) if is_number(x) else np.nan
+    try:
+        value = float(x) if is_number(x) else np.nan
+    except OverflowError:  # of a large int
+        value = np.inf
     if not least <= value <= most or not abs(value) < below:
         low = "" if least == -np.inf else f", {least} or more"
         above = f"from {least} to {most}" if most < np.inf else f"at least {least} and below {below}"
@@ -120,11 +115,11 @@ def switch(name: str, x: Any) -> bool:
     return bool(x)
 
 
-def _annotated(function: Any, kind: str) -> list[str]:
-    """Return which parameters' annotations begin so, if the function is this package's own."""
+def _annotated(function: Any, *kinds: Any) -> list[str]:
+    """Return which parameters' annotations are of these kinds, if the function is this package's own."""
     ours = str(getattr(function, "__module__", "")).startswith(__name__.partition(".")[0] + ".")
     found = getattr(function, "__annotations__", {}) if ours else {}
-    return [name for name, annotation in found.items() if str(annotation).startswith(kind)]
+    return [name for name, annotation in found.items() if annotation in kinds]
 
 
 def optional(check: Check) -> Check:
@@ -134,7 +129,7 @@ def optional(check: Check) -> Check:
 
 def explained(function: Function) -> Function:
     """Return the function; it checks its switches. If it lacks a setting of another library, it says what to write."""
-    code, switches = function.__code__, _annotated(function, "bool")
+    code, switches = function.__code__, _annotated(function, "bool", bool)
 
     @functools.wraps(function)
     def call(*args: Any, **settings: Any) -> Any:
@@ -174,23 +169,21 @@ class Explained:
 
     def __init_subclass__(cls, settings: Mapping[str, Check] = {}, fixed: Iterable[str] = (), **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        switches, sizes = (_annotated(vars(cls).get("__init__"), kind) for kind in ("bool", "int"))
+        made = vars(cls).get("__init__")
+        switches, sizes = _annotated(made, "bool"), _annotated(made, "int", "int | None")
         cls._settings = {**dict.fromkeys(switches, switch), **cls._settings, **settings}
         cls._fixed = cls._fixed | {name for name in sizes if name not in cls._settings} | {*fixed}
         for name in [name for name in _CALLED if callable(vars(cls).get(name))]:
             type.__setattr__(cls, name, explained(vars(cls)[name]))
 
     def _kept(self, name: str, value: Any) -> Any:
-        """Return the value as it is to be kept. Raises TypeError or ValueError for a bad setting.
-
-        Raises AttributeError for a setting that is kept as it was when the object was made.
-        """
+        """Return the value to keep. Raises TypeError or ValueError, AttributeError if the setting stays as it was."""
         check, old = self._settings.get(name), vars(self).get(name)
         value = value if check is None else check(name, value)
-        is_new = value is not old and not (isinstance(value, (int, str, tuple)) and value == old)
-        if name in self._fixed and name in vars(self) and is_new:
+        is_same = value is old or (type(value) is type(old) and isinstance(value, (int, str, tuple)) and value == old)
+        if name in self._fixed and name in vars(self) and not is_same:
             kind = type(self).__name__
-            raise AttributeError(f"{kind}.{name} stays {old!r:.99}, since more depends on it; make a new {kind}")
+            raise AttributeError(f"{kind}.{name} stays {old!r:.99}, since more depends on it; write a new {kind}(...)")
         return value
 
     if not TYPE_CHECKING:  # so a type checker reports attributes that nothing sets

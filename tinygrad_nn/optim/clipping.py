@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import GradientError
-from ..ops.settings import as_float, is_number
+from ..ops.settings import is_number
 from ..tensor.handle import Tensor, make
 
 
@@ -31,7 +31,6 @@ def clip_grad_norm_(
     if not (is_number(norm_type) and norm_type > 0):
         raise ValueError(f"norm_type must be a number above 0, or inf, got {norm_type!r}")
     found = _with_gradients(parameters, "max_norm", max_norm)
-    max_norm, norm_type = as_float(max_norm), as_float(norm_type)
     norms = [_norm(p.grad.data, norm_type) for p in found]
     total: Any = _norm(np.stack(norms), norm_type) if norms else np.zeros(())
     if error_if_nonfinite and not np.isfinite(total):

@@ -26,20 +26,20 @@ class Hyperparameter:
     """A number, several, or a switch, as its default is: at least 0 and below a bound, checked whenever it is set.
 
     Each group of parameters has its own value. Reading it from an optimiser gives the value that all groups share;
-    setting it on an optimiser sets it in all groups. Hyperparameters are part of the optimiser's `state_dict()`.
+    setting it on an optimiser sets it in all groups. Hyperparameters are part of the optimiser's `state_dict()`; one
+    that is annotated is a parameter of the constructor, too.
 
     >>> import tinygrad_nn as tg
-    >>> class Plain(tg.optim.Optimizer):
-    ...     lr = tg.optim.Hyperparameter()
-    ...     def __init__(self, params, lr):
-    ...         super().__init__(params, lr=lr)
+    >>> class Shrinking(tg.optim.Optimizer):
+    ...     decay: float = tg.optim.Hyperparameter(0.5, below=1)
     ...     def update(self, w, g, state):
-    ...         return w - self.lr * g, state
+    ...         return self.decay * w - self.lr * g, state
+    >>> Shrinking([tg.ones(2, requires_grad=True)], lr=0.1, decay=0.25)
+    Shrinking(1 parameters, lr=0.1, decay=0.25)
     """
 
     def __init__(self, default: Any = None, below: float = math.inf) -> None:
-        self.default: Any = default
-        self.below: float = below
+        self.default, self.below = default, below
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -55,9 +55,9 @@ class Hyperparameter:
     def __set__(self, optimizer: Any, value: Any) -> None:
         value = self.checked(value)
         if not hasattr(optimizer, "defaults"):  # it is being made
-            vars(optimizer).update(defaults={}, param_groups=Groups(), _state=[])
-        being_made = self.name not in optimizer.defaults  # and what a group was given is its own
-        groups = [group for group in optimizer.param_groups if not (being_made and self.name in vars(group))]
+            vars(optimizer)["defaults"] = {}
+        is_first = self.name not in optimizer.defaults  # and what a group was given is its own
+        groups = [g for g in getattr(optimizer, "param_groups", ()) if not (is_first and self.name in vars(g))]
         for group in groups:
             optimizer._check(vars(group) | {self.name: value})
         for group in groups:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import StateError, given
 from ..nn.habits import unknown
-from ..ops.settings import Check, as_float, count, is_number, number, one_of, positive, share, whole_number
+from ..ops.settings import Check, count, finite, is_number, number, one_of, positive, share, whole_number
 from .groups import Declared, first_lr
 from .optimizer import Optimizer
 
@@ -20,12 +20,6 @@ def _optimizer(name: str, x: Any) -> Optimizer:
     if not isinstance(x, Optimizer):
         raise TypeError(f"a schedule takes an optimiser, got {given(x)}; make one by tg.optim.SGD(...)")
     return x
-
-
-def _score(name: str, x: Any) -> float:
-    if not is_number(x) or x != x:
-        raise ValueError(f"{name} must be a number, perhaps inf, got {given(x)}")
-    return as_float(x)
 
 
 _OF_ALL: dict[str, Check] = {
@@ -40,7 +34,8 @@ _OF_LINEAR: dict[str, Check] = {
 }  # fmt: skip
 _OF_PLATEAU: dict[str, Check] = {
     "mode": one_of("min", "max"), "threshold_mode": one_of("rel", "abs"), "factor": functools.partial(number, below=1),
-    **dict.fromkeys(["threshold", "min_lr", "eps"], number), "best": _score,
+    **dict.fromkeys(["threshold", "min_lr", "eps"], number),
+    "best": lambda name, x: x if x in (math.inf, -math.inf) else finite(name, x),
     **dict.fromkeys(["patience", "cooldown", "num_bad_epochs", "cooldown_counter"], count),
 }  # fmt: skip
 

@@ -77,7 +77,7 @@ class Optimizer(Declared):
     optional_state_names: ClassVar[tuple[str, ...]] = ()
     init: ClassVar[Any] = staticmethod(zeros())
     rule: ClassVar[Any] = None
-    defaults: ClassVar[dict[str, Any]]  # these three are set with the first hyperparameter
+    defaults: ClassVar[dict[str, Any]]  # each of these three is an optimiser's own
     param_groups: ClassVar[Groups]
     _elsewhere = OPTIMIZERS
     _reads: ClassVar[tuple[list[str], ...]] = ([], [])
@@ -98,8 +98,14 @@ class Optimizer(Declared):
         cls._reads = tuple([[name for name in signature(f).parameters if name in own] for f in functions])
         cls._decays = "weight_decay" in own and "weight_decay" not in cls._reads[-1]
 
+    def __init__(self, params: Iterable[Any], lr: float = 1e-3, **hyperparameters: Any) -> None:
+        for name, value in {"lr": lr, **hyperparameters}.items():
+            setattr(self, name, value)
+        self.__post_init__(params)
+
     def __post_init__(self, params: Iterable[Any]) -> None:
         """Make the groups; hyperparameters that they don't have are those of the optimiser."""
+        vars(self).update(param_groups=Groups(), _state=[])
         groups = listed(params)
         if not groups:
             raise ValueError("there are no parameters to optimise; pass model.parameters()")
