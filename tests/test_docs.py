@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import fnmatch
 import importlib.util
@@ -12,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from operator import attrgetter
 
+import commands
 import numpy as np
 import pytest
 from programs import run
@@ -93,6 +95,45 @@ def test_links_lead_somewhere_and_code_is_executed(page: pathlib.Path) -> None:
     assert list(broken(page, text)) == []
     assert list(unexecuted(text)) == []
     assert nameless(text) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_start_what_is_there(page: pathlib.Path) -> None:
+    found = {line: list(commands.unknown(line)) for line in commands.commands_of(page.read_text(encoding="utf-8"))}
+    assert {line: missing for line, missing in found.items() if missing} == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "missing"),
+    [
+        ("python3 -m venv .venv && .venv/bin/python -m pip install -q -e '.[demo,nothing]' numpy odd", "nothing odd"),
+        (r"py -m venv .venv; .venv\Scripts\python -m tinygrad_nn --quick --fast  # as a test", "--fast"),
+        ("SEED=1 python -m tinygrad_nn.coverage | less", "less"),
+        ("python -m tinygrad_nn.nowhere; python -m nose", "tinygrad_nn.nowhere nose"),
+        ("mpiexec -n 2 python examples/digits.py --quick; python examples/none.py", f"{ROOT / 'examples/none.py'}"),
+        ("PYTHONPATH=tests:. python -c 'x = 1' > tests/nothing.txt; pytest tests/nn -m slow", "tests/nothing.txt"),
+        (".ci/run; .ci/walk", ".ci/walk"),
+    ],
+)  # fmt: skip
+def test_what_a_command_lacks_is_found(line: str, missing: str) -> None:
+    assert list(commands.unknown(line)) == missing.split()
+    found = commands.commands_of(f"```sh\n{line}\n```\nRun `python {line}`, `python ...`.")
+    assert list(found) == [line, f"python {line}".replace("\\", "/")]
+
+
+def test_rows_of_the_table_stand_there_as_pages_show_them() -> None:
+    """But for settings that a page leaves out; other texts are not shown."""
+    rows = ast.parse((ROOT / "tinygrad_nn" / "ops" / "elementwise.py").read_text(encoding="utf-8")).body
+    held = {ast.unparse(row.target): row.value for row in rows if isinstance(row, ast.AnnAssign)}
+    shown = [body for page in PAGES for kind, body in BLOCK.findall(page.read_text("utf-8")) if kind == "text"]
+    assert len(shown) > 1
+    for row in ast.parse("\n".join(shown)).body:
+        assert isinstance(row, ast.Assign)
+        own, written = row.value, held[ast.unparse(row.targets[0])]
+        assert isinstance(own, ast.Call)
+        assert isinstance(written, ast.Call)
+        assert [*map(ast.unparse, own.args)] == [*map(ast.unparse, written.args)]
+        assert {*map(ast.unparse, own.keywords)} <= {*map(ast.unparse, written.keywords)}
 
 
 def test_a_broken_link_and_code_that_nobody_runs_are_found() -> None:

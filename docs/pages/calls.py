@@ -56,11 +56,11 @@ def told(name: names.Name) -> tuple[str, list[Refusal]]:
     """Return the shapes in the example of a name, "" where its description tells any, and what is refused."""
     if not callable(name.value) or name.module.startswith(NOT_CALLED):
         return "", []
-    with _quietly():
-        if (call := first_call(name.value, name.text)) is None:
-            return "", []
-        found = shapes(call) if "hape" not in name.text.partition(">>>")[0] else ""
-        return found, refusals(call, names.parameters(name.value))
+    with _quietly(), contextlib.suppress(ModuleNotFoundError):  # of a library that only a bridge needs
+        if (call := first_call(name.value, name.text)) is not None:
+            found = shapes(call) if "hape" not in name.text.partition(">>>")[0] else ""
+            return found, refusals(call, names.parameters(name.value))
+    return "", []
 
 
 @contextlib.contextmanager
