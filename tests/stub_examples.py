@@ -32,7 +32,7 @@ CALLS = {
     ],
     "conv3d": [
         "volume = tg.tensor([[[[1.0, 2.0], [4.0, 8.0]], [[16.0, 32.0], [64.0, 128.0]]]])",
-        "tg.conv3d(volume, weight=[[[[[-1.0]], [[1.0]]]]]).tolist()  # what a step along the first axis changes",
+        "tg.conv3d(volume, weight=[[[[[-1.0]], [[1.0]]]]]).tolist()",
     ],
     "conv_transpose1d": ["tg.conv_transpose1d([[1.0, 2.0]], weight=[[[1.0, 10.0]]], stride=2).tolist()"],
     "conv_transpose2d": [

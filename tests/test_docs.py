@@ -259,6 +259,9 @@ def test_what_is_refused_is_what_calls_raise() -> None:
     assert [refusal.call for refusal in calls.refusals(joined, [])] == [
         "tg.stack([np.ones(5), a], axis=0)", "tg.stack([a, a], axis=-7)",
     ]  # fmt: skip
+    drawn = call(tg.data.make_moons, f">>> tg.data.make_moons(200, noise=0.1, seed={' + '.join('0' * 40)})\n")
+    long = calls.refusals(drawn, [])[1]  # of which the page shows what matters
+    assert long.call == "tg.data.make_moons(200, noise=-7.0, ...)"
     rounded = calls.refusals(call(tg.ceil, ">>> x = np.ones(2)\n>>> tg.ceil(x)\n"), [])
     assert [refusal[:2] for refusal in rounded] == [("tg.ceil('other')", "DtypeError")]  # where all numbers are taken
     made = calls.refusals(call(tg.grad, ">>> tg.grad(lambda x: x * x)(2.0)\n"), names.parameters(tg.grad)[:2])
@@ -334,7 +337,7 @@ def test_rules_are_read_from_the_source() -> None:
     assert found["softmax"][0].formula == r"y \, (\bar y - \sum (\bar y \, y))"
     assert found["linear"][0].formula == r"\bar y\,W"
     assert found["fmax"][0].formula.startswith(r"\bar y \, \begin{cases} 1 & a > b \text{ or } b \text{ is nan}")
-    assert found["frexp"][0].formula == r"\bar y_{0}\,2^{-y_{1}}"
+    assert found["frexp"][0].formula == r"(\bar y)_{0}\,2^{-y_{1}}"
     assert found["window_sum"][0].formula == r"\text{spread}(\bar y)"  # another operation
     assert found["bernoulli_cross_entropy"][0].formula.startswith(r"\bar \ell")  # a helper of that name
     assert found["lstm"][0].formula == "W^\\top d_t"

@@ -868,7 +868,7 @@ def conv3d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
     >>> volume = tg.tensor([[[[1.0, 2.0], [4.0, 8.0]], [[16.0, 32.0], [64.0, 128.0]]]])
-    >>> tg.conv3d(volume, weight=[[[[[-1.0]], [[1.0]]]]]).tolist()  # what a step along the first axis changes
+    >>> tg.conv3d(volume, weight=[[[[[-1.0]], [[1.0]]]]]).tolist()
     [[[[15.0, 30.0], [60.0, 120.0]]]]
     """
 def conv_transpose1d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: Any = 1, dilation: Any = 1) -> Tensor:

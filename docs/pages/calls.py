@@ -30,7 +30,7 @@ OTHERS: dict[type, list[str]] = {
     tuple: ["(7, 7)", "(-7, 7)", "(7,)"], FunctionType: ["lambda *_: 'other'"],
 }  # fmt: skip
 OMITTED = {"axis": "7", "dtype": "'other'"}  # for parameters whose default says little
-MOST = 4
+MOST, LONG = 4, 100  # refusals of a page, and letters of a call
 NOT_CALLED = ("tinygrad_nn.interop.mpi", "tinygrad_nn.errors")  # bridges that change how their process ends, and errors
 PACKAGE = str(Path(errors.__file__).parents[1])
 
@@ -111,13 +111,12 @@ def shapes(call: Call) -> str:
 
 def refusals(call: Call, parameters: list[Parameter]) -> list[Refusal]:
     """Return what calls like this one raise or warn of where one argument does not fit, each once."""
-    tried = [_refusal(Call(wrong, call.known)) for wrong in _wrong_calls(call, parameters)]
-    found = [refusal for refusal in tried if refusal is not None and refusal.helps]
-    if not found:
-        tried = [_refusal(Call(wrong, call.known)) for wrong in _with_text(call)]
-        found = [refusal for refusal in tried if refusal is not None and refusal.helps]
-    kinds = {re.sub(r"[\d\W]+", " ", f"{refusal.error} {refusal.message}")[:40]: refusal for refusal in found[::-1]}
-    return list(kinds.values())[::-1][:MOST]
+    found: dict[str, Refusal] = {}
+    for wrong_calls in (_wrong_calls(call, parameters), _with_text(call)):
+        for wrong in wrong_calls if not found else ():
+            if (refusal := _refusal(Call(wrong, call.known), call.node)) is not None and refusal.helps:
+                found.setdefault(re.sub(r"[\d\W]+", " ", f"{refusal.error} {refusal.message}")[:40], refusal)
+    return list(found.values())[:MOST]
 
 
 def _is_list(argument: ast.expr) -> TypeGuard[ast.List]:
@@ -152,7 +151,7 @@ def _wrong_calls(call: Call, parameters: list[Parameter]) -> Iterator[ast.Call]:
             yield ast.Call(wrong, args, keywords)
         parameters = []
     given = {keyword.arg for keyword in keywords} | {p.name for p in parameters[: len(args)]}
-    for p in [p for p in parameters if p.name not in given]:
+    for p in [p for p in parameters if p.name not in given | {"seed"}]:
         for text in [OMITTED[p.name]] if p.name in OMITTED else OTHERS.get(type(p.default), ()):
             yield ast.Call(function, args, [*keywords, ast.keyword(p.name, _parsed(text))])
 
@@ -176,17 +175,27 @@ def _parsed(text: str) -> ast.expr:
     return ast.parse(text, mode="eval").body
 
 
-def _refusal(call: Call) -> Refusal | None:
+def _refusal(call: Call, right: ast.Call) -> Refusal | None:
     """Return the error that a call raises, or else the first warning of NumPy's, None if all is well."""
+    text = _short(call.node, right)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             result = _value(call.node, {**call.known, "np": np})
         except Exception as error:
-            return Refusal(ast.unparse(call.node), type(error).__name__, _said(error), "", _helps(error))
+            return Refusal(text, type(error).__name__, _said(error), "", _helps(error))
     found = [w.message for w in caught if isinstance(w.message, RuntimeWarning)]
     gives = str(result.item()) if getattr(result, "size", 0) == 1 else ""
-    return Refusal(ast.unparse(call.node), "RuntimeWarning", _said(found[0]), gives) if found else None
+    return Refusal(text, "RuntimeWarning", _said(found[0]), gives) if found else None
+
+
+def _short(call: ast.Call, right: ast.Call) -> str:
+    """Return a call as it is written; where that is long, without the settings that it shares with the right one."""
+    text = ast.unparse(call)
+    own = [keyword for keyword in call.keywords if keyword not in right.keywords]
+    if len(text) < LONG or len(own) == len(call.keywords):
+        return text
+    return f"{ast.unparse(ast.Call(call.func, call.args, own))[:-1]}, ...)"
 
 
 def _helps(error: Exception) -> bool:
@@ -198,7 +207,8 @@ def _helps(error: Exception) -> bool:
 
 def _said(reason: Exception) -> str:
     """Return what an error says, with its remedy, without what the call tells."""
-    notes = [re.sub(r"^in tinygrad_nn operation .*?(; |$)", "", note) for note in getattr(reason, "__notes__", [])]
-    remedies = [note for note in notes if note and not note.startswith("help(")]
+    told = r"^(in tinygrad_nn operation .*?(; |$)|tg\.\w+\(.*?\): )"
+    notes = [re.sub(told, "", note) for note in getattr(reason, "__notes__", [])]
+    remedies = [note for note in notes if note and not note.startswith(("help(", "in layer "))]
     said = " ".join("; ".join([str(reason).strip(), *remedies]).split())
     return re.sub(r" at 0x[0-9a-f]+", "", said)

@@ -142,9 +142,9 @@ def _rules_of_operation(op: Any, name: Name) -> Iterator[str]:
         if getattr(name.value, "operation", None) is None:
             text = f"Rules of the operation ``{op.name}`` that it calls" + text.removeprefix("Rules")
         yield f"{text}\n\n.. code-block:: text\n\n{textwrap.indent(chr(10).join(lines), '   ')}"
-    formulas = [rf"\bar {{{argument}}} = {rule.formula}" for argument, rule in _written(op)]
-    if formulas and not any(len(argument) > 1 for argument, rule in _written(op)):
-        yield ".. math:: " + r"\quad ".join(formulas)
+    formulas = [rf"\bar {{{rules.symbol(argument)}}} = {rule.formula}" for argument, rule in _written(op)]
+    if formulas:
+        yield ".. math:: " + r"\quad ".join(formulas).replace("\n", " ")
 
 
 def _written(op: Any) -> list[tuple[str, rules.Written]]:
@@ -227,7 +227,8 @@ def operation_table() -> str:
         if not op.differentiable or not found or not op.home[0].startswith("tinygrad_nn."):
             continue
         code = "\n\n".join(f"``{argument}: {rule.code}``" for argument, rule in found)
-        formulas = "\n\n".join(f":math:`{rule.formula}`" for _, rule in found)
+        lines = [[f":math:`{line}`" for line in rule.formula.splitlines()] for _, rule in found]
+        formulas = "\n\n".join(map(" ".join, lines))
         known = public.get(op.name) or _known_as(op).format(2)
         is_step = known in functions and functions[known].operation is not op
         known = "" if is_step or known not in _linked() else known
@@ -243,13 +244,13 @@ def operation_table() -> str:
         ":math:`S = \\text{diag}(s)`, :math:`K = U^\\top \\bar U`, :math:`L = V^\\top \\bar V`; sym(*x*) is "
         ":math:`(x + x^\\top) / 2`, mirrored(*x*) has the lower triangle of *x* on both sides, and halved(*x*) is that "
         "triangle with half of the diagonal. For least squares, *x* is the solution and "
-        ":math:`u = {a^+}^\\top \\bar x`; for slopes of cofactors, :math:`X = a^{-1} e` and "
+        ":math:`u = (a^+)^\\top \\bar x`; for slopes of cofactors, :math:`X = a^{-1} e` and "
         ":math:`Z = a^{-1}\\,\\bar y`. In a recurrent layer, :math:`d_t` is the cotangent of what goes into the gates, "
         "found from the last step to the first, :math:`e_t` that of its part that the hidden state :math:`h_{t-1}` "
         "gives, and *W* the input's weight.\n"
     )
     header = ["operation", "rules as written", "as mathematics"]
-    return "\n".join([heading("The rules of all operations"), text, table(header, rows, "15 50 35")])
+    return "\n".join([heading("The rules of all operations"), text, table(header, rows, "15 42 43")])
 
 
 def subgradients() -> str:

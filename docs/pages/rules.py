@@ -14,7 +14,7 @@ OPS = Path(tinygrad_nn.__file__).parent / "ops"
 
 
 class Written(NamedTuple):
-    """One rule: the input that it is of, the code of its value, and that as LaTeX, "" where it is no formula."""
+    """One rule: the input that it is of, the code of its value, and that as LaTeX, in lines where it is long."""
 
     argument: str
     code: str
@@ -60,13 +60,15 @@ def _recurrent(body: list[ast.stmt]) -> dict[str, list[Written]]:
     """Return the rules that one function of a file gives to several operations, each with a reverse pass of its own."""
     found = {}
     shared = [node for node in body if isinstance(node, ast.FunctionDef) and node.name == "_differentiate"]
+    named = {n.name: n.body[-1] for node in shared for n in ast.walk(node) if isinstance(n, ast.FunctionDef)}
+    values = {name: last.value for name, last in named.items() if isinstance(last, ast.Return) and last.value}
     attached = [n for node in shared for n in ast.walk(node) if isinstance(n, ast.Call) and _attaches(n.func)]
     for node in body:
         if attached and isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
             operation, _, back = node.value.args
             assert isinstance(back, ast.Lambda)
             products = [rule.args[1] for rule in attached[0].args if isinstance(rule, ast.Call)]
-            codes = [ast.unparse(p.body if isinstance(p, ast.Lambda) else p) for p in products]
+            codes = [ast.unparse(p.body if isinstance(p, ast.Lambda) else values[ast.unparse(p)]) for p in products]
             codes[1] = f"d, {codes[1]} = {ast.unparse(back.body)}"  # what all of them read
             found[ast.unparse(operation)] = [Written("", *pair) for pair in zip(codes, _OF_GATES, strict=True)]
     return found
@@ -175,22 +177,18 @@ _RULES = {
         r"2\,y^2\,\text{erfinv}(x) & \text{otherwise} \end{cases}"
     ),
     "_own_part": r"\bar y \text{ where } x_i \text{ stands}",
-    "_from_cholesky": r"\text{sym}({y^\top}^{-1}\,\text{halved}(y^\top \bar y)\,y^{-1})",
+    "_from_cholesky": r"\text{sym}(y^{-\top}\,\text{halved}(y^\top \bar y)\,y^{-1})",
     "_from_eigh": r"V\,(\text{diag}(\bar w) + \text{sym}(\frac{(V^\top \bar V)_{ij}}{w_j - w_i}))\,V^\top",
-    "_from_qr": r"(\bar q + q\,\text{mirrored}(r\,\bar r^\top - \bar q^\top q))\,{r^\top}^{-1}",
-    "_from_svd": (
-        r"U\,(\text{diag}(\bar s) + \text{sym}(\frac{(K + L)_{ij}}{s_j - s_i})"
-        r" + \frac{1}{2}\,\frac{(K - L - K^\top + L^\top)_{ij}}{s_j + s_i})\,V^\top"
-        r" + (\bar U - U\,K)\,S^{-1}\,V^\top + U\,S^{-1}\,(\bar V - V\,L)^\top"
-    ),
-    "_from_pinv": (
-        r"(1 - a\,y)\,\bar y^\top y\,y^\top + y^\top y\,\bar y^\top (1 - y\,a) - y^\top \bar y\,y^\top"
-    ),
-    "_to_matrix": r"(b - a\,x)\,(a^+ u)^\top + {a^+}^\top x\,(\bar x - a^\top u)^\top - u\,x^\top",
-    "_third_derivatives": (
-        r"\det(a)\,{a^\top}^{-1}\,((\text{tr}(X)\,\text{tr}(Z) - \text{tr}(X\,Z))\,1"
-        r" - \text{tr}(X)\,Z - \text{tr}(Z)\,X + X\,Z + Z\,X)^\top"
-    ),
+    "_from_qr": r"(\bar q + q\,\text{mirrored}(r\,\bar r^\top - \bar q^\top q))\,r^{-\top}",
+    "_from_svd": r"""U\,(\text{diag}(\bar s) + \text{sym}(\frac{(K + L)_{ij}}{s_j - s_i})
++ \frac{1}{2}\,\frac{(K - L - K^\top + L^\top)_{ij}}{s_j + s_i})\,V^\top
++ (\bar U - U\,K)\,S^{-1}\,V^\top + U\,S^{-1}\,(\bar V - V\,L)^\top""",
+    "_from_pinv": r"""(1 - a\,y)\,\bar y^\top y\,y^\top
++ y^\top y\,\bar y^\top (1 - y\,a) - y^\top \bar y\,y^\top""",
+    "_to_matrix": r"""(b - a\,x)\,(a^+ u)^\top
++ (a^+)^\top x\,(\bar x - a^\top u)^\top - u\,x^\top""",
+    "_third_derivatives": r"""\det(a)\,a^{-\top}\,((\text{tr}(X)\,\text{tr}(Z) - \text{tr}(X\,Z))\,1
+- \text{tr}(X)\,Z - \text{tr}(Z)\,X + X\,Z + Z\,X)^\top""",
     "None": "0",
     "_slope_of_left": r"\bar y\,b^\top", "_slope_of_right": r"a^\top\,\bar y",
     "_to_extremes": r"\begin{cases} \bar y / k & x = y \\ 0 & \text{otherwise} \end{cases}",
@@ -199,20 +197,25 @@ _RULES = {
     "_to_attained": r"\bar y \text{ where it was attained}",
     "_from_eigenvalues": r"V\,\operatorname{diag}(\bar y)\,V^\top",
     "_from_singular_values": r"U\,\operatorname{diag}(\bar y)\,V^\top",
-    "_from_logarithm": r"\bar y_1\,{a^\top}^{-1}",
+    "_from_logarithm": r"(\bar y)_1\,a^{-\top}",
 }  # fmt: skip
 _OF_GATES = [
-    r"W^\top d_t", r"\text{where } d \text{ ends}", r"\sum_t d_t\,x_t^\top", r"\sum_t e_t\,h_{t-1}^\top", r"\sum_t d_t",
-    r"\sum_t e_t",
+    r"W^\top d_t", r"\bar h_0 \text{, where } d \text{ ends}", r"\sum_t d_t\,x_t^\top", r"\sum_t e_t\,h_{t-1}^\top",
+    r"\sum_t d_t", r"\sum_t e_t",
 ]  # fmt: skip
 _PRECEDENCE = {ast.Add: 1, ast.Sub: 1, ast.Mult: 2, ast.Div: 2, ast.Pow: 4}
 _COMPARISONS = {ast.Gt: ">", ast.Lt: "<", ast.Eq: "=", ast.GtE: r"\ge", ast.LtE: r"\le"}
 
 
+def symbol(name: str) -> str:
+    """Return a name as mathematics: one letter, or words."""
+    return _NAMES.get(name, name if len(name) == 1 else rf"\text{{{name.replace('_', ' ')}}}")
+
+
 def _latex(node: ast.expr, above: int = 0) -> str:
     match node:
         case ast.Name(id=name):
-            return _NAMES.get(name, name if len(name) == 1 else rf"\text{{{name.replace('_', ' ')}}}")
+            return symbol(name)
         case ast.Constant(value=bool() as value):
             return "yes" if value else ""
         case ast.Constant(value=int() | float() as value):
@@ -243,9 +246,9 @@ def _latex(node: ast.expr, above: int = 0) -> str:
                 rf"\begin{{cases}} {_latex(a)} & \text{{if {name}}} \\ {_latex(b)} & \text{{otherwise}} \end{{cases}}"
             )
         case ast.Subscript(value=value, slice=ast.Constant(value=int() as n)):
-            return f"{_latex(value)}_{{{n}}}"
+            return f"{_entries(value)}_{{{n}}}"
         case ast.Subscript(value=value, slice=ast.Name(id=index)):
-            return rf"{_latex(value)}_{{\text{{{index}}}}}"
+            return rf"{_entries(value)}_{{\text{{{index}}}}}"
         case ast.Subscript(value=value, slice=ast.Tuple()):  # which inserts axes
             return _latex(value, above)
         case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="kernel")):
@@ -268,6 +271,11 @@ def _called(name: str, node: ast.Call) -> str:
 def _another(name: str, node: ast.Call) -> str:
     """Return a call of another operation, by its name in words, with its operands."""
     return rf"\text{{{name.strip('_').replace('_', ' ')}}}({', '.join(map(_latex, node.args))})"
+
+
+def _entries(node: ast.expr) -> str:
+    text = _latex(node)
+    return f"({text})" if text.startswith(r"\bar") else text  # else the index would stand below the bar
 
 
 def _factor(x: str) -> str:

@@ -223,7 +223,7 @@ array([[1., 1., 1.],
 >>> tg.conv2d(image, weight=[[[[-1.0, 1.0]]]], padding=(0, 1)).tolist()
 [[[1.0, 1.0, 2.0, -4.0], [8.0, 8.0, 16.0, -32.0]]]""",
     "conv3d": r""">>> volume = tg.tensor([[[[1.0, 2.0], [4.0, 8.0]], [[16.0, 32.0], [64.0, 128.0]]]])
->>> tg.conv3d(volume, weight=[[[[[-1.0]], [[1.0]]]]]).tolist()  # what a step along the first axis changes
+>>> tg.conv3d(volume, weight=[[[[[-1.0]], [[1.0]]]]]).tolist()
 [[[[15.0, 30.0], [60.0, 120.0]]]]""",
     "conv_transpose1d": r""">>> tg.conv_transpose1d([[1.0, 2.0]], weight=[[[1.0, 10.0]]], stride=2).tolist()
 [[1.0, 10.0, 2.0, 20.0]]""",
