@@ -68,8 +68,8 @@ INSIDE = {
 BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (350, 312, 1_289),
     "engine": (1_250, 1_249, 8_991),
-    "tensor": (1_148, 1_148, 9_025),
-    "ops": (3_215, 2_895, 32_204),
+    "tensor": (1_152, 1_148, 9_044),
+    "ops": (3_216, 2_895, 32_204),
     "ops.linalg": (873, 859, 8_984),
     "ops.numpy": (2_448, 2_448, 27_225),
     "ops.windows": (783, 783, 8_532),
@@ -82,15 +82,15 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "compiler.lower": (373, 354, 3_415),
     "compiler.write": (1_780, 1_100, 17_203),
     "compiler.run": (1_163, 1_163, 10_126),
-    "checking": (2_699, 2_699, 24_450),
+    "checking": (2_701, 2_699, 24_465),
     "inspection": (2_268, 1_800, 18_001),
     "testing": (2_299, 2_299, 20_076),
-    "training": (2_667, 1_648, 21_723),
+    "training": (2_667, 1_648, 21_730),
     "interop": (1_501, 1_405, 14_528),
     "reference": (216, 216, 1_678),
     "the top": (266, 250, 1_534),
 }
-WHOLE = (33_347, 28_026, 290_156)
+WHOLE = (33_354, 28_026, 290_197)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -12,7 +12,9 @@ import pytest
 from remedies import REMEDY
 
 import tinygrad_nn
+import tinygrad_nn.primitive
 
+primitive: Any = tinygrad_nn.primitive.primitive
 tg: Any = tinygrad_nn  # without the types that forbid such calls
 nn, optim = tg.nn, tg.optim
 rng = np.random.default_rng(0)
@@ -173,6 +175,7 @@ MISTAKES: dict[str, list[Callable[[], Any]]] = {
         lambda: tg.data.one_hot(X),
         lambda: tg.data.make_moons("10"),
         lambda: tg.data.random_split([1, 2, 3], [2, 2]),
+        lambda: tg.data.train_test_split(X, y, "a fifth"),
     ],
     "programs and checks": [
         lambda: branch(np.ones(3)),
@@ -180,6 +183,9 @@ MISTAKES: dict[str, list[Callable[[], Any]]] = {
         lambda: tg.compile(3),
         lambda: tg.compile(model)(X),
         lambda: tg.gradcheck(lambda x: x.sum(), np.array([1, 2])),
+        lambda: tg.gradcheck((w * w).sum(), w),
+        lambda: tg.diff_backprop((w * w).sum(), np.ones(3)),
+        lambda: primitive(np.sin),
         lambda: tg.vmap(tg.sin),
         lambda: w.unsqueeze(0),
         lambda: tg.Linear(3, 2),

@@ -33,6 +33,8 @@ class Subject:
     by_hand = measured = alone = False
 
     def __init__(self, function: Callable[..., Any], inputs: Sequence[Any]) -> None:
+        if not callable(function):
+            raise TypeError(f"a check is of a function, got {errors.given(function)}; write tg.gradcheck(f, x)")
         self.function: Callable[..., Any] = function
         self.inputs: list[Any] = list(inputs)
         found = list(leaves(self.inputs))

@@ -35,13 +35,14 @@ SETTINGS = {
     has no dot | map_location weights_only: leave it out
 """),
     "Keras": table("""
-    learning_rate: write lr= | beta_1 beta_2: write betas=(0.9, 0.999) | epsilon: write eps= | clipnorm
-    global_clipnorm: pass clip_norm= to tg.train | units filters: write the sizes, (inputs, outputs) | strides: write
-    stride= | activation: put nn.ReLU() or the like after it | kernel_initializer: set weight.data after it is made |
-    use_bias: write bias= | input_shape input_dim: leave it out: the first size is that of the inputs | rate: write p= |
-    validation_data: write validation= | validation_split: tg.data.train_test_split splits the rows before | callbacks:
-    write on_epoch=, early_stopping=, scheduler= or checkpoint= | verbose: write progress=, or print
-    schedule.get_last_lr() | shuffle: write shuffle_seed=
+    learning_rate: write lr= | beta_1 beta_2: write betas=(0.9, 0.999) | epsilon: write eps= | clipnorm global_clipnorm:
+    pass clip_norm= to tg.train | units filters: write the sizes, (inputs, outputs) | strides: write stride= |
+    activation: put nn.ReLU() or the like after it | kernel_initializer: set weight.data after it is made | use_bias:
+    write bias= | input_shape input_dim: leave it out: the first size is that of the inputs | rate: write p= |
+    return_sequences return_state: leave it out: all outputs and the last state are returned | validation_data: write
+    validation= | validation_split: tg.data.train_test_split splits the rows before | callbacks: write on_epoch=,
+    early_stopping=, scheduler= or checkpoint= | verbose: write progress=, or print schedule.get_last_lr() | shuffle:
+    write shuffle_seed=
 """),
 }
 _NOTES = {

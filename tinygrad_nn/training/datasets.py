@@ -10,7 +10,7 @@ import numpy as np
 from ..engine.arrays import as_array
 from ..errors import DataError
 from ..errors.unsupported import ELSEWHERE, elsewhere
-from ..ops.settings import number, whole_number
+from ..ops.settings import is_number, number, whole_number
 from .loader import DataLoader, Dataset, Subset, TensorDataset, collate, random_split
 from .reading import read_idx
 
@@ -66,7 +66,7 @@ def train_test_split(
     X, y = np.asarray(X), np.asarray(y)
     if len(X) != len(y):
         raise ValueError(f"X has {len(X)} rows, y {len(y)}; each sample needs one label")
-    held_out = math.ceil(test_size * len(X)) if 0 < test_size < 1 else 0
+    held_out = math.ceil(test_size * len(X)) if is_number(test_size) and 0 < test_size < 1 else 0
     if not 0 < held_out < len(X):
         raise ValueError(f"test_size={test_size} of {len(X)} rows leaves {held_out} to test; pass one between 0 and 1")
     order = np.random.RandomState(seed).permutation(len(X))

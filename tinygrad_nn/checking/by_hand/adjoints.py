@@ -168,16 +168,16 @@ class Alignment:
         samples, outputs = (shape[-1], shape[0]) if self._in_columns else (shape[0], shape[-1])
         return ("m", samples, "samples"), ("k", outputs if len(shape) > 1 else 1, "outputs")
 
-    def aligned(self, gradients: Mapping[str, Any]) -> list[Aligned]:
+    def aligned(self, gradients: Any) -> list[Aligned]:
         """Return the Tensors that lead to the loss. Raises ValueError for two gradients of one Tensor, or for none."""
+        if not isinstance(gradients, Mapping) or not gradients:
+            raise ValueError('there is no gradient to compare; pass a mapping of names to arrays, such as {"dW1": dW1}')
         keys: dict[str, str] = {}
         for key in gradients:
             name = self._named_by(key)
             if name in keys:
                 raise ValueError(f"{keys[name]!r} and {key!r} are both the gradient of {name}; leave one out")
             keys[name] = key
-        if not keys:
-            raise ValueError('there is no gradient to compare; pass a mapping of names to arrays, such as {"dW1": dW1}')
         for name, key in keys.items():
             self._check(name, key)
         hands = {name: _floats(gradients[key]) for name, key in keys.items()}
