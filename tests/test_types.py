@@ -37,6 +37,8 @@ ALLOWED = {
     r"interop\.sklearn\.\w+\.(__init__|set_\w+_request)": "written by scikit-learn's metaclass",
     r"interop\.sklearn\._(Estimator|ClassifierMixin|RegressorMixin)\b.*": "scikit-learn's, which have no types",
     r"interop\.torch\._Seam": "a function of PyTorch's, whose metaclass has no annotation",
+    r"optim\.groups\.Declared\.__dataclass_transform__": "what typing's decorator leaves",
+    r"optim\.groups\.Groups": "a tuple",
     r"ops\.numpy\.padding\.<callable subtype of str>": "a name that mypy makes up",
     r"(conventions|coverage)": "commands, which are at home in another folder",
     r"tensor\.handle\.new": "of the inside",

@@ -119,10 +119,7 @@ print({name: f"{height(points[-1]).item():.1e}" for name, points in third.items(
 
 
 class SignOnly(tg.optim.Optimizer):
-    lr = tg.optim.Hyperparameter()
-
-    def __init__(self, params, lr=0.1):
-        super().__init__(params, lr=lr)
+    lr: float = tg.optim.Hyperparameter(0.1)
 
     def initial_state(self, w):
         return {"length": np.full(w.shape, self.lr), "before": np.zeros(w.shape)}

@@ -230,12 +230,10 @@ class TransformerEncoderLayer(Module, settings={"activation": _activation}):
             y, _ = self.self_attn(x, x, x, src_key_padding_mask, False, src_mask, is_causal=is_causal)
             return self.dropout(y)
 
-        if self.norm_first:
-            x = x + attention(self.norm1(x))
-            return x + self._feed_forward(self.norm2(x))
-        x = self.norm1(x + attention(x))
-        return self.norm2(x + self._feed_forward(x))
+        def feed_forward(x: Any) -> Any:
+            activation = _ACTIVATIONS.get(self.activation, self.activation)
+            return self.dropout(self.linear2(self.dropout(activation(self.linear1(x)))))
 
-    def _feed_forward(self, x: Any) -> Any:
-        activation = _ACTIVATIONS.get(self.activation, self.activation)
-        return self.dropout(self.linear2(self.dropout(activation(self.linear1(x)))))
+        for norm, block in ((self.norm1, attention), (self.norm2, feed_forward)):
+            x = x + block(norm(x)) if self.norm_first else norm(x + block(x))
+        return x

@@ -14,9 +14,8 @@ from ..errors import StateError, given
 from ..ops.settings import Explained, switch
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor, convert, replace_values
-from .failing import locate
+from .describing import locate, summary
 from .habits import METHODS
-from .table import summary
 
 _PARAMETER, _BUFFER, _TEMPORARY = "parameter", "buffer", "temporary buffer"
 

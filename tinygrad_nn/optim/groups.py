@@ -39,7 +39,8 @@ class Hyperparameter:
     """
 
     def __init__(self, default: Any = None, below: float = math.inf) -> None:
-        self.default, self.below = default, below
+        self.default: Any = default
+        self.below: float = below
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -149,7 +150,8 @@ class Groups(tuple[ParameterGroup, ...]):
         """Raise AttributeError."""
         raise AttributeError("an optimiser keeps its groups; set group['lr'], or write add_param_group(...)")
 
-    __setitem__ = __delitem__ = append = extend = refuse
+    __setitem__: Any = refuse
+    append: Any = refuse
 
 
 def listed(params: Any) -> list[Any]:

@@ -57,7 +57,6 @@ class LRScheduler(Declared, settings=_OF_ALL):
     """
 
     optimizer: Optimizer
-    eta_min = 0.0
 
     def __post_init__(self) -> None:
         """Set the learning rates for the first epoch."""
@@ -113,11 +112,12 @@ class LRScheduler(Declared, settings=_OF_ALL):
             group["lr"] = self._next(group["lr"], group.initial_lr, before, now)
 
     def _next(self, lr: float, initial: float, before: float, now: float) -> float:
+        low = getattr(self, "eta_min", 0.0)
         if now == before:
             return lr
         if before == 0:  # there is no quotient
-            return self.eta_min + (initial - self.eta_min) * now
-        return self.eta_min + (lr - self.eta_min) * (now / before)
+            return float(low + (initial - low) * now)
+        return float(low + (lr - low) * (now / before))
 
 
 class StepLR(LRScheduler, settings={"step_size": whole_number, "gamma": number}):
