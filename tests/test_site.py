@@ -57,6 +57,16 @@ def test_a_page_is_readable_for_all_and_asks_the_network_for_nothing(browser: An
         context.close()
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("page", ["from_pytorch", "from_keras", "from_jax"])
+def test_both_columns_of_a_table_are_seen(browser: Any, page: str, width: int) -> None:
+    opened = browser.new_page(viewport={"width": width, "height": 900})
+    opened.goto(f"{SITE.as_uri()}/{page}.html")
+    tables = "[...document.querySelectorAll('.bd-article table')]"
+    assert opened.evaluate(f"{tables}.length") > 2
+    assert opened.evaluate(f"{tables}.filter(t => t.offsetWidth > t.parentElement.clientWidth + 1).length") == 0
+
+
 def test_a_page_of_the_reference_leads_to_its_group_and_to_others_of_it(browser: Any) -> None:
     opened = browser.new_page()
     opened.goto(f"{SITE.as_uri()}/generated/reference/log.html")
