@@ -52,19 +52,12 @@ class Box:
         for box in self.inner:
             yield from box.walk()
 
-    def closed(self, label: str) -> Box:
-        """Return a collapsed box for this one, which sums up its contents in two lines."""
-        members = [node for box in self.walk() for node in box.members]
-        counts = Counter(node.operation for node in members if node.operation)
-        most = ", ".join(f"{count} {name}" for name, count in counts.most_common(2))
-        return Box([label, f"{len(members):,} nodes: {most}"], members=members)
-
 
 Edge = tuple[Box, Box]
 
 
 def boxes_of(nodes: list[GraphNode]) -> Box:
-    """Return the nodes of a graph as nested boxes; the innermost groups are collapsed if there are too many boxes.
+    """Return the nodes of a graph as nested boxes; if they are too many, inner groups are collapsed, or sequences.
 
     A group is a call of a module: the consecutive nodes that it computed. A module's leaf is in the group of the node
     that reads it first.
@@ -75,14 +68,29 @@ def boxes_of(nodes: list[GraphNode]) -> Box:
             groups.setdefault(one, _groups(node))
     groups |= {node: [] for node in nodes if node not in groups}
 
-    def nested(members: Iterable[GraphNode], depth: int) -> Iterator[Box]:
+    def nested(members: Iterable[GraphNode], depth: int, most: int) -> Iterator[Box]:
         for group, run in groupby(members, lambda node: groups[node][depth : depth + 1]):
             inside = [*run]
-            yield from [Box([label], inner=[*nested(inside, depth + 1)]) for label, _ in group] or map(_box, inside)
+            if group and depth == most:
+                yield _closed(group[0][0], inside)
+            else:
+                yield from [Box([x], inner=[*nested(inside, depth + 1, most)]) for x, _ in group] or map(_box, inside)
 
-    root = Box(inner=[*nested(groups, 0)])
-    _collapse(root)
-    return root
+    for most in range(max(map(len, groups.values()), default=0), -1, -1):  # groups within groups
+        root = Box(inner=[*nested(groups, 0, most)])
+        if sum(not box.inner for box in root.walk()) <= MOST:
+            return root
+    boxes = sorted(root.inner, key=lambda box: box.members[0].number)
+    size = -(-len(boxes) // (MOST // 2))
+    rows = [[node for box in boxes[i : i + size] for node in box.members] for i in range(0, len(boxes), size)]
+    return Box(inner=[_closed(f"{row[0].number} to {row[-1].number}", row) for row in rows])
+
+
+def _closed(label: str, members: list[GraphNode]) -> Box:
+    """Return a collapsed box, which sums up its contents in two lines."""
+    counts = Counter(node.operation for node in members if node.operation)
+    most = ", ".join(f"{count} {name}" for name, count in counts.most_common(2))
+    return Box([label, f"{len(members):,} nodes: {most}"], members=members)
 
 
 def _box(node: GraphNode) -> Box:
@@ -98,23 +106,6 @@ def _groups(node: GraphNode) -> list[tuple[str, int]]:
     layer = re.fullmatch(r"(?:.*\b)?[ZA](\d+)", node.name) if "DenseNetwork" in dict(node.modules).values() else None
     own = [(": ".join(filter(None, module)), owner) for module, owner in zip(node.modules, node.owners)]
     return own + ([(f"layer {layer[1]}", 0)] if layer else [])
-
-
-def _collapse(root: Box) -> None:
-    """Collapse the innermost groups, and then sequences of boxes, until few enough boxes are left."""
-    levels = [[root]]
-    while inner := [one for box in levels[-1] for one in box.inner]:
-        levels.append(inner)
-    for level in levels[-2::-1]:
-        if sum(not box.inner for box in root.walk()) > MOST:
-            for box in level:
-                box.inner = [one.closed(one.lines[0]) if one.inner else one for one in box.inner]
-    if len(root.inner) > MOST:
-        size = -(-len(root.inner) // (MOST // 2))
-        rows = [Box(inner=root.inner[i : i + size]) for i in range(0, len(root.inner), size)]
-        root.inner = []
-        for row in rows:
-            root.inner.append(row.closed(f"{row.inner[0].members[0].number} to {row.inner[-1].members[-1].number}"))
 
 
 def edges_of(root: Box) -> list[Edge]:
