@@ -108,11 +108,10 @@ hand_on("c")
 print("depth first:", adjoint["a"], "instead of 4")
 
 # %%
-# It gives 6: b handed on its first 1 twice, once alone and once in the 2. If every value hands on *only once*, what
-# arrives later is lost, and a gets 2: the page that ``graph.to_html`` writes can step through that walk. Handing on
-# *only what is new* is right, but takes every way. In the first example, r visits p, and q, which visits p again. If p is the r of the next diamond, and
-# so on, n diamonds take :math:`v_n = 2 + 2 v_{n-1}` visits: r, q, and twice the rest. With :math:`v_0 = 1` that is
-# :math:`3 \cdot 2^n - 2`. Newest first visits each of these :math:`2n + 1` values once.
+# It gives 6: b handed on its first 1 twice, once alone and once in the 2. (*Once each*, as a page of ``to_html`` shows,
+# gives 2.) Handing on *only what is new* is right, but takes every way. In the first example, r visits p, and q, which
+# visits p again. If p is the r of the next diamond, and so on, n diamonds take :math:`v_n=2+2v_{n-1}` visits: r, q, and
+# twice the rest. With :math:`v_0=1` that is :math:`3\cdot2^n-2`. Newest first visits these :math:`2n+1` values once.
 
 chain = np.arange(1, 21)
 figure, ax = plt.subplots(figsize=(6, 3), layout="constrained")

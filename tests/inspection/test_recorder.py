@@ -198,6 +198,16 @@ def test_several_outputs_are_items_of_one_node() -> None:
     np.testing.assert_array_equal(graph["x"].adjoint, slope(x))
 
 
+def test_contributions_of_many_outputs_hold_their_own_part_only() -> None:
+    x = leaf(np.ones((300, 2)))
+    with tg.watch() as graph:
+        sum(row * i for i, row in enumerate(x)).sum().backward()
+    contributions = graph["unstack1"].contributions
+    assert len(contributions) == 300
+    assert {len(part.value) for part in contributions} == {1}
+    np.testing.assert_array_equal(graph["unstack1"].adjoint[7], [7, 7])
+
+
 def test_what_rules_compute_is_no_node_unless_it_is_recorded() -> None:
     x = leaf([[1.0, 2.0], [3.0, 5.0]])
     with tg.watch() as graph:

@@ -36,7 +36,9 @@ def faults(x: Any) -> Iterator[Index]:
 
 
 def entry(x: Any, index: Index) -> Any:
-    """Return an entry of an array, or of a tuple of arrays, where an index begins with the array's number."""
+    """Return an entry of an array, or of one of several arrays, where an index begins with the array's number."""
+    if isinstance(x, Parts):
+        return x[index[0]][index[1:]] if index[0] in x else 0.0
     return x[index[0]][index[1:]] if isinstance(x, tuple) else np.asarray(x)[index]
 
 
@@ -107,8 +109,8 @@ def pulled(part: Contribution, parent: GraphNode, operands: Mapping[str, Any]) -
         g.arrived = range(len(g))
     with np.errstate(all="ignore"), setting(recording, False):
         c = part.rule.pull(g, source.kept)
-        if isinstance(c, Parts):  # one of several outputs
-            return c.whole(parent.node, None)  # type: ignore[arg-type]
+        if isinstance(c, Parts):
+            return c
         if part.rule.zero_safe is not None and has_nan(np.asarray(c)):
             c = part.rule.zero_safe(part.rule, g, source.kept, c)
         return np.asarray(project(np.asarray(c), parent.node, source.node, part.rule))  # type: ignore[arg-type]

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..compiler.write.mathematics import MATHML, Mathematics
+from ..engine.outputs import Parts
 from .culprits import pulled
 from .formulas import Formulas, equations, part_of
 from .nodes import GraphNode
@@ -122,7 +123,7 @@ class Page:
         while stack:
             node, one = stack.pop()
             right = one.source is None or _close(handed[one.source], one.source.seen)
-            c = one.value if right else pulled(one, node, {"g": handed[one.source]})
+            c = _whole(node, one.value if right else pulled(one, node, {"g": handed[one.source]}))
             arrived[node] = _sum(arrived[node], c) if node in arrived else c
             if node in handed:
                 steps.append(Step(f"{node.name} gets {brief(c)} more, too late", node.number))
@@ -171,6 +172,10 @@ def _after_hooks(node: GraphNode, g: Any) -> Any:
     return g if node.arrived is None else g + (node.seen - node.arrived)
 
 
+def _whole(node: GraphNode, c: Any) -> Any:
+    return c.whole(node.node, None) if isinstance(c, Parts) else c  # type: ignore[arg-type]
+
+
 def _sum(a: Any, b: Any) -> Any:
     return tuple(map(operator.add, a, b)) if isinstance(a, tuple) else a + b
 
@@ -183,12 +188,12 @@ def _close(a: Any, b: Any) -> bool:
 def _added(parent: GraphNode, contribution: Contribution) -> str:
     """Return the HTML of a contribution, and of the sum of those up to it."""
     parts, adjoint = parent.contributions, f"∂L/∂{parent.name}"
+    values = [_whole(parent, part.value) for part in parts[: parts.index(contribution) + 1]]
     if len(parts) == 1:
-        shown = {adjoint: contribution.value}
+        shown = {adjoint: values[-1]}
     else:
-        so_far = [part.value for part in parts[: parts.index(contribution) + 1]]
-        shown = {f"contribution {len(so_far)} of {len(parts)} to {adjoint}": contribution.value}
-        shown["added up so far"] = functools.reduce(_sum, so_far)
+        shown = {f"contribution {len(values)} of {len(parts)} to {adjoint}": values[-1]}
+        shown["added up so far"] = functools.reduce(_sum, values)
     if parent.arrived is not None and contribution is parts[-1]:
         shown[adjoint + _HOOKED] = parent.seen
     return _values(shown)

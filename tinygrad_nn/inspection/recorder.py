@@ -168,7 +168,7 @@ class Recorder(Watcher):
             stored=y, line=site.line, modules=self._path(site.modules), owners=tuple(map(id, site.modules)), node=node,
         )  # fmt: skip
         for name, x in added.inputs.items():
-            if isinstance(x, GraphNode) and x.kind == "data" and not x.given:  # an array without a handle
+            if getattr(x, "kind", "") == "data" and not x.given:  # an array without a handle
                 x.given = site.name_of(operands[name])
         parts = [y] if not several else y if node is None else []  # recorded outputs are known by their nodes
         for part in parts:
@@ -219,7 +219,7 @@ class SeenCotangents(Cotangents):
         self.node = node
         if g is not None:
             known = self._graph.of_node(node)
-            known.seen, known.kept = _arrays(g), node.saved
+            known.seen, known.kept = tuple(map(raw, g)) if isinstance(g, tuple) else raw(g), node.saved
             self._recorder.left(known)
         return g
 
@@ -231,21 +231,17 @@ class SeenCotangents(Cotangents):
     def arrive(self, parent: Node, c: Any, node: Node, rule: Any) -> None:
         """Add to the cotangent of `parent` what a rule has computed, and note it."""
         c = project(c, parent, node, rule)
-        value = c.whole(parent, self._lift if self._create_graph else None) if isinstance(c, Parts) else c
+        value = Parts({i: raw(part) for i, part in c.items()}) if isinstance(c, Parts) else raw(c)
         argument = rule.argument
         if argument.startswith("input "):  # of a variadic operation
             argument = arguments_of(node.operation, len(node.parents or ()))[int(argument[6:])]
         source, known = self._graph.of_node(node), self._graph.of_node(parent)
         near = min(source.contributions, key=attrgetter("steps"))
         ways = min(sum(part.ways for part in source.contributions), MANY)
-        known.contributions.append(Contribution(_arrays(value), source, argument, rule, ways, near.steps + 1, near))
+        known.contributions.append(Contribution(value, source, argument, rule, ways, near.steps + 1, near))
         self._graph.reached.add(known)
         super().arrive(parent, c, node, rule)
 
     def add_into(self, parent: Node, rule: Any, g: Any, saved: Any) -> None:
         """Add what a rule would add in place, as a contribution: so all contributions sum to the gradient."""
         self.arrive(parent, rule.pull(g, saved), self.node, rule)
-
-
-def _arrays(g: Any) -> Any:
-    return tuple(map(raw, g)) if isinstance(g, tuple) else raw(g)

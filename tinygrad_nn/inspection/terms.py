@@ -73,11 +73,6 @@ class Pass(NamedTuple):
         """What `.grad` is after the pass, if the pass fills it."""
         return self.seen if self.held is None else self.held + self.seen
 
-    def terms(self) -> list[Contribution]:
-        """Return the contributions, and what hooks added."""
-        hooks = [] if self.arrived is None else [Contribution(self.seen - self.arrived, None, "hook")]
-        return [*self.contributions, *hooks]
-
 
 # By the id of a leaf's tensor, as long as it lives: the passes that were added up in `.grad`, then the last pass.
 _LEAVES: dict[int, list[Pass]] = {}
@@ -90,7 +85,7 @@ def remember(node: Any) -> None:
     if tensor is not None:
         if id(tensor) not in _LEAVES:
             _LEAVES[id(tensor)] = []
-            weakref.finalize(tensor, _LEAVES.pop, id(tensor), None).atexit = False
+            weakref.finalize(tensor, _LEAVES.pop, id(tensor), None)
         passes, held = _LEAVES[id(tensor)], None if tensor.grad is None else tensor.grad.data
         while passes and (held is None or not np.array_equal(passes[-1].whole, held, equal_nan=True)):
             passes.pop()
@@ -98,15 +93,12 @@ def remember(node: Any) -> None:
 
 
 class Terms(tuple[Contribution, ...]):
-    """The terms of a gradient, in the order in which they were added; what `.grad` held before is last."""
+    """The terms of a gradient, in the order in which they were added; what `.grad` held before is last.
 
-    sums: list[Any]  # of what `.grad` held and of each pass: `.grad` is the sum of these
+    `total` is their sum, added up as the passes did: the gradient, bit for bit unless hooks round it.
+    """
 
-    @property
-    @np.errstate(all="ignore")
-    def total(self) -> Any:
-        """The sum of the terms' values, added up as the passes did: the gradient, bit for bit unless hooks round it."""
-        return np.asarray(functools.reduce(operator.add, self.sums))
+    total: Any
 
     @property
     @np.errstate(all="ignore")
@@ -163,9 +155,13 @@ def grad_terms(self: Tensor) -> Terms:
         )
     elif passes[0].held is not None:
         held = [Contribution(passes[0].held, None, ".grad")]
-    groups = [one.terms() for one in passes]
-    terms = Terms(itertools.chain(*groups, held))
-    terms.sums = [functools.reduce(operator.add, [t.value for t in group]) for group in (held, *groups) if group]
+    groups = [held] if held else []
+    for one in passes:
+        hooks = [] if one.arrived is None else [Contribution(one.seen - one.arrived, None, "hook")]
+        groups.append([*one.contributions, *hooks])
+    sums = [functools.reduce(operator.add, [term.value for term in group]) for group in groups]
+    terms = Terms(itertools.chain(*groups[bool(held) :], held))
+    terms.total = np.asarray(functools.reduce(operator.add, sums))
     return terms
 
 
