@@ -270,7 +270,16 @@ def _called(name: str, node: ast.Call) -> str:
 
 def _another(name: str, node: ast.Call) -> str:
     """Return a call of another operation, by its name in words, with its operands."""
-    return rf"\text{{{name.strip('_').replace('_', ' ')}}}({', '.join(map(_latex, node.args))})"
+    own = _operations().get(name, name.strip("_"))
+    return rf"\text{{{own.replace('_', ' ')}}}({', '.join(map(_latex, node.args))})"
+
+
+@functools.cache
+def _operations() -> dict[str, str]:
+    """Return the names of operations by those of the functions that they are declared by, of all files."""
+    bodies = [ast.parse(path.read_text(encoding="utf-8")).body for path in sorted(OPS.rglob("*.py"))]
+    functions = [node for body in bodies for node in body if isinstance(node, ast.FunctionDef) and node.decorator_list]
+    return {node.name: _named(node) for node in functions}
 
 
 def _entries(node: ast.expr) -> str:
