@@ -122,3 +122,15 @@ def test_a_step_may_not_set_a_group() -> None:
             tg.compile(f)(np.ones(2))
     assert optimizer.lr == 0.5
     assert len(optimizer.param_groups) == 1
+
+
+def test_steps_that_were_equal_may_part_and_meet_again() -> None:
+    one, other = Training("Adam", 1), Training("Adam", 1)
+    twin = Twin(one.step, other.step)
+    x = np.array([0.5, -1.0, 0.25])
+    for steps in ((), (5, 0, 0), (), (9, 9, 9), ()):
+        for i, n in enumerate(steps):
+            for training in (one, other):
+                training.optimizer.state[i]["step"] = n
+        twin.equal(x)
+        assert same(one.everything(), other.everything())

@@ -9,6 +9,7 @@ import pytest
 from optional import pytorch
 
 import tinygrad_nn as tg
+from tinygrad_nn.engine.operation import OPERATIONS
 
 torch: Any = pytorch()
 from tinygrad_nn.interop.torch import _LAYERS, from_torch, to_torch  # noqa: E402
@@ -110,6 +111,12 @@ def test_a_softplus_without_a_threshold_keeps_its_digits_there() -> None:
 
 def test_every_layer_has_a_case() -> None:
     assert {name for name, *_ in LAYERS} == _LAYERS.keys() - {"Embedding"}
+
+
+def test_tests_over_all_operations_leave_out_that_of_the_bridge() -> None:
+    from cases import NAMES  # not at the top: the bridge is imported before the cases are collected
+
+    assert "function of PyTorch" in OPERATIONS.keys() - NAMES
 
 
 def test_files_go_both_ways(tmp_path: Any) -> None:
