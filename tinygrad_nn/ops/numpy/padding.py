@@ -20,20 +20,6 @@ from ..reduction import max, mean, min
 from ..shaping import on_axis
 from .quantiles import median
 
-_OPTIONS: dict[str, dict[str, Any]] = {
-    "constant": {"constant_values": 0},
-    "linear_ramp": {"end_values": 0},
-    "reflect": {"reflect_type": "even"},
-    "symmetric": {"reflect_type": "even"},
-    "maximum": {"stat_length": None},
-    "minimum": {"stat_length": None},
-    "mean": {"stat_length": None},
-    "median": {"stat_length": None},
-    "edge": {},
-    "wrap": {},
-    "empty": {},
-}
-
 
 @composite(numpy=[np.pad], method=False)
 def pad(x: Tensor, pad_width: Any, mode: str = "constant", **options: Any) -> Any:
@@ -46,21 +32,24 @@ def pad(x: Tensor, pad_width: Any, mode: str = "constant", **options: Any) -> An
     """
     if callable(mode):
         raise TypeError("pad by a function that writes into an array is not recorded; join the parts: tg.concatenate")
-    if mode not in _OPTIONS:
-        raise ValueError(f"mode must be one of {', '.join(_OPTIONS)}, not {mode!r}")
-    if not options.keys() <= _OPTIONS[mode].keys():
-        raise TypeError(f"unexpected keyword for mode {mode!r}: drop {sorted(options.keys() - _OPTIONS[mode].keys())}")
+    if mode not in _MODES:
+        raise ValueError(f"mode must be one of {', '.join(_MODES)}, not {mode!r}")
+    name, option, beside = _MODES[mode]
+    if not options.keys() <= {name}:
+        raise TypeError(f"unexpected keyword for mode {mode!r}: drop {sorted(options.keys() - {name})}")
     widths = _widths(pad_width, x.ndim)
     if x.dtype.kind != "f":
-        plain: Any = {name: raw(value) for name, value in options.items()}
+        plain: Any = {key: raw(value) for key, value in options.items()}
         return as_tensor(np.pad(x.data, widths, mode, **plain))  # type: ignore[call-overload]
-    option = next(iter((_OPTIONS[mode] | options).values()), None)
+    option = options.get(name, option)
     if mode == "empty" or (mode == "constant" and type(option) is int and option == 0):
         inner = tuple(slice(before, before + n) for n, (before, _) in zip(x.shape, widths, strict=True))
         return scatter_add(x, inner, tuple(n + b + a for n, (b, a) in zip(x.shape, widths, strict=True)))
     for axis, (width, choice) in enumerate(zip(widths, _pairs(option, x.ndim), strict=True)):
         if any(width):
-            before, after = _BESIDE[mode](x, axis, width, choice)
+            if not x.shape[axis] and mode != "constant":
+                raise ValueError(f"can't extend empty axis {axis}; use mode 'constant' or 'empty'")
+            before, after = beside(x, axis, width, choice, mode)
             x = concatenate([before, x, after], axis)
     return x.reshape(x.shape)
 
@@ -90,88 +79,60 @@ def _pairs(option: Any, ndim: int) -> Any:
 # For each mode: the entries before and after `x` along an axis, `width` of them, given the mode's option.
 
 
-def _constants(x: Tensor, axis: int, width: tuple[int, int], values: Any) -> list[Tensor]:
-    around = x.shape[:axis], x.shape[axis + 1 :]
-    return [
-        broadcast_to(as_tensor(value).astype(x.dtype), (*around[0], n, *around[1]))
-        for value, n in zip(values, width, strict=True)
-    ]
+def _constants(x: Tensor, axis: int, width: tuple[int, int], values: Any, mode: str) -> list[Tensor]:
+    values = [as_tensor(value).astype(x.dtype) for value in values]
+    return [broadcast_to(v, (*x.shape[:axis], n, *x.shape[axis + 1 :])) for v, n in zip(values, width, strict=True)]
 
 
-def _ramps(x: Tensor, axis: int, width: tuple[int, int], ends: Any) -> list[Tensor]:
+def _statistics(x: Tensor, axis: int, width: tuple[int, int], lengths: Any, mode: str) -> list[Tensor]:
+    n, statistic = x.shape[axis], {"maximum": max, "minimum": min, "mean": mean, "median": median}[mode]
+    first, last = [n if length is None else builtins.min(int(length), n) for length in lengths]
+    chunks = x[on_axis(axis, slice(first))], x[on_axis(axis, slice(n - last, None))]
+    values = [statistic(chunk, axis=axis, keepdims=True) for chunk in chunks]
+    return [broadcast_to(v, (*x.shape[:axis], n, *x.shape[axis + 1 :])) for v, n in zip(values, width, strict=True)]
+
+
+def _ramps(x: Tensor, axis: int, width: tuple[int, int], ends: Any, mode: str) -> list[Any]:
     def ramp(edge: Any, end: Any, steps: Any) -> Any:
         end = as_tensor(end).astype(x.dtype)
         return end + (edge - end) * _along(steps, x, axis)
 
-    _need_entries(x, axis)
-    before, after = width
-    first, last = x[on_axis(axis, slice(0, 1))], x[on_axis(axis, slice(-1, None))]
+    (before, after), (first, last) = width, _edges(x, axis)
     rising, falling = np.arange(before) / (before or 1), np.arange(after)[::-1] / (after or 1)
     return [ramp(first, ends[0], rising), ramp(last, ends[1], falling)]
 
 
-def _statistics(statistic: Callable[..., Any]) -> Callable[..., list[Tensor]]:
-    def beside(x: Tensor, axis: int, width: tuple[int, int], lengths: Any) -> list[Tensor]:
-        n = _need_entries(x, axis)
-        first, last = [n if length is None else builtins.min(int(length), n) for length in lengths]
-        chunks = x[on_axis(axis, slice(first))], x[on_axis(axis, slice(n - last, None))]
-        return [
-            broadcast_to(statistic(chunk, axis=axis, keepdims=True), (*x.shape[:axis], times, *x.shape[axis + 1 :]))
-            for chunk, times in zip(chunks, width, strict=True)
-        ]
-
-    return beside
+_SOURCES: dict[str, Callable[[Any, int], Any]] = {  # which of n entries is copied to the positions i
+    "edge": lambda i, n: np.clip(i, 0, n - 1),
+    "wrap": lambda i, n: i % n,
+    "reflect": lambda i, n: np.minimum(i % (2 * n - 2 or 1), -i % (2 * n - 2 or 1)),
+    "symmetric": lambda i, n: np.minimum(i % (2 * n), (-1 - i) % (2 * n)),
+}
 
 
-def _repeated(source: Callable[[Any, int], Any]) -> Callable[..., list[Tensor]]:
-    def beside(x: Tensor, axis: int, width: tuple[int, int], _: Any) -> list[Tensor]:
-        n = _need_entries(x, axis)
-        outside = np.arange(-width[0], 0), np.arange(n, n + width[1])
-        return [x[on_axis(axis, source(indices, n))] for indices in outside]
-
-    return beside
-
-
-def _mirrored(shared_edge: int) -> Callable[..., list[Tensor]]:
-    """Return the mode that mirrors at the edges, whose entries are part of the image (1) or not (0).
-
-    If mirrored "odd", the image of an entry lies as far beyond the edge in value as in position, and so on outwards.
-    """
-
-    def beside(x: Tensor, axis: int, width: tuple[int, int], types: Any) -> list[Tensor]:
-        n = _need_entries(x, axis)
-        if types[0] not in ("even", "odd"):
-            raise ValueError(f"reflect_type must be 'even' or 'odd', not {types[0]!r}")
-        ends = x[on_axis(axis, slice(0, 1))], x[on_axis(axis, slice(-1, None))]
-        odd = types[0] == "odd" and n > 1
-        return [_image(x, axis, side, width[side], ends, shared_edge, odd) for side in (0, 1)]
-
-    return beside
-
-
-def _image(x: Tensor, axis: int, side: int, width: int, ends: Any, shared_edge: int, odd: bool) -> Any:
-    """Return what mirrors show beyond one side, from there outwards: after the first image, images of images."""
+def _copies(x: Tensor, axis: int, width: tuple[int, int], kinds: Any, mode: str) -> list[Any]:
+    """Return copies of entries; beyond an odd mirror, each is as far from the edge in value as in position."""
+    if kinds[0] not in ("even", "odd"):
+        raise ValueError(f"reflect_type must be 'even' or 'odd', not {kinds[0]!r}")
     n = x.shape[axis]
-    outwards = np.arange(n, n + width)
-    indices = outwards if side else outwards[::-1]
-    period = 2 * (n - 1 + shared_edge) or 1  # the images repeat after this many entries
-    turn, index = np.divmod(indices - 1 + shared_edge, period)
-    index += 1 - shared_edge
-    turned = index >= n
-    source = np.where(turned, period - shared_edge - index, index)
-    image = x[on_axis(axis, source if side else n - 1 - source)]
-    if odd:
-        image = image * _along(1 - 2 * turned, x, axis) + ends[side] * _along(2 * (turned + turn), x, axis)
-        image = image - ends[1 - side] * _along(2 * turn, x, axis) if turn.any() else image
-    return image
+    outside = np.arange(-width[0], 0), np.arange(n, n + width[1])
+    before, after = (x[on_axis(axis, _SOURCES[mode](positions, n))] for positions in outside)
+    if kinds[0] == "even" or n == 1:
+        return [before, after]
+    first, last = _edges(x, axis)
+    once = n - (mode == "reflect")  # the entries of an image; after the first image follow images of images
+
+    def turned(image: Any, outwards: Any, near: Any, far: Any) -> Any:
+        pairs, odd = outwards // (2 * once), outwards % (2 * once) < once
+        y = image * _along(1 - 2 * odd, x, axis) + near * _along(2 * (odd + pairs), x, axis)
+        return y - far * _along(2 * pairs, x, axis) if pairs.any() else y
+
+    return [turned(before, np.arange(width[0])[::-1], first, last), turned(after, np.arange(width[1]), last, first)]
 
 
-def _need_entries(x: Tensor, axis: int) -> int:
-    """Return the length of the axis that is padded. Raises ValueError if it is 0."""
-    n: int = x.shape[axis]
-    if n == 0:
-        raise ValueError(f"can't extend empty axis {axis}; use mode 'constant' or 'empty'")
-    return n
+def _edges(x: Tensor, axis: int) -> tuple[Any, Any]:
+    """Return the first and the last entry along an axis, which is kept."""
+    return x[on_axis(axis, slice(1))], x[on_axis(axis, slice(-1, None))]
 
 
 def _along(factors: Any, x: Tensor, axis: int) -> Any:
@@ -179,17 +140,16 @@ def _along(factors: Any, x: Tensor, axis: int) -> Any:
     return factors.astype(x.dtype).reshape([-1 if i == axis else 1 for i in range(x.ndim)])
 
 
-_BESIDE: dict[str, Callable[..., list[Tensor]]] = {
-    "constant": _constants,
-    "linear_ramp": _ramps,
-    "edge": _repeated(lambda index, n: np.clip(index, 0, n - 1)),
-    "wrap": _repeated(lambda index, n: index % n),
-    "reflect": _mirrored(0),
-    "symmetric": _mirrored(1),
-    "maximum": _statistics(max),
-    "minimum": _statistics(min),
-    "mean": _statistics(mean),
-    "median": _statistics(median),
+# Each mode with its option, the option's default, and the function of what is beside.
+_MODES: dict[str, tuple[str, Any, Callable[..., list[Any]]]] = {
+    "constant": ("constant_values", 0, _constants),
+    "linear_ramp": ("end_values", 0, _ramps),
+    "reflect": ("reflect_type", "even", _copies),
+    "symmetric": ("reflect_type", "even", _copies),
+    "edge": ("", "even", _copies),
+    "wrap": ("", "even", _copies),
+    **dict.fromkeys(("maximum", "minimum", "mean", "median"), ("stat_length", None, _statistics)),
+    "empty": ("", 0, _constants),
 }
 
 
