@@ -73,7 +73,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "ops.linalg": (873, 859, 8_984),
     "ops.numpy": (2_408, 2_408, 27_098),
     "ops.windows": (783, 783, 8_532),
-    "ops.recurrent": (440, 400, 4_851),
+    "ops.recurrent": (404, 400, 4_653),
     "transforms": (550, 549, 4_277),
     "nn": (2_570, 1_835, 17_974),
     "optim": (1_218, 814, 8_207),
@@ -90,7 +90,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (216, 216, 1_678),
     "the top": (266, 250, 1_534),
 }
-WHOLE = (33_280, 27_994, 289_974)
+WHOLE = (33_244, 27_994, 289_776)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -57,20 +57,22 @@ def _declared(node: ast.stmt) -> tuple[str, list[Written]]:
 
 
 def _recurrent(body: list[ast.stmt]) -> dict[str, list[Written]]:
-    """Return the rules that one function of a file gives to several operations, each with a reverse pass of its own."""
+    """Return the rules of operations that one function of a file declares, each with a reverse pass of its own."""
     found = {}
-    shared = [node for node in body if isinstance(node, ast.FunctionDef) and node.name == "_differentiate"]
+    shared = [node for node in body if isinstance(node, ast.FunctionDef) and node.name == "_layer"]
     named = {n.name: n.body[-1] for node in shared for n in ast.walk(node) if isinstance(n, ast.FunctionDef)}
     values = {name: last.value for name, last in named.items() if isinstance(last, ast.Return) and last.value}
     attached = [n for node in shared for n in ast.walk(node) if isinstance(n, ast.Call) and _attaches(n.func)]
     for node in body:
-        if attached and isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-            operation, _, back = node.value.args
+        if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("_layer("):
+            assert isinstance(node.value, ast.Call)
+            operation, *_, back = node.value.args
+            assert isinstance(operation, ast.Constant)
             assert isinstance(back, ast.Lambda)
             products = [rule.args[1] for rule in attached[0].args if isinstance(rule, ast.Call)]
             codes = [ast.unparse(p.body if isinstance(p, ast.Lambda) else values[ast.unparse(p)]) for p in products]
             codes[1] = f"d, {codes[1]} = {ast.unparse(back.body)}"  # what all of them read
-            found[ast.unparse(operation)] = [Written("", *pair) for pair in zip(codes, _OF_GATES, strict=True)]
+            found[str(operation.value)] = [Written("", *pair) for pair in zip(codes, _OF_GATES, strict=True)]
     return found
 
 

@@ -37,51 +37,6 @@ def _in_one_dtype(kernel: Callable[..., Any], arrays: tuple[Any, ...], *settings
     return tuple([y.astype(dtype, copy=False) for y in (found if isinstance(found, tuple) else (found,))])
 
 
-@primitive(name="rnn_tanh", method=False, multiple_outputs=True)
-def _rnn_tanh(
-    x: Any, state: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None, /, reverse: bool = False
-) -> Any:
-    """Return the states h' = tanh(W x + b + V h + c).
-
-    Shapes: (T, N, I), (N, H), (H, I), (H, H), (H,), (H,) -> (T, N, H).
-    """
-    return _in_one_dtype(kernels.rnn, (x, state, w_ih, w_hh, b_ih, b_hh), reverse, False)
-
-
-@primitive(name="rnn_relu", method=False, multiple_outputs=True)
-def _rnn_relu(
-    x: Any, state: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None, /, reverse: bool = False
-) -> Any:
-    """Return the states h' = relu(W x + b + V h + c); shapes as for rnn_tanh."""
-    return _in_one_dtype(kernels.rnn, (x, state, w_ih, w_hh, b_ih, b_hh), reverse, True)
-
-
-@primitive(name="gru", method=False, multiple_outputs=True)
-def _gru(x: Any, state: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None, /, reverse: bool = False) -> Any:
-    """Return the states of a gated recurrent unit, and in one array the hidden part q of n and the gates r, z, n.
-
-    Shapes: (T, N, I), (N, H), (3H, I), (3H, H), (3H,), (3H,) -> (T, N, H), (4, T, N, H).
-    """
-    return _in_one_dtype(kernels.gru, (x, state, w_ih, w_hh, b_ih, b_hh), reverse)
-
-
-@primitive(name="lstm", method=False, multiple_outputs=True)
-def _lstm(
-    x: Any, state: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None, /, reverse: bool = False
-) -> Any:
-    """Return the states, the cell states, and the gates i, f, g, o of a long short-term memory.
-
-    Shapes: (T, N, I), (2, N, H), (4H, I), (4H, H), (4H,), (4H,) -> (T, N, H), (T, N, H), (4, T, N, H).
-    """
-    return _in_one_dtype(kernels.lstm, (x, state, w_ih, w_hh, b_ih, b_hh), reverse)
-
-
-rnn_tanh = _rnn_tanh
-rnn_relu = _rnn_relu
-gru = _gru
-lstm = _lstm
-
-
 # Reverse passes have no rules: they are never called with Tensors.
 
 
@@ -169,13 +124,22 @@ def _arrived(g: Any, index: int) -> Any:
     return g[index] if not isinstance(g, Whole) or index in g.arrived else None
 
 
-def _differentiate(op: Any, step: Callable[..., Any], back: Callable[..., Any], lead: int = 0) -> None:
-    """Give an operation its rules.
+def _layer(
+    name: str, kernel: Callable[..., Any], settings: tuple[bool, ...], step: Callable[..., Any],
+    back: Callable[..., Any], lead: int = 0,
+) -> Any:  # fmt: skip
+    """Declare a layer. Shapes: (T, N, I), (N, H), (kH, I), (kH, H), (kH,), (kH,) -> those of its kernel; k: its gates.
 
     `step` returns the new states, and the gates, from the input's part, the hidden state's part and the states; `back`
     is the reverse pass: it returns the cotangents of the gates and of the first state. The first `lead` gates don't
     read the input, and their weights come last; the last `lead` gates don't read the state.
     """
+
+    @primitive(name=name, method=False, multiple_outputs=True)
+    def _states(
+        x: Any, state: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None, /, reverse: bool = False
+    ) -> Any:
+        return _in_one_dtype(kernel, (x, state, w_ih, w_hh, b_ih, b_hh), reverse, *settings)
 
     def common(g: Any, x: Any, state: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, y: Any, reverse: bool) -> Any:
         if isinstance(g[0], Tensor):
@@ -196,7 +160,7 @@ def _differentiate(op: Any, step: Callable[..., Any], back: Callable[..., Any], 
     def of_weight(d: Any, e: Any, first: Any, x: Any, w: Any, state: Any, y: Any, reverse: bool) -> Any:
         return _flat(rows(e).mT @ rows(previous(y, state if state.ndim == 2 else state[0], reverse)), lead)
 
-    op.vjp(
+    _states.vjp(
         rule(0, lambda d, e, first, x, w, *_: np.add.reduce(rows(d) @ by_gate(w, len(d)), axis=0).reshape(x.shape)),
         rule(1, lambda d, e, first, *_: first),
         rule(2, lambda d, e, first, x, *_: _flat(rows(d).mT @ rows(x))),
@@ -204,6 +168,7 @@ def _differentiate(op: Any, step: Callable[..., Any], back: Callable[..., Any], 
         rule(4, lambda d, *_: _flat(np.add.reduce(d, axis=(1, 2)))),
         rule(5, lambda d, e, *_: _flat(np.add.reduce(e, axis=(1, 2)), lead)),
     )
+    return _states
 
 
 def _flat(x: Any, lead: int = 0) -> Any:
@@ -212,25 +177,24 @@ def _flat(x: Any, lead: int = 0) -> Any:
     return x.reshape(x.shape[0] * x.shape[1], *x.shape[2:])
 
 
-_differentiate(
-    _rnn_tanh, lambda a, b, h: ((tanh(a + b),), ()),
+rnn_tanh = _layer(
+    "rnn_tanh", kernels.rnn, (False,), lambda a, b, h: ((tanh(a + b),), ()),
     lambda g, state, w, y, reverse: _rnn_backward.kernel(g[0], 1 - y[0] * y[0], w, reverse=reverse),
 )  # fmt: skip
-_differentiate(
-    _rnn_relu, lambda a, b, h: ((relu(a + b),), ()),
+rnn_relu = _layer(
+    "rnn_relu", kernels.rnn, (True,), lambda a, b, h: ((relu(a + b),), ()),
     lambda g, state, w, y, reverse: _rnn_backward.kernel(g[0], (y[0] > 0).astype(y[0].dtype), w, reverse=reverse),
 )  # fmt: skip
-_differentiate(
-    _gru, _gru_step,
+gru = _layer(
+    "gru", kernels.gru, (), _gru_step,
     lambda g, state, w, y, reverse: _gru_backward.kernel(g[0], state, w, *y, _arrived(g, 1), reverse=reverse), lead=1,
 )  # fmt: skip
-_differentiate(
-    _lstm,
-    _lstm_step,
+lstm = _layer(
+    "lstm", kernels.lstm, (), _lstm_step,
     lambda g, state, w, y, reverse: _lstm_backward.kernel(
         g[0], state, w, *y[1:], *[_arrived(g, i) for i in (1, 2)], reverse=reverse
     ),
-)
+)  # fmt: skip
 
 
 # Samples for tests: a tuple stands for random values of that shape.
