@@ -2021,9 +2021,15 @@ def less_equal(a: Any, b: Any) -> Tensor:
 def linear(x: Any, weight: Any, bias: Any = None) -> Tensor:
     r"""Return x @ weight.T + bias. Shapes: (..., k), (n, k), (n,) -> (..., n).
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.linear([1.0, 2.0], weight=[[1.0, 0.0], [0.0, 10.0], [1.0, 1.0]], bias=[0.0, 0.0, 0.5]).tolist()
-    [1.0, 20.0, 3.5]
+    >>> x = np.array([0.7, 1.1, 0.4])
+    >>> weight = np.array([[0.0, -1.9, 1.8], [-0.7, -1.4, 1.4]])
+    >>> bias = np.array([-1.1, -0.4])
+    >>> tg.linear(x, weight, bias).numpy()
+    array([-2.47, -1.87])
+    >>> tg.grad(lambda x: tg.linear(x, weight, bias).sum())(x).numpy()
+    array([-0.7, -3.3,  3.2])
     """
 def linspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True, retstep: Any = False, dtype: Any = None, axis: Any = 0, *, requires_grad: Any = False, name: Any = None) -> Tensor:
     r"""Return `num` numbers from start to stop in equal steps; with `endpoint`, the last is stop itself.

@@ -827,6 +827,13 @@ array([[0., 0.],
 >>> tg.grad(lambda x: tg.linalg.vector_norm(x))(x).numpy()
 array([[ 0.5707011 , -0.35668819,  0.39235701],
        [-0.60636992,  0.07133764, -0.14267528]])""",
+    "linear": r""">>> x = np.array([0.7, 1.1, 0.4])
+>>> weight = np.array([[0.0, -1.9, 1.8], [-0.7, -1.4, 1.4]])
+>>> bias = np.array([-1.1, -0.4])
+>>> tg.linear(x, weight, bias).numpy()
+array([-2.47, -1.87])
+>>> tg.grad(lambda x: tg.linear(x, weight, bias).sum())(x).numpy()
+array([-0.7, -3.3,  3.2])""",
     "linspace": r""">>> start = np.float64(-0.8)
 >>> stop = np.float64(1.2)
 >>> tg.linspace(start, stop, num=5).numpy()

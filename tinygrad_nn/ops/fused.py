@@ -21,12 +21,7 @@ from .settings import one_of
 
 @primitive(method=False)
 def linear(x: Any, weight: Any, bias: Any = None, /) -> Any:
-    """Return x @ weight.T + bias. Shapes: (..., k), (n, k), (n,) -> (..., n).
-
-    >>> import tinygrad_nn as tg
-    >>> tg.linear([1.0, 2.0], weight=[[1.0, 0.0], [0.0, 10.0], [1.0, 1.0]], bias=[0.0, 0.0, 0.5]).tolist()
-    [1.0, 20.0, 3.5]
-    """
+    """Return x @ weight.T + bias. Shapes: (..., k), (n, k), (n,) -> (..., n)."""
     if getattr(weight, "ndim", 0) != 2 or (bias is not None and bias.shape != (len(weight),)):
         raise ValueError(
             "linear needs a weight of shape (n, k) and a bias of shape (n,), "
@@ -162,10 +157,11 @@ def _reduced(losses: Any, reduction: str) -> Any:
     return total / losses.dtype.type(losses.size)
 
 
-def _spread(g: Any, n: Any, reduction: str) -> Any:
+def _spread(g: Any, shape: Any, reduction: str) -> Any:
     """Return the cotangent of each loss. In float16, 70,000 is inf, but its reciprocal is finite."""
     if reduction != "mean":
         return g
+    n = max(math.prod(shape), 1)
     return g * (1 / n) if g.dtype.char == "e" else g / n
 
 
@@ -217,7 +213,7 @@ def _softmax_cross_entropy(logits: Any, /, labels: Any, reduction: str = "mean")
 
 def _probabilities_minus_labels(g: Any, logits: Any, labels: Any, reduction: str) -> Any:
     hot = labels[..., None] == np.arange(logits.shape[-1])
-    g = g[..., None] if reduction == "none" else _spread(g, max(labels.size, 1), reduction)
+    g = g[..., None] if reduction == "none" else _spread(g, labels.shape, reduction)
     return (softmax.kernel(logits, axis=(logits.ndim - 1,)) - hot) * g
 
 
@@ -264,12 +260,9 @@ def _divisor(q: Any) -> Any:
 
 
 _bernoulli_cross_entropy.vjp(
-    lambda g, p, y, p_shape, reduction: (
-        _spread(g, max(math.prod(p_shape), 1), reduction) * ((1 - y) / _divisor(1 - p) - y / _divisor(p))
-    ),
+    lambda g, p, y, p_shape, reduction: _spread(g, p_shape, reduction) * ((1 - y) / _divisor(1 - p) - y / _divisor(p)),
     lambda g, p, y_shape, reduction: (
-        _spread(g, max(math.prod(y_shape), 1), reduction)
-        * (np.maximum(np.log1p(-p), -100) - np.maximum(np.log(p), -100))
+        _spread(g, y_shape, reduction) * (np.maximum(np.log1p(-p), -100) - np.maximum(np.log(p), -100))
     ),
     zero_safe=product_of_entries,
 )
@@ -292,10 +285,8 @@ def _limit_of_excess(z: Any, y: Any) -> Any:
 
 
 _sigmoid_cross_entropy.vjp(
-    lambda g, logits, y, logits_shape, reduction: (
-        (sigmoid.kernel(logits) - y) * _spread(g, max(math.prod(logits_shape), 1), reduction)
-    ),
-    lambda g, logits, y_shape, reduction: -logits * _spread(g, max(math.prod(y_shape), 1), reduction),
+    lambda g, logits, y, logits_shape, reduction: (sigmoid.kernel(logits) - y) * _spread(g, logits_shape, reduction),
+    lambda g, logits, y_shape, reduction: -logits * _spread(g, y_shape, reduction),
     zero_safe=product_of_entries,
 )
 
