@@ -542,16 +542,26 @@ def avg_pool3d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 
 def beta(a: Any, b: Any) -> Tensor:
     r"""Return gamma(a) * gamma(b) / gamma(a + b). Shapes broadcast: (...), (...) -> (...).
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.beta(2.0, 3.0).round(6).item()
-    0.083333
+    >>> a = np.array([1.1, 2.8, 1.9])
+    >>> b = np.array([2.3, 0.8, 1.5])
+    >>> tg.beta(a, b).numpy()
+    array([0.37231648, 0.525103  , 0.28590532])
+    >>> tg.grad(lambda a: tg.beta(a, b).sum())(a).numpy()
+    array([-0.55598867, -0.15496622, -0.20396019])
     """
 def betaln(a: Any, b: Any) -> Tensor:
     r"""Return log|beta(a, b)|. Shapes broadcast: (...), (...) -> (...).
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.betaln(2.0, 3.0).round(5).item()
-    -2.48491
+    >>> a = np.array([0.8, 1.1, 1.9])
+    >>> b = np.array([1.6, 2.4, 2.8])
+    >>> tg.betaln(a, b).numpy()
+    array([-0.17739141, -1.03398672, -2.25868663])
+    >>> tg.grad(lambda a: tg.betaln(a, b).sum())(a).numpy()
+    array([-1.61790974, -1.52691158, -1.08123965])
     """
 def bincount(x: Any, weights: Any = None, minlength: Any = 0) -> Tensor:
     r"""Return how often each integer from 0 on occurs in x, or the sum of the weights where it occurs.
@@ -1189,9 +1199,15 @@ def diff(x: Any, n: Any = 1, axis: Any = -1, prepend: Any = None, append: Any = 
 def digamma(x: Any) -> Tensor:
     r"""Return the derivative of log(gamma(x)). Shapes: (...) -> (...).
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.digamma([1.0, 2.0]).numpy()
-    array([-0.57721566,  0.42278434])
+    >>> x = np.array([[0.2], [3.5]])
+    >>> tg.digamma(x).numpy()
+    array([[-5.2890399 ],
+           [ 1.10315664]])
+    >>> tg.grad(lambda x: tg.digamma(x).sum())(x).numpy()
+    array([[26.26737721],
+           [ 0.33035776]])
     """
 def digitize(x: Any, bins: Any, right: Any = False) -> Tensor:
     r"""Return, for each entry, the number of its bin; the bounds of the bins are in ascending or descending order.
@@ -1299,9 +1315,13 @@ def einsum(*operands: Any, optimize: Any = False) -> Tensor:
 def elu(x: Any, alpha: Any = 1.0) -> Tensor:
     r"""Return x if x > 0, else alpha (exp(x) - 1). Shapes: (...) -> (...). Source: Clevert et al., ELUs (2015).
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.elu([-1.0, 0.0, 2.0]).numpy()
-    array([-0.63212056,  0.        ,  2.        ])
+    >>> x = np.array([-1.3, 0.2, 1.1])
+    >>> tg.elu(x).numpy()
+    array([-0.72746821,  0.2       ,  1.1       ])
+    >>> tg.grad(lambda x: tg.elu(x).sum())(x).numpy()
+    array([0.27253179, 1.        , 1.        ])
     """
 def empty(shape: Any, dtype: Any = None, order: Any = 'C', *, device: Any = None, requires_grad: Any = False, name: Any = None) -> Tensor:
     r"""Return a new Tensor whose entries are not set. It may require grad.
@@ -1334,30 +1354,46 @@ def equal(a: Any, b: Any) -> Tensor:
 def erf(x: Any) -> Tensor:
     r"""Return the error function, 2/sqrt(pi) times the integral of exp(-t^2) from 0 to x. Shapes: (...) -> (...).
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.erf([0.0, 1.0]).numpy()
-    array([0.        , 0.84270079])
+    >>> x = np.array([1.4, -1.3, -0.2])
+    >>> tg.erf(x).numpy()
+    array([ 0.95228512, -0.93400794, -0.22270259])
+    >>> tg.grad(lambda x: tg.erf(x).sum())(x).numpy()
+    array([0.15894171, 0.20820799, 1.08413479])
     """
 def erfc(x: Any) -> Tensor:
     r"""Return 1 - erf(x), exact for large x too, where it is close to 0. Shapes: (...) -> (...).
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.erfc([0.0, 10.0]).numpy()
-    array([1.00000000e+00, 2.08848758e-45])
+    >>> x = np.array([1.1, -1.6, -0.1])
+    >>> tg.erfc(x).numpy()
+    array([0.11979493, 1.97634838, 1.11246292])
+    >>> tg.grad(lambda x: tg.erfc(x).sum())(x).numpy()
+    array([-0.3364796 , -0.08722906, -1.11715161])
     """
 def erfcinv(x: Any) -> Tensor:
     r"""Return the inverse of erfc, for x between 0 and 2. Shapes: (...) -> (...).
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.erfcinv([0.5, 1.0]).numpy()
-    array([ 0.47693628, -0.        ])
+    >>> x = np.array([0.9, 0.5, 1.7])
+    >>> tg.erfcinv(x).numpy()
+    array([ 0.08885599,  0.47693628, -0.73286908])
+    >>> tg.grad(lambda x: tg.erfcinv(x).sum())(x).numpy()
+    array([-0.89325173, -1.11258482, -1.51636322])
     """
 def erfinv(x: Any) -> Tensor:
     r"""Return the inverse of erf, for x between -1 and 1. Shapes: (...) -> (...).
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.erfinv([0.0, 0.5]).numpy()
-    array([0.        , 0.47693628])
+    >>> x = np.array([0.5, -0.6, 0.0])
+    >>> tg.erfinv(x).numpy()
+    array([ 0.47693628, -0.59511608,  0.        ])
+    >>> tg.grad(lambda x: tg.erfinv(x).sum())(x).numpy()
+    array([1.11258482, 1.26286243, 0.88622693])
     """
 def exp(x: Any) -> Tensor:
     r"""Return the exponential e^x.
@@ -1651,16 +1687,24 @@ def full_like(a: Any, fill_value: Any, dtype: Any = None, order: Any = 'K', subo
 def gamma(x: Any) -> Tensor:
     r"""Return the gamma function, (x - 1)! at whole numbers. Shapes: (...) -> (...).
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.gamma([0.5, 5.0]).numpy()
-    array([ 1.77245385, 24.        ])
+    >>> x = np.array([2.7, 1.9, 0.8])
+    >>> tg.gamma(x).numpy()
+    array([1.54468585, 0.96176583, 1.16422971])
+    >>> tg.grad(lambda x: tg.gamma(x).sum())(x).numpy()
+    array([ 1.23077968,  0.34256576, -1.12349165])
     """
 def gammaln(x: Any) -> Tensor:
     r"""Return log|gamma(x)|; its derivative is digamma. Shapes: (...) -> (...).
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.gammaln([1.0, 200.0]).numpy()
-    array([  0.        , 857.93366983])
+    >>> x = np.array([1.6, 0.9, 2.6])
+    >>> tg.gammaln(x).numpy()
+    array([-0.11259177,  0.06637624,  0.35741186])
+    >>> tg.grad(lambda x: tg.gammaln(x).sum())(x).numpy()
+    array([ 0.12604745, -0.75492695,  0.75104745])
     """
 def gcd(a: Any, b: Any) -> Tensor:
     r"""Return the greatest common divisor of |a| and |b|.
@@ -1679,9 +1723,13 @@ def gelu(x: Any) -> Tensor:
 
     Source: Hendrycks and Gimpel, Gaussian Error Linear Units (2016), the exact form.
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.gelu([-1.0, 0.0, 2.0]).numpy()
-    array([-0.15865525,  0.        ,  1.95449974])
+    >>> x = np.array([1.2, -1.5, -0.1])
+    >>> tg.gelu(x).numpy()
+    array([ 1.0619164 , -0.1002108 , -0.04601722])
+    >>> tg.grad(lambda x: tg.gelu(x).sum())(x).numpy()
+    array([ 1.1179536 , -0.12746919,  0.42047691])
     """
 def geomspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True, dtype: Any = None, axis: Any = 0) -> Tensor:
     r"""Return `num` numbers from start to stop in equal ratios, along a new axis: (...), (...) -> (num, ...).
@@ -1978,9 +2026,13 @@ def ldexp(x: Any, exponent: Any) -> Tensor:
 def leaky_relu(x: Any, slope: Any = 0.01) -> Tensor:
     r"""Return x where it is positive, elsewhere slope * x. Shapes: (...) -> (...).
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.leaky_relu([-1.0, 0.0, 2.0], slope=0.1)
-    tg.tensor([-0.1,  0. ,  2. ], dtype='float64')
+    >>> x = np.array([1.5, 0.2, -1.6])
+    >>> tg.leaky_relu(x).numpy()
+    array([ 1.5  ,  0.2  , -0.016])
+    >>> tg.grad(lambda x: tg.leaky_relu(x).sum())(x).numpy()
+    array([1.  , 1.  , 0.01])
     """
 def left_shift(a: Any, b: Any) -> Tensor:
     r"""Return the integer a with its bits moved to the left by b.
@@ -2179,9 +2231,13 @@ def logical_xor(a: Any, b: Any) -> Tensor:
 def logit(x: Any) -> Tensor:
     r"""Return log(x / (1 - x)), the inverse of the sigmoid. Shapes: (...) -> (...).
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.logit([0.5, 0.75]).numpy()
-    array([0.        , 1.09861229])
+    >>> x = np.array([0.3, 0.5, 0.7])
+    >>> tg.logit(x).numpy()
+    array([-0.84729786,  0.        ,  0.84729786])
+    >>> tg.grad(lambda x: tg.logit(x).sum())(x).numpy()
+    array([4.76190476, 4.        , 4.76190476])
     """
 def logspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True, base: Any = 10.0, dtype: Any = None, axis: Any = 0) -> Tensor:
     r"""Return the base to the power of `num` numbers from start to stop in equal steps, along a new axis.
@@ -2618,9 +2674,13 @@ def nanvar(x: Any, axis: Any = None, dtype: Any = None, ddof: Any = 0, keepdims:
 def ndtr(x: Any) -> Tensor:
     r"""Return the share of a standard normal distribution that lies below x. Shapes: (...) -> (...).
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.ndtr([0.0, 1.96]).numpy()
-    array([0.5      , 0.9750021])
+    >>> x = np.array([-1.5, -0.2, 1.3])
+    >>> tg.ndtr(x).numpy()
+    array([0.0668072 , 0.42074029, 0.90319952])
+    >>> tg.grad(lambda x: tg.ndtr(x).sum())(x).numpy()
+    array([0.1295176 , 0.39104269, 0.17136859])
     """
 def negative(x: Any) -> Tensor:
     r"""Return -x.
@@ -2840,9 +2900,13 @@ def polygamma(x: Any, n: Any = 0) -> Tensor:
 
     Source: Abramowitz and Stegun, 6.4.6 (recurrence), 6.4.7 (reflection) and 6.4.11 (asymptotic series).
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.polygamma([1.0, 2.0], n=1).numpy()
-    array([1.64493407, 0.64493407])
+    >>> x = np.array([1.8, 2.5, 0.8])
+    >>> tg.polygamma(x).numpy()
+    array([ 0.28499143,  0.70315664, -0.96500857])
+    >>> tg.grad(lambda x: tg.polygamma(x).sum())(x).numpy()
+    array([0.73697414, 0.49035776, 2.29947414])
     """
 def polyint(p: Any, m: Any = 1, k: Any = 0.0) -> Tensor:
     r"""Return the coefficients of a polynomial's m-th integral. Shapes: (n,) -> (n + m,).
@@ -3092,9 +3156,13 @@ def reciprocal(x: Any) -> Tensor:
 def relu(x: Any) -> Tensor:
     r"""Return max(x, 0). Shapes: (...) -> (...). Source: Nair and Hinton, Rectified linear units improve RBMs (2010).
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.relu([-1.0, 0.0, 2.0])
-    tg.tensor([0., 0., 2.], dtype='float64')
+    >>> x = np.array([1.4, -1.5, 0.2])
+    >>> tg.relu(x).numpy()
+    array([1.4, 0. , 0.2])
+    >>> tg.grad(lambda x: tg.relu(x).sum())(x).numpy()
+    array([1., 0., 1.])
     """
 def remainder(a: Any, b: Any) -> Tensor:
     r"""Return the remainder of a / b with the sign of b.
@@ -3152,11 +3220,15 @@ def resize(x: Any, new_shape: Any) -> Tensor:
            [1., 1., 1.]])
     """
 def rgamma(x: Any) -> Tensor:
-    r"""Return 1 / gamma(x), and 0 at 0, -1, -2, ... Shapes: (...) -> (...).
+    r"""Return 1 / gamma(x), which is 0 at 0, -1, -2 and so on. Shapes: (...) -> (...).
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.rgamma([0.0, 5.0]).numpy()
-    array([0.        , 0.04166667])
+    >>> x = np.array([2.4, -1.0, 0.8])
+    >>> tg.rgamma(x).numpy()
+    array([0.80504321, 0.        , 0.85893702])
+    >>> tg.grad(lambda x: tg.rgamma(x).sum())(x).numpy()
+    array([-0.52561366, -1.        ,  0.82888158])
     """
 def right_shift(a: Any, b: Any) -> Tensor:
     r"""Return the integer a with its bits moved to the right by b.
@@ -3302,11 +3374,15 @@ def signbit(x: Any) -> Tensor:
     array([False, False,  True,  True])
     """
 def silu(x: Any) -> Tensor:
-    r"""Return x * sigmoid(x), or swish. Shapes: (...) -> (...). Source: Elfwing et al., Sigmoid-weighted units (2017).
+    r"""Return x sigmoid(x), or swish. Shapes: (...) -> (...). Source: Elfwing et al., Sigmoid-weighted units (2017).
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.silu([-1.0, 0.0, 2.0]).numpy()
-    array([-0.26894142,  0.        ,  1.76159416])
+    >>> x = np.array([-0.1, -1.1, 1.1])
+    >>> tg.silu(x).numpy()
+    array([-0.04750208, -0.27471388,  0.82528612])
+    >>> tg.grad(lambda x: tg.silu(x).sum())(x).numpy()
+    array([0.45008321, 0.04363303, 0.95636697])
     """
 def sin(x: Any) -> Tensor:
     r"""Return the sine of x, in radians.
@@ -3366,9 +3442,13 @@ def softmax(x: Any, axis: Any = -1) -> Tensor:
 def softplus(x: Any) -> Tensor:
     r"""Return log(1 + exp(x)), without overflow. Shapes: (...) -> (...).
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.softplus([-1000.0, 0.0, 1000.0]).numpy()
-    array([0.00000000e+00, 6.93147181e-01, 1.00000000e+03])
+    >>> x = np.array([1.1, 0.2, -1.1])
+    >>> tg.softplus(x).numpy()
+    array([1.38733533, 0.79813887, 0.28733533])
+    >>> tg.grad(lambda x: tg.softplus(x).sum())(x).numpy()
+    array([0.75026011, 0.549834  , 0.24973989])
     """
 def sort(x: Any, axis: Any = -1, kind: Any = None, *, stable: Any = None) -> Tensor:
     r"""Return the entries in ascending order along an axis, or flattened for None; nan comes last.
@@ -3840,16 +3920,26 @@ def where(condition: Any, *choices: Any) -> Tensor:
 def xlog1py(a: Any, b: Any) -> Tensor:
     r"""Return a * log(1 + b), and 0 where a is 0. Shapes broadcast: (...), (...) -> (...).
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.xlog1py([0.0, 1.0], [-1.0, 1.0]).numpy()
-    array([0.        , 0.69314718])
+    >>> a = np.array([1.3, 1.6, 0.6])
+    >>> b = np.array([1.1, 1.9, 0.8])
+    >>> tg.xlog1py(a, b).numpy()
+    array([0.96451855, 1.70353718, 0.352672  ])
+    >>> tg.grad(lambda a: tg.xlog1py(a, b).sum())(a).numpy()
+    array([0.74193734, 1.06471074, 0.58778666])
     """
 def xlogy(a: Any, b: Any) -> Tensor:
     r"""Return a * log(b), and 0 where a is 0. Shapes broadcast: (...), (...) -> (...).
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.xlogy([0.0, 2.0], [0.0, 3.0]).numpy()
-    array([0.        , 2.19722458])
+    >>> a = np.array([1.7, 1.4, 1.1])
+    >>> b = np.array([0.9, 1.9, 0.6])
+    >>> tg.xlogy(a, b).numpy()
+    array([-0.17911288,  0.89859544, -0.56190819])
+    >>> tg.grad(lambda a: tg.xlogy(a, b).sum())(a).numpy()
+    array([-0.10536052,  0.64185389, -0.51082562])
     """
 def zeros(shape: Any, dtype: Any = None, order: Any = 'C', *, device: Any = None, requires_grad: Any = False, name: Any = None) -> Tensor:
     r"""Return a new Tensor of zeros. It may require grad.

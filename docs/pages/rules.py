@@ -11,6 +11,7 @@ from typing import NamedTuple
 import tinygrad_nn
 
 OPS = Path(tinygrad_nn.__file__).parent / "ops"
+_ROWS = {"elementwise": 1, "_of_scipy": 2}  # what declares a row, and where the row's rules begin
 
 
 class Written(NamedTuple):
@@ -43,13 +44,13 @@ def _declared(node: ast.stmt) -> tuple[str, list[Written]]:
     """Return the operation whose rules a statement declares, and the rules."""
     if isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(node.value, ast.Call):
         call, target = node.value, node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
-        if isinstance(target, ast.Name) and getattr(call.func, "id", "") == "elementwise":
+        first = _ROWS.get(getattr(call.func, "id", ""))
+        if isinstance(target, ast.Name) and first:
             named = [k.value.value for k in call.keywords if k.arg == "name" and isinstance(k.value, ast.Constant)]
-            names = ("x",) if len(call.args) < 3 else ("a", "b")
-            return str(named[0] if named else target.id), _rules(call.args[1:], names)
+            return str(named[0] if named else target.id), _rules(call.args[first:])
         node = ast.Expr(call)
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and _attaches(node.value.func):
-        return _name(node.value.func), _rules(node.value.args, ())
+        return _name(node.value.func), _rules(node.value.args)
     if isinstance(node, ast.FunctionDef) and any(_attaches(d) for d in node.decorator_list):
         text = f"{node.name}({', '.join(a.arg for a in node.args.args)})"
         return _name(node.decorator_list[0]), [Written("x", text, _RULES.get(node.name, ""))]
@@ -86,8 +87,8 @@ def _name(node: ast.expr) -> str:
     return node.value.id
 
 
-def _rules(arguments: list[ast.expr], names: tuple[str, ...]) -> list[Written]:
-    names = names or (("x",) if len(arguments) == 1 else tuple("abcdefgh"))
+def _rules(arguments: list[ast.expr]) -> list[Written]:
+    names = ("x",) if len(arguments) == 1 else tuple("abcdefgh")
     return [_rule(name, argument) for name, argument in zip(names, arguments)]
 
 

@@ -7,9 +7,13 @@ class ReLU(OfFunction):
 
     Return max(x, 0). Shapes: (...) -> (...). Source: Nair and Hinton, Rectified linear units improve RBMs (2010).
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.nn.ReLU()([-1.0, 0.0, 2.0])
-    tg.tensor([0., 0., 2.], dtype='float64')
+    >>> x = np.array([1.4, -1.5, 0.2])
+    >>> tg.nn.ReLU()(x).numpy()
+    array([1.4, 0. , 0.2])
+    >>> tg.grad(lambda x: tg.nn.ReLU()(x).sum())(x).numpy()
+    array([1., 0., 1.])
     """
     def __init__(self) -> None: ...
 class Tanh(OfFunction):
@@ -41,11 +45,15 @@ class Sigmoid(OfFunction):
 class SiLU(OfFunction):
     r"""`tg.silu` as a module.
 
-    Return x * sigmoid(x), or swish. Shapes: (...) -> (...). Source: Elfwing et al., Sigmoid-weighted units (2017).
+    Return x sigmoid(x), or swish. Shapes: (...) -> (...). Source: Elfwing et al., Sigmoid-weighted units (2017).
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.nn.SiLU()([-1.0, 0.0, 2.0]).numpy()
-    array([-0.26894142,  0.        ,  1.76159416])
+    >>> x = np.array([-0.1, -1.1, 1.1])
+    >>> tg.nn.SiLU()(x).numpy()
+    array([-0.04750208, -0.27471388,  0.82528612])
+    >>> tg.grad(lambda x: tg.nn.SiLU()(x).sum())(x).numpy()
+    array([0.45008321, 0.04363303, 0.95636697])
     """
     def __init__(self) -> None: ...
 class ELU(OfFunction):
@@ -53,9 +61,13 @@ class ELU(OfFunction):
 
     Return x if x > 0, else alpha (exp(x) - 1). Shapes: (...) -> (...). Source: Clevert et al., ELUs (2015).
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.nn.ELU()([-1.0, 0.0, 2.0]).numpy()
-    array([-0.63212056,  0.        ,  2.        ])
+    >>> x = np.array([-1.3, 0.2, 1.1])
+    >>> tg.nn.ELU()(x).numpy()
+    array([-0.72746821,  0.2       ,  1.1       ])
+    >>> tg.grad(lambda x: tg.nn.ELU()(x).sum())(x).numpy()
+    array([0.27253179, 1.        , 1.        ])
     """
     def __init__(self, alpha: Any = 1.0) -> None: ...
 class Softmax(OfFunction):

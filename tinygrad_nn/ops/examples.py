@@ -128,6 +128,18 @@ array([[0.16666667, 0.16666667, 0.16666667],
 [[[3.0, 5.0]]]""",
     "avg_pool3d": r""">>> tg.avg_pool3d([[[[1.0, 3.0], [2.0, 6.0]], [[4.0, 4.0], [4.0, 4.0]]]], kernel_size=2).tolist()
 [[[[3.5]]]]""",
+    "beta": r""">>> a = np.array([1.1, 2.8, 1.9])
+>>> b = np.array([2.3, 0.8, 1.5])
+>>> tg.beta(a, b).numpy()
+array([0.37231648, 0.525103  , 0.28590532])
+>>> tg.grad(lambda a: tg.beta(a, b).sum())(a).numpy()
+array([-0.55598867, -0.15496622, -0.20396019])""",
+    "betaln": r""">>> a = np.array([0.8, 1.1, 1.9])
+>>> b = np.array([1.6, 2.4, 2.8])
+>>> tg.betaln(a, b).numpy()
+array([-0.17739141, -1.03398672, -2.25868663])
+>>> tg.grad(lambda a: tg.betaln(a, b).sum())(a).numpy()
+array([-1.61790974, -1.52691158, -1.08123965])""",
     "bincount": r""">>> x = np.array([3, 0, 3, 1])
 >>> weights = np.array([1.5, 0.7, -0.4, -1.6])
 >>> tg.bincount(x, weights).numpy()
@@ -353,6 +365,13 @@ array([[1., 0., 0., 0.],
 array([-1.1, -2.1,  1.1])
 >>> tg.grad(lambda x: tg.diff(x).sum())(x).numpy()
 array([-1.,  0.,  0.,  1.])""",
+    "digamma": r""">>> x = np.array([[0.2], [3.5]])
+>>> tg.digamma(x).numpy()
+array([[-5.2890399 ],
+       [ 1.10315664]])
+>>> tg.grad(lambda x: tg.digamma(x).sum())(x).numpy()
+array([[26.26737721],
+       [ 0.33035776]])""",
     "digitize": r""">>> x = np.array([[0.5, -1.0], [3.0, 1.0]])
 >>> bins = np.array([0.0, 0.5, 2.0])
 >>> tg.digitize(x, bins).numpy()
@@ -399,6 +418,11 @@ array([[-0.15,  0.17],
        [ 1.2 , -1.36]])
 >>> tg.grad(lambda a: tg.einsum('i,j->ji', a, b).sum())(a).numpy()
 array([-0.2, -0.2])""",
+    "elu": r""">>> x = np.array([-1.3, 0.2, 1.1])
+>>> tg.elu(x).numpy()
+array([-0.72746821,  0.2       ,  1.1       ])
+>>> tg.grad(lambda x: tg.elu(x).sum())(x).numpy()
+array([0.27253179, 1.        , 1.        ])""",
     "empty": r""">>> tg.empty((2, 3)).shape
 (2, 3)""",
     "empty_like": r""">>> tg.empty_like(np.ones((2, 3))).shape
@@ -407,6 +431,26 @@ array([-0.2, -0.2])""",
 >>> b = np.array([-0.4, -1.6, -0.9])
 >>> tg.equal(a, b).numpy()
 array([False, False, False])""",
+    "erf": r""">>> x = np.array([1.4, -1.3, -0.2])
+>>> tg.erf(x).numpy()
+array([ 0.95228512, -0.93400794, -0.22270259])
+>>> tg.grad(lambda x: tg.erf(x).sum())(x).numpy()
+array([0.15894171, 0.20820799, 1.08413479])""",
+    "erfc": r""">>> x = np.array([1.1, -1.6, -0.1])
+>>> tg.erfc(x).numpy()
+array([0.11979493, 1.97634838, 1.11246292])
+>>> tg.grad(lambda x: tg.erfc(x).sum())(x).numpy()
+array([-0.3364796 , -0.08722906, -1.11715161])""",
+    "erfcinv": r""">>> x = np.array([0.9, 0.5, 1.7])
+>>> tg.erfcinv(x).numpy()
+array([ 0.08885599,  0.47693628, -0.73286908])
+>>> tg.grad(lambda x: tg.erfcinv(x).sum())(x).numpy()
+array([-0.89325173, -1.11258482, -1.51636322])""",
+    "erfinv": r""">>> x = np.array([0.5, -0.6, 0.0])
+>>> tg.erfinv(x).numpy()
+array([ 0.47693628, -0.59511608,  0.        ])
+>>> tg.grad(lambda x: tg.erfinv(x).sum())(x).numpy()
+array([1.11258482, 1.26286243, 0.88622693])""",
     "exp": r""">>> x = np.array([0.0, 1.5, -1.1])
 >>> tg.exp(x).numpy()
 array([1.        , 4.48168907, 0.33287108])
@@ -519,10 +563,25 @@ array([1., 1., 1.])""",
 tg.tensor([7., 7.], dtype='float64', requires_grad=True)""",
     "full_like": r""">>> tg.full_like(np.ones(3), 7.0)
 tg.tensor([7., 7., 7.], dtype='float64')""",
+    "gamma": r""">>> x = np.array([2.7, 1.9, 0.8])
+>>> tg.gamma(x).numpy()
+array([1.54468585, 0.96176583, 1.16422971])
+>>> tg.grad(lambda x: tg.gamma(x).sum())(x).numpy()
+array([ 1.23077968,  0.34256576, -1.12349165])""",
+    "gammaln": r""">>> x = np.array([1.6, 0.9, 2.6])
+>>> tg.gammaln(x).numpy()
+array([-0.11259177,  0.06637624,  0.35741186])
+>>> tg.grad(lambda x: tg.gammaln(x).sum())(x).numpy()
+array([ 0.12604745, -0.75492695,  0.75104745])""",
     "gcd": r""">>> a = np.array([4, 5, 9])
 >>> b = np.array([3, 7, 8])
 >>> tg.gcd(a, b).numpy()
 array([1, 1, 1])""",
+    "gelu": r""">>> x = np.array([1.2, -1.5, -0.1])
+>>> tg.gelu(x).numpy()
+array([ 1.0619164 , -0.1002108 , -0.04601722])
+>>> tg.grad(lambda x: tg.gelu(x).sum())(x).numpy()
+array([ 1.1179536 , -0.12746919,  0.42047691])""",
     "geomspace": r""">>> start = np.array([0.5, 2.0])
 >>> stop = np.array([[3.0], [0.2]])
 >>> tg.geomspace(start, stop, num=3, axis=-1).numpy()
@@ -639,6 +698,11 @@ array([[-0.2,  3. , -3.2],
        [-0.4,  6. , -6.4]])
 >>> tg.grad(lambda x: tg.ldexp(x, exponent).sum())(x).numpy()
 array([6., 6., 6.])""",
+    "leaky_relu": r""">>> x = np.array([1.5, 0.2, -1.6])
+>>> tg.leaky_relu(x).numpy()
+array([ 1.5  ,  0.2  , -0.016])
+>>> tg.grad(lambda x: tg.leaky_relu(x).sum())(x).numpy()
+array([1.  , 1.  , 0.01])""",
     "left_shift": r""">>> a = np.array([3, 8, 5])
 >>> b = np.array([9, 7, 4])
 >>> tg.left_shift(a, b).numpy()
@@ -887,6 +951,11 @@ array([ True,  True,  True])""",
 >>> b = np.array([0.4, 1.8, 1.0])
 >>> tg.logical_xor(a, b).numpy()
 array([False, False, False])""",
+    "logit": r""">>> x = np.array([0.3, 0.5, 0.7])
+>>> tg.logit(x).numpy()
+array([-0.84729786,  0.        ,  0.84729786])
+>>> tg.grad(lambda x: tg.logit(x).sum())(x).numpy()
+array([4.76190476, 4.        , 4.76190476])""",
     "logspace": r""">>> start = np.array([-0.8, 0.7])
 >>> tg.logspace(start, 1.5, num=3, endpoint=False).numpy()
 array([[ 0.15848932,  5.01187234],
@@ -1073,6 +1142,11 @@ array([[1., 1., 1.],
 >>> tg.grad(lambda x: tg.nanvar(x))(x).numpy()
 array([[ 0.08888889,  0.35555556, -0.11111111],
        [-0.54444444,  0.55555556, -0.34444444]])""",
+    "ndtr": r""">>> x = np.array([-1.5, -0.2, 1.3])
+>>> tg.ndtr(x).numpy()
+array([0.0668072 , 0.42074029, 0.90319952])
+>>> tg.grad(lambda x: tg.ndtr(x).sum())(x).numpy()
+array([0.1295176 , 0.39104269, 0.17136859])""",
     "negative": r""">>> x = np.array([-0.1, -1.2, 1.1])
 >>> tg.negative(x).numpy()
 array([ 0.1,  1.2, -1.1])
@@ -1147,6 +1221,11 @@ array([3., 2., 1., 0.])""",
 array([-0.28851623,  1.03944054,  0.40009954])
 >>> tg.grad(lambda x: tg.polyfit(x, y, deg=2).sum())(x).numpy()
 array([ 0.21942308, -0.10838047, -0.09632019, -0.47453996, -0.00259055])""",
+    "polygamma": r""">>> x = np.array([1.8, 2.5, 0.8])
+>>> tg.polygamma(x).numpy()
+array([ 0.28499143,  0.70315664, -0.96500857])
+>>> tg.grad(lambda x: tg.polygamma(x).sum())(x).numpy()
+array([0.73697414, 0.49035776, 2.29947414])""",
     "polyint": r""">>> p = np.array([1.2, -0.1, -1.6])
 >>> tg.polyint(p).numpy()
 array([ 0.4 , -0.05, -1.6 ,  0.  ])
@@ -1250,6 +1329,11 @@ array([[1., 1., 1.],
 array([0.55555556, 1.42857143, 0.76923077])
 >>> tg.grad(lambda x: tg.reciprocal(x).sum())(x).numpy()
 array([-0.30864198, -2.04081633, -0.59171598])""",
+    "relu": r""">>> x = np.array([1.4, -1.5, 0.2])
+>>> tg.relu(x).numpy()
+array([1.4, 0. , 0.2])
+>>> tg.grad(lambda x: tg.relu(x).sum())(x).numpy()
+array([1., 0., 1.])""",
     "remainder": r""">>> a = np.array([1.9, 1.4, 0.7])
 >>> b = np.array([0.9, 1.7, 1.2])
 >>> tg.remainder(a, b).numpy()
@@ -1279,6 +1363,11 @@ array([[ 0.9,  1.8],
 >>> tg.grad(lambda x: tg.resize(x, new_shape=(4, 2)).sum())(x).numpy()
 array([[2., 2., 1.],
        [1., 1., 1.]])""",
+    "rgamma": r""">>> x = np.array([2.4, -1.0, 0.8])
+>>> tg.rgamma(x).numpy()
+array([0.80504321, 0.        , 0.85893702])
+>>> tg.grad(lambda x: tg.rgamma(x).sum())(x).numpy()
+array([-0.52561366, -1.        ,  0.82888158])""",
     "right_shift": r""">>> tg.right_shift(np.array([8, 9, 10]), 1).numpy()
 array([4, 4, 5])""",
     "rint": r""">>> x = np.array([1.5, 0.5, -0.5, -1.5])
@@ -1331,6 +1420,11 @@ array([ 1.,  1., -1., -1.])""",
     "signbit": r""">>> x = np.array([1.5, 0.5, -0.5, -1.5])
 >>> tg.signbit(x).numpy()
 array([False, False,  True,  True])""",
+    "silu": r""">>> x = np.array([-0.1, -1.1, 1.1])
+>>> tg.silu(x).numpy()
+array([-0.04750208, -0.27471388,  0.82528612])
+>>> tg.grad(lambda x: tg.silu(x).sum())(x).numpy()
+array([0.45008321, 0.04363303, 0.95636697])""",
     "sin": r""">>> x = np.array([1.1, -1.6, -0.1])
 >>> tg.sin(x).numpy()
 array([ 0.89120736, -0.9995736 , -0.09983342])
@@ -1346,6 +1440,11 @@ array([ 0.45359612, -0.02919952,  0.99500417])""",
 array([-0.201336  ,  2.12927946, -2.12927946])
 >>> tg.grad(lambda x: tg.sinh(x).sum())(x).numpy()
 array([1.02006676, 2.35240962, 2.35240962])""",
+    "softplus": r""">>> x = np.array([1.1, 0.2, -1.1])
+>>> tg.softplus(x).numpy()
+array([1.38733533, 0.79813887, 0.28733533])
+>>> tg.grad(lambda x: tg.softplus(x).sum())(x).numpy()
+array([0.75026011, 0.549834  , 0.24973989])""",
     "sort": r""">>> x = np.array([[1.6, -1.0, -0.3], [0.9, 0.2, -1.6]])
 >>> tg.sort(x).numpy()
 array([[-1. , -0.3,  1.6],
@@ -1554,6 +1653,18 @@ array([1., 1.])""",
 array([-0.4, -0.9,  0.2])
 >>> tg.grad(lambda a: tg.where(condition, a, b).sum())(a).numpy()
 array([1., 0., 1.])""",
+    "xlog1py": r""">>> a = np.array([1.3, 1.6, 0.6])
+>>> b = np.array([1.1, 1.9, 0.8])
+>>> tg.xlog1py(a, b).numpy()
+array([0.96451855, 1.70353718, 0.352672  ])
+>>> tg.grad(lambda a: tg.xlog1py(a, b).sum())(a).numpy()
+array([0.74193734, 1.06471074, 0.58778666])""",
+    "xlogy": r""">>> a = np.array([1.7, 1.4, 1.1])
+>>> b = np.array([0.9, 1.9, 0.6])
+>>> tg.xlogy(a, b).numpy()
+array([-0.17911288,  0.89859544, -0.56190819])
+>>> tg.grad(lambda a: tg.xlogy(a, b).sum())(a).numpy()
+array([-0.10536052,  0.64185389, -0.51082562])""",
     "zeros": r""">>> tg.zeros((2, 3))
 tg.tensor([[0., 0., 0.],
            [0., 0., 0.]], dtype='float64')""",

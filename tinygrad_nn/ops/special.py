@@ -39,48 +39,19 @@ def _by_scipy(name: str, one: Any, x: Any, *before: Any) -> Any:
     return np.asarray(y).astype(dtype)
 
 
-def _erf(x: Any) -> Any:
-    """Return the error function, 2/sqrt(pi) times the integral of exp(-t^2) from 0 to x. Shapes: (...) -> (...).
+def _of_scipy(name: str, returned: str, *rules: Any, one: Any = None, **declared: Any) -> Any:
+    """Declare SciPy's function, with a rule per operand; without SciPy, `one` computes each number, if it is given."""
 
-    >>> import tinygrad_nn as tg
-    >>> tg.erf([0.0, 1.0]).numpy()
-    array([0.        , 0.84270079])
-    """
-    return _by_scipy("erf", math.erf, x)
+    def of_one(x: Any) -> Any:
+        return _by_scipy(name, one, x)
 
+    def of_two(a: Any, b: Any) -> Any:
+        return np.asarray(_by_scipy(name, None, b, a), _result_dtype(a, b))
 
-def _erfc(x: Any) -> Any:
-    """Return 1 - erf(x), exact for large x too, where it is close to 0. Shapes: (...) -> (...).
-
-    >>> import tinygrad_nn as tg
-    >>> tg.erfc([0.0, 10.0]).numpy()
-    array([1.00000000e+00, 2.08848758e-45])
-    """
-    return _by_scipy("erfc", math.erfc, x)
-
-
-def _log_gamma(x: float) -> float:
-    return math.inf if x in (0, -math.inf) or (x < 0 and x == math.floor(x)) else math.lgamma(x)
-
-
-def _gammaln(x: Any) -> Any:
-    """Return log|gamma(x)|; its derivative is digamma. Shapes: (...) -> (...).
-
-    >>> import tinygrad_nn as tg
-    >>> tg.gammaln([1.0, 200.0]).numpy()
-    array([  0.        , 857.93366983])
-    """
-    return _by_scipy("gammaln", _log_gamma, x)
-
-
-def _logit(x: Any) -> Any:
-    """Return log(x / (1 - x)), the inverse of the sigmoid. Shapes: (...) -> (...).
-
-    >>> import tinygrad_nn as tg
-    >>> tg.logit([0.5, 0.75]).numpy()
-    array([0.        , 1.09861229])
-    """
-    return np.log(x) - np.log1p(0.0 - x)  # not -x, which wraps for unsigned integers
+    of_one.__doc__ = f"Return {returned}. Shapes: (...) -> (...)."
+    of_two.__doc__ = f"Return {returned}. Shapes broadcast: (...), (...) -> (...)."
+    SCIPY_FUNCTIONS[name] = elementwise(of_one if len(rules) == 1 else of_two, *rules, name=name, **declared)
+    return SCIPY_FUNCTIONS[name]
 
 
 def _result_dtype(a: Any, b: Any) -> np.dtype[Any]:
@@ -88,44 +59,37 @@ def _result_dtype(a: Any, b: Any) -> np.dtype[Any]:
     return np.result_type(a, b, np.float16 if hasattr(a, "dtype") or hasattr(b, "dtype") else np.float64)
 
 
-def _xlogy(a: Any, b: Any) -> Any:
-    """Return a * log(b), and 0 where a is 0. Shapes broadcast: (...), (...) -> (...).
+def _log_gamma(x: float) -> float:
+    return math.inf if x in (0, -math.inf) or (x < 0 and x == math.floor(x)) else math.lgamma(x)
 
-    >>> import tinygrad_nn as tg
-    >>> tg.xlogy([0.0, 2.0], [0.0, 3.0]).numpy()
-    array([0.        , 2.19722458])
-    """
+
+def _normal_share(x: float) -> float:
+    return 0.5 * math.erfc(-x / math.sqrt(2))
+
+
+def _logit(x: Any) -> Any:
+    """Return log(x / (1 - x)), the inverse of the sigmoid. Shapes: (...) -> (...)."""
+    return np.log(x) - np.log1p(0.0 - x)  # not -x, which wraps for unsigned integers
+
+
+def _xlogy(a: Any, b: Any) -> Any:
+    """Return a * log(b), and 0 where a is 0. Shapes broadcast: (...), (...) -> (...)."""
     return array_of(a * np.log(np.where(a == 0, 1, b)), _result_dtype(a, b))
 
 
 def _xlog1py(a: Any, b: Any) -> Any:
-    """Return a * log(1 + b), and 0 where a is 0. Shapes broadcast: (...), (...) -> (...).
-
-    >>> import tinygrad_nn as tg
-    >>> tg.xlog1py([0.0, 1.0], [-1.0, 1.0]).numpy()
-    array([0.        , 0.69314718])
-    """
+    """Return a * log(1 + b), and 0 where a is 0. Shapes broadcast: (...), (...) -> (...)."""
     return array_of(a * np.log1p(np.where(a == 0, 0, b)), _result_dtype(a, b))
 
 
-def _gamma(x: Any) -> Any:
-    """Return the gamma function, (x - 1)! at whole numbers. Shapes: (...) -> (...).
-
-    >>> import tinygrad_nn as tg
-    >>> tg.gamma([0.5, 5.0]).numpy()
-    array([ 1.77245385, 24.        ])
-    """
-    return _by_scipy("gamma", None, x)
+def _quotient(a: Any, b: Any) -> Any:
+    """Return a / b, and 0 where both are 0."""
+    nothing = (a == 0) & (b == 0)
+    return np.where(nothing, 0, a / np.where(nothing, 1, b))
 
 
-def _rgamma(x: Any) -> Any:
-    """Return 1 / gamma(x), and 0 at 0, -1, -2, ... Shapes: (...) -> (...).
-
-    >>> import tinygrad_nn as tg
-    >>> tg.rgamma([0.0, 5.0]).numpy()
-    array([0.        , 0.04166667])
-    """
-    return _by_scipy("rgamma", None, x)
+def _polygamma(x: Any) -> Any:
+    return polygamma.kernel(x, n=0)
 
 
 def _rgamma_slope(x: Any) -> Any:
@@ -138,67 +102,13 @@ def _rgamma_slope(x: Any) -> Any:
     return np.where(left, slope * (1 - 2 * (whole % 2)), -rgamma.kernel(b) * _polygamma(b))
 
 
-def _beta(a: Any, b: Any) -> Any:
-    """Return gamma(a) * gamma(b) / gamma(a + b). Shapes broadcast: (...), (...) -> (...).
-
-    >>> import tinygrad_nn as tg
-    >>> tg.beta(2.0, 3.0).round(6).item()
-    0.083333
-    """
-    return np.asarray(_by_scipy("beta", None, b, a), _result_dtype(a, b))
-
-
-def _betaln(a: Any, b: Any) -> Any:
-    """Return log|beta(a, b)|. Shapes broadcast: (...), (...) -> (...).
-
-    >>> import tinygrad_nn as tg
-    >>> tg.betaln(2.0, 3.0).round(5).item()
-    -2.48491
-    """
-    return np.asarray(_by_scipy("betaln", None, b, a), _result_dtype(a, b))
-
-
-def _erfinv(x: Any) -> Any:
-    """Return the inverse of erf, for x between -1 and 1. Shapes: (...) -> (...).
-
-    >>> import tinygrad_nn as tg
-    >>> tg.erfinv([0.0, 0.5]).numpy()
-    array([0.        , 0.47693628])
-    """
-    return _by_scipy("erfinv", None, x)
-
-
-def _erfcinv(x: Any) -> Any:
-    """Return the inverse of erfc, for x between 0 and 2. Shapes: (...) -> (...).
-
-    >>> import tinygrad_nn as tg
-    >>> tg.erfcinv([0.5, 1.0]).numpy()
-    array([ 0.47693628, -0.        ])
-    """
-    return _by_scipy("erfcinv", None, x)
-
-
-def _ndtr(x: Any) -> Any:
-    """Return the share of a standard normal distribution that lies below x. Shapes: (...) -> (...).
-
-    >>> import tinygrad_nn as tg
-    >>> tg.ndtr([0.0, 1.96]).numpy()
-    array([0.5      , 0.9750021])
-    """
-    return _by_scipy("ndtr", lambda v: 0.5 * math.erfc(-v / math.sqrt(2)), x)
-
-
-def _polygamma(x: Any) -> Any:
-    return polygamma.kernel(x, n=0)
-
-
 _ROOT_PI = math.sqrt(math.pi)
 
 
 @primitive(name="inverse_error_slope", pointwise=True, method=False, domain=(-0.9, 0.9))
 def _slope_of_inverse(x: Any, /, complement: bool = False) -> Any:
     """Return the derivative of erfinv at x, or minus that of erfcinv: sqrt(pi)/2 exp(y^2), as erfcx(|y|) / erfc(|y|)."""
-    y, edge = (_erfcinv(x), np.minimum(x, 2 - x)) if complement else (_erfinv(x), 1 - np.abs(x))
+    y, edge = _by_scipy("erfcinv" if complement else "erfinv", None, x), np.minimum(x, 2 - x) if complement else 1 - np.abs(x)
     return _ROOT_PI / 2 * _by_scipy("erfcx", None, np.abs(y)) / edge
 
 
@@ -207,28 +117,36 @@ def _slope_of_slope(g: Any, x: Any, y: Any, complement: bool) -> Any:
     return g * ((-2 * erfcinv.kernel(x) if complement else 2 * erfinv.kernel(x)) * y * y)
 
 
-def _quotient(a: Any, b: Any) -> Any:
-    """Return a / b, and 0 where both are 0."""
-    nothing = (a == 0) & (b == 0)
-    return np.where(nothing, 0, a / np.where(nothing, 1, b))
-
-
-erf: Final      = elementwise(_erf,     lambda g, x: g * (2 / _ROOT_PI * gaussian(x)),  name="erf")
-erfc: Final     = elementwise(_erfc,    lambda g, x: g * (-2 / _ROOT_PI * gaussian(x)), name="erfc")
-gammaln: Final  = elementwise(_gammaln, lambda g, x: g * _polygamma(x),                   name="gammaln", domain=(0.5, 3))
-gamma: Final    = elementwise(_gamma,   lambda g, x, y: g * (y * _polygamma(x)),           name="gamma", domain=(0.5, 3))
-rgamma: Final   = elementwise(_rgamma,  lambda g, x: g * _rgamma_slope(x),                 name="rgamma", domain=(-2, 3))
-beta: Final     = elementwise(_beta,    lambda g, a, b, y: g * (y * (_polygamma(a) - _polygamma(a + b))), lambda g, a, b, y: g * (y * (_polygamma(b) - _polygamma(a + b))), name="beta", method=False, masks=True, domain=(0.5, 3))
-betaln: Final   = elementwise(_betaln,  lambda g, a, b: g * (_polygamma(a) - _polygamma(a + b)), lambda g, a, b: g * (_polygamma(b) - _polygamma(a + b)), name="betaln", method=False, masks=True, domain=(0.5, 3))
-erfinv: Final   = elementwise(_erfinv,  lambda g, x: g * _slope_of_inverse.kernel(x),       name="erfinv", domain=(-0.9, 0.9))
-erfcinv: Final  = elementwise(_erfcinv, lambda g, x: g * -_slope_of_inverse.kernel(x, complement=True), name="erfcinv", domain=(0.1, 1.9))
-ndtr: Final     = elementwise(_ndtr,    lambda g, x: g * (gaussian(x, scale=0.5) / math.sqrt(2 * math.pi)), name="ndtr")
-logit: Final    = elementwise(_logit,   lambda g, x: g / edge_product(x, low=0.0, high=1.0),                  name="logit", domain=(0.1, 0.9))
-xlogy: Final    = elementwise(_xlogy,   lambda g, b: g * np.log(b),   lambda g, a, b: g * _quotient(a, b),     name="xlogy", method=False, masks=True, domain=(0.5, 2))
-xlog1py: Final  = elementwise(_xlog1py, lambda g, b: g * np.log1p(b),     lambda g, a, b: g * _quotient(a, 1 + b), name="xlog1py", method=False, masks=True, domain=(0.5, 2))
+erf: Final      = _of_scipy("erf",     "the error function, 2/sqrt(pi) times the integral of exp(-t^2) from 0 to x",
+                            lambda g, x: g * (2 / _ROOT_PI * gaussian(x)), one=math.erf)
+erfc: Final     = _of_scipy("erfc",    "1 - erf(x), exact for large x too, where it is close to 0",
+                            lambda g, x: g * (-2 / _ROOT_PI * gaussian(x)), one=math.erfc)
+gammaln: Final  = _of_scipy("gammaln", "log|gamma(x)|; its derivative is digamma",
+                            lambda g, x: g * _polygamma(x), one=_log_gamma, domain=(0.5, 3))
+gamma: Final    = _of_scipy("gamma",   "the gamma function, (x - 1)! at whole numbers",
+                            lambda g, x, y: g * (y * _polygamma(x)), domain=(0.5, 3))
+rgamma: Final   = _of_scipy("rgamma",  "1 / gamma(x), which is 0 at 0, -1, -2 and so on",
+                            lambda g, x: g * _rgamma_slope(x), domain=(-2, 3))
+beta: Final     = _of_scipy("beta",    "gamma(a) * gamma(b) / gamma(a + b)",
+                            lambda g, a, b, y: g * (y * (_polygamma(a) - _polygamma(a + b))),
+                            lambda g, a, b, y: g * (y * (_polygamma(b) - _polygamma(a + b))), method=False, masks=True, domain=(0.5, 3))
+betaln: Final   = _of_scipy("betaln",  "log|beta(a, b)|",
+                            lambda g, a, b: g * (_polygamma(a) - _polygamma(a + b)),
+                            lambda g, a, b: g * (_polygamma(b) - _polygamma(a + b)), method=False, masks=True, domain=(0.5, 3))
+erfinv: Final   = _of_scipy("erfinv",  "the inverse of erf, for x between -1 and 1",
+                            lambda g, x: g * _slope_of_inverse.kernel(x), domain=(-0.9, 0.9))
+erfcinv: Final  = _of_scipy("erfcinv", "the inverse of erfc, for x between 0 and 2",
+                            lambda g, x: g * -_slope_of_inverse.kernel(x, complement=True), domain=(0.1, 1.9))
+ndtr: Final     = _of_scipy("ndtr",    "the share of a standard normal distribution that lies below x",
+                            lambda g, x: g * (gaussian(x, scale=0.5) / math.sqrt(2 * math.pi)),
+                            one=_normal_share)
+logit: Final    = elementwise(_logit,   lambda g, x: g / edge_product(x, low=0.0, high=1.0), name="logit", domain=(0.1, 0.9))
+xlogy: Final    = elementwise(_xlogy,   lambda g, b: g * np.log(b),
+                                        lambda g, a, b: g * _quotient(a, b), name="xlogy", method=False, masks=True, domain=(0.5, 2))
+xlog1py: Final  = elementwise(_xlog1py, lambda g, b: g * np.log1p(b),
+                                        lambda g, a, b: g * _quotient(a, 1 + b), name="xlog1py", method=False, masks=True, domain=(0.5, 2))
 PUBLIC["expit"] = sigmoid
-SCIPY_FUNCTIONS.update({f.__name__: f for f in (erf, erfc, gammaln, logit, xlogy, xlog1py, gamma, rgamma, beta, betaln, erfinv, erfcinv, ndtr)} | {"expit": sigmoid})
-
+SCIPY_FUNCTIONS |= {"expit": sigmoid, "logit": logit, "xlogy": xlogy, "xlog1py": xlog1py}
 
 _BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798, -174611 / 330)
 
@@ -274,10 +192,6 @@ def polygamma(x: Any, /, n: int = 0) -> Any:
     """Return the n-th derivative of digamma; nan at its poles 0, -1, -2, ... Shapes: (...) -> (...).
 
     Source: Abramowitz and Stegun, 6.4.6 (recurrence), 6.4.7 (reflection) and 6.4.11 (asymptotic series).
-
-    >>> import tinygrad_nn as tg
-    >>> tg.polygamma([1.0, 2.0], n=1).numpy()
-    array([1.64493407, 0.64493407])
     """
     x, dtype = _floats(x)
     x = x.astype(np.float64, casting="same_kind")  # raises for complex numbers
@@ -293,12 +207,7 @@ polygamma.vjp(lambda g, x, n: g * polygamma.kernel(x, n=n + 1))
 
 @composite()
 def digamma(x: Any) -> Any:
-    """Return the derivative of log(gamma(x)). Shapes: (...) -> (...).
-
-    >>> import tinygrad_nn as tg
-    >>> tg.digamma([1.0, 2.0]).numpy()
-    array([-0.57721566,  0.42278434])
-    """
+    """Return the derivative of log(gamma(x)). Shapes: (...) -> (...)."""
     return polygamma(x)
 
 
