@@ -1752,9 +1752,13 @@ def geomspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True, dtype:
 def getitem(x: Any, index: Any) -> Tensor:
     r"""Return the entries that a NumPy index names: a new value, not a view.
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.getitem([1.0, 2.0, 3.0], index=slice(1, None))
-    tg.tensor([2., 3.], dtype='float64')
+    >>> x = np.array([0.1, -1.1, 1.4])
+    >>> tg.getitem(x, index=np.array([0, 0, 2])).numpy()
+    array([0.1, 0.1, 1.4])
+    >>> tg.grad(lambda x: tg.getitem(x, index=np.array([0, 0, 2])).sum())(x).numpy()
+    array([2., 0., 1.])
     """
 def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: Any = 1) -> Tensor:
     r"""Return the slopes of sampled values by second-order differences, a Tensor for each axis. Shapes: (...) -> (...).
@@ -2750,10 +2754,15 @@ def overlap_add(x: Any, axis: Any = None) -> Tensor:
 
     Shapes: (..., m, ..., k) -> (..., m + k - 1, ...). By default there are as many window axes as others.
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> windows = tg.sliding_window_view([1.0, 2.0, 3.0], 2)
-    >>> tg.overlap_add(windows)
-    tg.tensor([1., 4., 3.], dtype='float64')
+    >>> x = np.arange(12.0).reshape(3, 4)
+    >>> tg.overlap_add(x).numpy()
+    array([ 0.,  5., 15., 18., 17., 11.])
+    >>> tg.grad(lambda x: tg.overlap_add(x).sum())(x).numpy()
+    array([[1., 1., 1., 1.],
+           [1., 1., 1., 1.],
+           [1., 1., 1., 1.]])
     """
 def pad(x: Any, pad_width: Any, mode: Any = 'constant', **options: Any) -> Tensor:
     r"""Return the tensor with `pad_width` entries added before and after it along each axis.
@@ -3307,9 +3316,13 @@ def round(x: Any, decimals: Any = 0) -> Tensor:
 def scatter_add(x: Any, index: Any, shape: Any) -> Tensor:
     r"""Return zeros of `shape` with `x` added at the index; repeated entries add up.
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.scatter_add([1.0, 2.0, 3.0], index=[0, 0, 2], shape=(4,))
-    tg.tensor([3., 0., 3., 0.], dtype='float64')
+    >>> x = np.array([1.0, 1.0, 1.0])
+    >>> tg.scatter_add(x, index=np.array([0, 0, 2]), shape=(3,)).numpy()
+    array([2., 0., 1.])
+    >>> tg.grad(lambda x: tg.scatter_add(x, index=np.array([0, 0, 2]), shape=(3,)).sum())(x).numpy()
+    array([1., 1., 1.])
     """
 def searchsorted(x: Any, v: Any, side: Any = 'left', sorter: Any = None) -> Tensor:
     r"""Return the indices at which the entries of v belong in an ascending vector, before or after equal entries.
@@ -3340,9 +3353,14 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Tensor:
 def set_at(x: Any, value: Any, index: Any) -> Tensor:
     r"""Return a copy of `x` in which the entries that the index names are `value`, broadcast.
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.set_at([1.0, 2.0, 3.0], 9.0, index=0)
-    tg.tensor([9., 2., 3.], dtype='float64')
+    >>> x = np.array([0.2, 1.1, -1.2])
+    >>> value = np.array([1.0, 1.0, 1.0])
+    >>> tg.set_at(x, value, index=np.array([0, 0, 2])).numpy()
+    array([1. , 1.1, 1. ])
+    >>> tg.grad(lambda x: tg.set_at(x, value, index=np.array([0, 0, 2])).sum())(x).numpy()
+    array([0., 1., 0.])
     """
 def sigmoid(x: Any) -> Tensor:
     r"""Return 1 / (1 + exp(-x)), accurate in both tails. Shapes: (...) -> (...).
@@ -3424,10 +3442,15 @@ def sinh(x: Any) -> Tensor:
 def sliding_window_view(x: Any, window_shape: Any, axis: Any = None) -> Tensor:
     r"""Return a read-only view of all windows of a shape. Shapes: (..., n, ...) -> (..., n - k + 1, ..., k).
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.sliding_window_view([1.0, 2.0, 3.0], 2)
-    tg.tensor([[1., 2.],
-               [2., 3.]], dtype='float64')
+    >>> x = np.array([-0.7, 1.7, -1.5, 0.1, 0.8])
+    >>> tg.sliding_window_view(x, window_shape=3).numpy()
+    array([[-0.7,  1.7, -1.5],
+           [ 1.7, -1.5,  0.1],
+           [-1.5,  0.1,  0.8]])
+    >>> tg.grad(lambda x: tg.sliding_window_view(x, window_shape=3).sum())(x).numpy()
+    array([1., 2., 3., 2., 1.])
     """
 def softmax(x: Any, axis: Any = -1) -> Tensor:
     r"""Return exp(x) / sum(exp(x)) over the axes. Shapes: (..., n, ...) -> (..., n, ...).

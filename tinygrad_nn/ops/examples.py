@@ -592,6 +592,11 @@ array([[[0.5       , 1.22474487, 3.        ],
         [2.        , 0.63245553, 0.2       ]]])
 >>> tg.grad(lambda start: tg.geomspace(start, stop, num=3, axis=-1).sum())(start).numpy()
 array([3.54097264, 2.77048632])""",
+    "getitem": r""">>> x = np.array([0.1, -1.1, 1.4])
+>>> tg.getitem(x, index=np.array([0, 0, 2])).numpy()
+array([0.1, 0.1, 1.4])
+>>> tg.grad(lambda x: tg.getitem(x, index=np.array([0, 0, 2])).sum())(x).numpy()
+array([2., 0., 1.])""",
     "gradient": r""">>> f = np.array([-1.7, 0.4, 1.5, -0.7])
 >>> tg.gradient(f).numpy()
 array([ 2.1 ,  1.6 , -0.55, -2.2 ])
@@ -1170,6 +1175,13 @@ array([[ 1.05, -0.63, -0.07],
        [-2.25,  1.35,  0.15]])
 >>> tg.grad(lambda a: tg.outer(a, b).sum())(a).numpy()
 array([0.5, 0.5])""",
+    "overlap_add": r""">>> x = np.arange(12.0).reshape(3, 4)
+>>> tg.overlap_add(x).numpy()
+array([ 0.,  5., 15., 18., 17., 11.])
+>>> tg.grad(lambda x: tg.overlap_add(x).sum())(x).numpy()
+array([[1., 1., 1., 1.],
+       [1., 1., 1., 1.],
+       [1., 1., 1., 1.]])""",
     "pad": r""">>> x = np.array([1.0, 2.0])
 >>> tg.pad(x, 2, mode='edge').numpy()
 array([1., 1., 1., 2., 2., 2.])
@@ -1400,6 +1412,11 @@ array([[1., 1., 1.],
 >>> tg.round(x).numpy()
 array([[ 1., -2., -1.],
        [ 2., -0.,  0.]])""",
+    "scatter_add": r""">>> x = np.array([1.0, 1.0, 1.0])
+>>> tg.scatter_add(x, index=np.array([0, 0, 2]), shape=(3,)).numpy()
+array([2., 0., 1.])
+>>> tg.grad(lambda x: tg.scatter_add(x, index=np.array([0, 0, 2]), shape=(3,)).sum())(x).numpy()
+array([1., 1., 1.])""",
     "searchsorted": r""">>> x = np.array([0.0, 0.5, 0.5, 2.0])
 >>> v = np.array([[0.5, -1.0], [3.0, 1.0]])
 >>> tg.searchsorted(x, v).numpy()
@@ -1414,6 +1431,12 @@ array([[-1.3, -1.8,  0. ],
        [-1.3,  1.4,  0. ]])
 >>> tg.grad(lambda c: tg.select([a, b], [c, d]).sum())(c).numpy()
 array([2., 0., 0.])""",
+    "set_at": r""">>> x = np.array([0.2, 1.1, -1.2])
+>>> value = np.array([1.0, 1.0, 1.0])
+>>> tg.set_at(x, value, index=np.array([0, 0, 2])).numpy()
+array([1. , 1.1, 1. ])
+>>> tg.grad(lambda x: tg.set_at(x, value, index=np.array([0, 0, 2])).sum())(x).numpy()
+array([0., 1., 0.])""",
     "sign": r""">>> x = np.array([1.5, 0.5, -0.5, -1.5])
 >>> tg.sign(x).numpy()
 array([ 1.,  1., -1., -1.])""",
@@ -1440,6 +1463,13 @@ array([ 0.45359612, -0.02919952,  0.99500417])""",
 array([-0.201336  ,  2.12927946, -2.12927946])
 >>> tg.grad(lambda x: tg.sinh(x).sum())(x).numpy()
 array([1.02006676, 2.35240962, 2.35240962])""",
+    "sliding_window_view": r""">>> x = np.array([-0.7, 1.7, -1.5, 0.1, 0.8])
+>>> tg.sliding_window_view(x, window_shape=3).numpy()
+array([[-0.7,  1.7, -1.5],
+       [ 1.7, -1.5,  0.1],
+       [-1.5,  0.1,  0.8]])
+>>> tg.grad(lambda x: tg.sliding_window_view(x, window_shape=3).sum())(x).numpy()
+array([1., 2., 3., 2., 1.])""",
     "softplus": r""">>> x = np.array([1.1, 0.2, -1.1])
 >>> tg.softplus(x).numpy()
 array([1.38733533, 0.79813887, 0.28733533])

@@ -37,12 +37,7 @@ def _may_repeat(index: Any) -> bool:
 
 @primitive(method=False, masks=True, linear=True, operator="getitem", index=plain)
 def getitem(x: Any, /, index: Any) -> Any:
-    """Return the entries that a NumPy index names: a new value, not a view.
-
-    >>> import tinygrad_nn as tg
-    >>> tg.getitem([1.0, 2.0, 3.0], index=slice(1, None))
-    tg.tensor([2., 3.], dtype='float64')
-    """
+    """Return the entries that a NumPy index names: a new value, not a view."""
     return x[index]
 
 
@@ -82,12 +77,7 @@ def _spread(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
 
 @primitive(method=False, linear=True, index=plain, shape=lambda value, inputs: tuple(value))
 def scatter_add(x: Any, /, index: Any, shape: Any) -> Any:
-    """Return zeros of `shape` with `x` added at the index; repeated entries add up.
-
-    >>> import tinygrad_nn as tg
-    >>> tg.scatter_add([1.0, 2.0, 3.0], index=[0, 0, 2], shape=(4,))
-    tg.tensor([3., 0., 3., 0.], dtype='float64')
-    """
+    """Return zeros of `shape` with `x` added at the index; repeated entries add up."""
     repeats = _may_repeat(index)
     if repeats and _is_large(x, index, shape):
         return _spread(x, index, shape)
@@ -120,12 +110,7 @@ def bincount(x: Any, weights: Tensor | None = None, minlength: int = 0) -> Any:
 
 @primitive(method=False, masks=True, linear=True, index=plain)
 def set_at(x: Any, value: Any, /, index: Any) -> Any:
-    """Return a copy of `x` in which the entries that the index names are `value`, broadcast.
-
-    >>> import tinygrad_nn as tg
-    >>> tg.set_at([1.0, 2.0, 3.0], 9.0, index=0)
-    tg.tensor([9., 2., 3.], dtype='float64')
-    """
+    """Return a copy of `x` in which the entries that the index names are `value`, broadcast."""
     y = copied(x)
     y[index] = value
     return y

@@ -139,13 +139,7 @@ def _slid_axes(axis: Any, inputs: Any) -> tuple[int, ...]:
     axis=_slid_axes,
 )  # fmt: skip
 def sliding_window_view(x: Any, /, window_shape: Any, axis: Any = None) -> Any:
-    """Return a read-only view of all windows of a shape. Shapes: (..., n, ...) -> (..., n - k + 1, ..., k).
-
-    >>> import tinygrad_nn as tg
-    >>> tg.sliding_window_view([1.0, 2.0, 3.0], 2)
-    tg.tensor([[1., 2.],
-               [2., 3.]], dtype='float64')
-    """
+    """Return a read-only view of all windows of a shape. Shapes: (..., n, ...) -> (..., n - k + 1, ..., k)."""
     return np.lib.stride_tricks.sliding_window_view(x, window_shape, axis)
 
 
@@ -164,11 +158,6 @@ def overlap_add(x: Any, /, axis: Any = None) -> Any:
     """Return the sum of windows, in the last axes, each added where sliding_window_view would take it from.
 
     Shapes: (..., m, ..., k) -> (..., m + k - 1, ...). By default there are as many window axes as others.
-
-    >>> import tinygrad_nn as tg
-    >>> windows = tg.sliding_window_view([1.0, 2.0, 3.0], 2)
-    >>> tg.overlap_add(windows)
-    tg.tensor([1., 4., 3.], dtype='float64')
     """
     for one in reversed(axis):
         x = _antidiagonal_sums(np.moveaxis(x, one, -2), one)
