@@ -59,7 +59,7 @@ def test_an_axis_of_a_number_is_refused_with_what_to_look_at() -> None:
     for function in (tg.cross, tg.polyval):
         with pytest.raises((IndexError, TypeError)) as caught:
             function(2.0, np.ones(3))
-        assert "t.ndim tells how many there are" in caught.value.__notes__[0]
+        assert "name an axis from 0 to t.ndim - 1" in caught.value.__notes__[0]
 
 
 def test_a_number_has_the_rank_of_numpys() -> None:
