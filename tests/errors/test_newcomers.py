@@ -12,9 +12,7 @@ import pytest
 from remedies import REMEDY
 
 import tinygrad_nn
-import tinygrad_nn.primitive
 
-primitive: Any = tinygrad_nn.primitive.primitive
 tg: Any = tinygrad_nn  # without the types that forbid such calls
 nn, optim = tg.nn, tg.optim
 rng = np.random.default_rng(0)
@@ -185,7 +183,6 @@ MISTAKES: dict[str, list[Callable[[], Any]]] = {
         lambda: tg.gradcheck(lambda x: x.sum(), np.array([1, 2])),
         lambda: tg.gradcheck((w * w).sum(), w),
         lambda: tg.diff_backprop((w * w).sum(), np.ones(3)),
-        lambda: primitive(np.sin),
         lambda: tg.vmap(tg.sin),
         lambda: w.unsqueeze(0),
         lambda: tg.Linear(3, 2),

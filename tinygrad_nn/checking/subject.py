@@ -51,9 +51,7 @@ class Subject:
                     "from outside"
                 )
         if not any(np.isfinite(x).any() for x in self.arrays):
-            raise ValueError(
-                "there is nothing to check: the inputs hold no finite number; pass arrays with at least one"
-            )
+            raise ValueError("there is nothing to check: no finite number is in the inputs; pass one at least")
         self.shapes: list[Any] | None = None
         self.constants: dict[str, Any] = {}
 

@@ -136,8 +136,6 @@ def elementwise(
 
 
 def primitive(
-    forward: None = None,
-    /,
     *,
     numpy: Iterable[Any] = (),
     method: bool = True,
@@ -166,8 +164,6 @@ def primitive(
     `zero_where`, a function with parameters like a rule's that returns where all the cotangents that an entry depends
     on are zero. `into` adds into an existing cotangent in place.
     """
-    if forward is not None:
-        raise TypeError("primitive takes settings, and returns the decorator; write @primitive() above the function")
 
     def declare(forward: Callable[..., Any]) -> Differentiable:
         parameters = signature(forward).parameters.values()
