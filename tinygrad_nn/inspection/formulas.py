@@ -121,11 +121,12 @@ def _traced(node: GraphNode, given: list[str], wanted: list[str], sound: float |
     except (CompileError, GradientError, TypeError, ValueError):
         return None
     formula = Formula({"": _code(listings[""], "forward", "y_ = v0_")}, {})
-    for i, argument in [(i, argument) for i, argument in enumerate(given) if argument in wanted]:
+    for argument in wanted:
         text = listings[argument]
         handed_on = text.rpartition("'slope': ")[2].partition("}")[0]
-        formula.code[argument] = _code(text, "backward", f"dv{i}_ = {handed_on}")
-        left, _, right = [f"dL/dv{i}_ = {handed_on}", *text.derivation][-1].partition(" = ")
+        slope = f"dv{given.index(argument)}_ = {handed_on}"
+        formula.code[argument] = _code(text, "backward", slope)
+        left, _, right = [f"dL/{slope}", *text.derivation][-1].partition(" = ")
         rule = right if right and not left.endswith("]") else "scatter_add(g_)"
         formula.rules[argument] = re.sub(r"\bg(\d*)_", r"dL/dy\1_", rule)
     return formula

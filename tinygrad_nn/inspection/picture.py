@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from html import escape
 from itertools import pairwise
@@ -84,16 +85,12 @@ def dot_of(nodes: list[GraphNode]) -> str:
 
     def drawn(box: Box) -> Iterator[str]:
         for one in box.inner:
+            name, label = names[one], json.dumps("\n".join(one.lines), ensure_ascii=False)
             if one.inner:
-                yield from (f"subgraph cluster_{names[one]} {{ label={_quoted(one.lines)}", *drawn(one), "}")
+                yield from (f"subgraph cluster_{name} {{ label={label}", *drawn(one), "}")
             else:
                 shape, colour = _LOOKS[one.kind]
-                yield f'{names[one]} [label={_quoted(one.lines)} shape={shape} style=filled fillcolor="{colour}"]'
+                yield f'{name} [label={label} shape={shape} style=filled fillcolor="{colour}"]'
 
     lines = [*drawn(root), *[f"{names[a]} -> {names[b]}" for a, b in edges_of(root)]]
     return "digraph {\n" + "\n".join(f"  {line}" for line in lines) + "\n}\n"
-
-
-def _quoted(lines: list[str]) -> str:
-    text = "\\n".join(line.replace("\\", "\\\\").replace('"', '\\"') for line in lines)
-    return f'"{text}"'
