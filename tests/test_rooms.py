@@ -85,12 +85,12 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "checking": (2_699, 2_699, 24_465),
     "inspection": (2_259, 1_800, 17_969),
     "testing": (2_299, 2_299, 20_076),
-    "training": (2_667, 1_648, 21_730),
+    "training": (2_667, 1_648, 21_746),
     "interop": (1_501, 1_405, 14_528),
     "reference": (216, 216, 1_678),
     "the top": (266, 250, 1_534),
 }
-WHOLE = (32_941, 27_836, 288_942)
+WHOLE = (32_941, 27_836, 288_958)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -16,6 +16,13 @@ from same_bits import same
 import tinygrad_nn as tg
 
 
+class Other(tg.nn.Module):
+    """A module of another class than `Inner`."""
+
+    def forward(self, x: Any) -> Any:
+        return np.sin(x)
+
+
 class Inner(tg.nn.Module):
     """A module in another one."""
 
@@ -75,7 +82,7 @@ CHANGES: dict[str, Callable[[Any], Any]] = {
     "a module within": lambda net: setattr(net.inner, "factor", 3.0),
     "a module in a list": lambda net: setattr(net.blocks[1], "factor", 3.0),
     "one module more": lambda net: net.blocks.append(SimpleNamespace(forward=np.sin)),
-    "another module": lambda net: setattr(net, "inner", SimpleNamespace(forward=np.sin)),
+    "another module": lambda net: setattr(net, "inner", Other()),
     "another parameter": renew,
     "a parameter's data": lambda net: setattr(net.w, "data", np.array([0.5, -1.0, 2.0])),
     "another plain object": lambda net: setattr(net, "plain", SimpleNamespace(depth=2.0)),

@@ -80,8 +80,8 @@ class Programs:
         return self._compiled(value_and_grad(self.cost, has_aux=True))
 
     def _compiled(self, function: Callable[..., Any]) -> Any:
-        """Return the compiled function; the compiler is imported only here."""
-        return import_module("..compiler.compiled", __package__).compile(function, exact=self.exact)
+        compiled = import_module("..compiler.compiled", __package__).Compiled  # imported only here
+        return compiled(function, self.exact, own=(self.module, self.loss, self.optimizer))
 
 
 _kept: WeakKeyDictionary[Module, Programs] = WeakKeyDictionary()
