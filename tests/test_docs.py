@@ -338,7 +338,6 @@ def test_rules_are_read_from_the_source() -> None:
     assert found["linear"][0].formula == r"\bar y\,W"
     assert found["fmax"][0].formula.startswith(r"\bar y \, \begin{cases} 1 & a > b \text{ or } b \text{ is nan}")
     assert found["frexp"][0].formula == r"(\bar y)_{0}\,2^{-y_{1}}"
-    assert {"erf", "beta", "det", "slogdet", "svdvals"} <= found.keys()  # whatever declares the row
     assert found["window_sum"][0].formula == r"\text{spread windows}(\bar y)"  # another operation
     assert found["bernoulli_cross_entropy"][0].formula.startswith(r"\bar \ell")  # a helper of that name
     assert found["lstm"][0].formula == "W^\\top d_t"

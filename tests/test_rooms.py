@@ -69,9 +69,9 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (350, 312, 1_289),
     "engine": (1_250, 1_249, 8_991),
     "tensor": (1_152, 1_152, 9_054),
-    "ops": (3_089, 2_895, 32_206),
-    "ops.linalg": (840, 840, 8_894),
-    "ops.numpy": (2_284, 2_284, 26_402),
+    "ops": (3_072, 2_895, 32_037),
+    "ops.linalg": (873, 840, 8_984),
+    "ops.numpy": (2_408, 2_284, 27_098),
     "ops.windows": (772, 772, 8_532),
     "ops.recurrent": (404, 400, 4_653),
     "transforms": (550, 549, 4_277),
@@ -90,7 +90,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (216, 216, 1_678),
     "the top": (266, 250, 1_534),
 }
-WHOLE = (32_941, 27_836, 288_958)
+WHOLE = (33_081, 27_836, 289_575)
 
 
 def name_of(path: pathlib.Path) -> str:

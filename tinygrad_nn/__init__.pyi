@@ -1054,26 +1054,16 @@ def cross(a: Any, b: Any, axisa: Any = -1, axisb: Any = -1, axisc: Any = -1, axi
 def cummax(x: Any, axis: Any = None) -> Tensor:
     r"""Return the largest entries so far along an axis; where k are tied so far, each gets 1/k of the gradient.
 
-    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> x = np.array([[0.3, -1.6, -0.3], [1.1, -0.9, 1.7]])
-    >>> tg.cummax(x).numpy()
-    array([0.3, 0.3, 0.3, 1.1, 1.1, 1.7])
-    >>> tg.grad(lambda x: tg.cummax(x).sum())(x).numpy()
-    array([[3., 0., 0.],
-           [2., 0., 1.]])
+    >>> tg.cummax([1.0, 3.0, 2.0])
+    tg.tensor([1., 3., 3.], dtype='float64')
     """
 def cummin(x: Any, axis: Any = None) -> Tensor:
     r"""Return the smallest entries so far along an axis; where k are tied so far, each gets 1/k of the gradient.
 
-    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> x = np.array([[-1.7, 0.4, 1.6], [-0.9, 0.9, -0.3]])
-    >>> tg.cummin(x).numpy()
-    array([-1.7, -1.7, -1.7, -1.7, -1.7, -1.7])
-    >>> tg.grad(lambda x: tg.cummin(x).sum())(x).numpy()
-    array([[6., 0., 0.],
-           [0., 0., 0.]])
+    >>> tg.cummin([2.0, 3.0, 1.0])
+    tg.tensor([2., 2., 1.], dtype='float64')
     """
 def cumprod(x: Any, axis: Any = None, dtype: Any = None) -> Tensor:
     r"""Return the running products of the entries along an axis; derivatives are right with any number of zeros.
@@ -1220,7 +1210,7 @@ def digamma(x: Any) -> Tensor:
            [ 0.33035776]])
     """
 def digitize(x: Any, bins: Any, right: Any = False) -> Tensor:
-    r"""Return the number of each entry's bin; the bounds of the bins are in ascending or descending order.
+    r"""Return, for each entry, the number of its bin; the bounds of the bins are in ascending or descending order.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -1507,15 +1497,9 @@ def fabs(x: Any) -> Tensor:
 def fftshift(x: Any, axes: Any = None) -> Tensor:
     r"""Return the tensor with the halves of its axes, by default all, swapped: the frequency 0 goes to the middle.
 
-    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> x = np.array([[-0.4, 1.8, -1.8], [-1.1, 0.3, 0.9]])
-    >>> tg.fftshift(x).numpy()
-    array([[ 0.9, -1.1,  0.3],
-           [-1.8, -0.4,  1.8]])
-    >>> tg.grad(lambda x: tg.fftshift(x).sum())(x).numpy()
-    array([[1., 1., 1.],
-           [1., 1., 1.]])
+    >>> tg.fftshift([0.0, 1.0, 2.0, 3.0])
+    tg.tensor([2., 3., 0., 1.], dtype='float64')
     """
 def fill_diagonal(a: Any, val: Any, wrap: Any = False) -> None:
     r"""Assign the values in turn, repeated as often as needed, to the entries whose indices are all equal.
@@ -1553,14 +1537,9 @@ def flatnonzero(x: Any) -> Tensor:
 def flatten(x: Any, order: Any = 'C') -> Tensor:
     r"""Return the entries along one axis, as ravel does. Shapes: (...) -> (n,).
 
-    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> x = np.array([[-0.3, 1.1, 0.2], [-1.7, -1.1, 1.7]])
-    >>> tg.flatten(x).numpy()
-    array([-0.3,  1.1,  0.2, -1.7, -1.1,  1.7])
-    >>> tg.grad(lambda x: tg.flatten(x).sum())(x).numpy()
-    array([[1., 1., 1.],
-           [1., 1., 1.]])
+    >>> tg.flatten([[1.0, 2.0], [3.0, 4.0]])
+    tg.tensor([1., 2., 3., 4.], dtype='float64')
     """
 def flip(x: Any, axis: Any = None) -> Tensor:
     r"""Return the tensor with the entries in reverse order along the axes, by default all.
@@ -1885,15 +1864,9 @@ def i0(x: Any) -> Tensor:
 def ifftshift(x: Any, axes: Any = None) -> Tensor:
     r"""Return the tensor with the halves of its axes swapped back: the inverse of fftshift.
 
-    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> x = np.array([[-1.1, 1.7, -1.8], [-0.3, 0.3, 1.1]])
-    >>> tg.ifftshift(x).numpy()
-    array([[ 0.3,  1.1, -0.3],
-           [ 1.7, -1.8, -1.1]])
-    >>> tg.grad(lambda x: tg.ifftshift(x).sum())(x).numpy()
-    array([[1., 1., 1.],
-           [1., 1., 1.]])
+    >>> tg.ifftshift(tg.fftshift([0.0, 1.0, 2.0]))
+    tg.tensor([0., 1., 2.], dtype='float64')
     """
 def imag(x: Any) -> Tensor:
     r"""Return the imaginary part: zeros, unless x is complex.
@@ -3352,7 +3325,7 @@ def scatter_add(x: Any, index: Any, shape: Any) -> Tensor:
     array([1., 1., 1.])
     """
 def searchsorted(x: Any, v: Any, side: Any = 'left', sorter: Any = None) -> Tensor:
-    r"""Return the indices at which the entries of v belong in an ascending vector, before or after equal ones.
+    r"""Return the indices at which the entries of v belong in an ascending vector, before or after equal entries.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import tinygrad_nn
 
 OPS = Path(tinygrad_nn.__file__).parent / "ops"
-_ROWS = {"elementwise": 1, "declared": 2, "_of_scipy": 2}  # what declares a row, and where the row's rules begin
+_ROWS = {"elementwise": 1, "_of_scipy": 2}  # what declares a row, and where the row's rules begin
 
 
 class Written(NamedTuple):

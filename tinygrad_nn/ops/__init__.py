@@ -31,7 +31,7 @@ from . import (
 )
 from .descriptions import DESCRIPTIONS
 from .examples import EXAMPLES
-from .linalg import decompositions, determinants, inverses, least_squares, norms
+from .linalg import chains, decompositions, determinants, inverses, least_squares, norms
 from .numpy import (
     applying,
     assignment,

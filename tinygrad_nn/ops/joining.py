@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +14,6 @@ from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
 from .axes import input_axis, one_axis
 from .broadcasting import broadcast_to
-from .rows import composed
 from .sample_arrays import MASK
 from .shaping import atleast_1d, atleast_2d, atleast_3d, flat_or, in_order, moveaxis, on_axis
 
@@ -32,19 +31,17 @@ def _own_part(g: Any, index_of_input: int, xs_shapes: Any, axis: int) -> Any:
     return g[on_axis(axis, part)]
 
 
-def _joined(name: str, parts: Iterable[Any], axis: int) -> Any:
-    """Return the parts joined. Raises ValueError if there is none."""
-    xs = list(parts)
-    if not xs:
+def _at_least_one(xs: Sequence[Tensor], name: str) -> Sequence[Tensor]:
+    if not len(xs):
         raise ValueError(f"{name} needs at least one tensor, for its shape and dtype; or write tg.zeros((0, n))")
-    return _concatenate(xs, axis)
+    return xs
 
 
 @composite(numpy=[np.concatenate, np.concat], method=False)
 def concatenate(xs: Sequence[Tensor], axis: int | None = 0) -> Any:
     """Return the tensors joined along an existing axis; `axis=None` joins them flattened."""
-    xs, axis = ([flat_or(x, None)[0] for x in xs], 0) if axis is None else (xs, axis)
-    return _joined("concatenate", xs, axis)
+    xs = _at_least_one(xs, "concatenate")
+    return _concatenate(xs, axis) if axis is not None else _concatenate([flat_or(x, None)[0] for x in xs], 0)
 
 
 @composite(numpy=[np.ravel])
@@ -83,31 +80,47 @@ def unravel(vector: Any, like: Any) -> Any:
 
 @composite()
 def flatten(x: Any, order: str = "C") -> Any:
-    """Return the entries along one axis, as ravel does. Shapes: (...) -> (n,)."""
+    """Return the entries along one axis, as ravel does. Shapes: (...) -> (n,).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.flatten([[1.0, 2.0], [3.0, 4.0]])
+    tg.tensor([1., 2., 3., 4.], dtype='float64')
+    """
     return ravel(x, order)
 
 
 @composite(numpy=[np.stack], method=False)
 def stack(xs: Sequence[Tensor], axis: int = 0) -> Tensor:
     """Return the tensors, all of one shape, joined along a new axis."""
-    if len({x.shape for x in xs}) > 1:
+    if len({x.shape for x in _at_least_one(xs, "stack")}) > 1:
         raise ValueError(f"stack needs tensors of one shape, got {[x.shape for x in xs]}")
-    shape = xs[0].shape if xs else ()
-    new = one_axis(axis, len(shape) + 1)
-    return _joined("stack", [in_order(x, (*shape[:new], 1, *shape[new:]), "C") for x in xs], new)
+    shape, new = xs[0].shape, one_axis(axis, xs[0].ndim + 1)
+    return _concatenate([in_order(x, (*shape[:new], 1, *shape[new:]), "C") for x in xs], new)
 
 
-_SEQUENCE = "Sequence[Tensor]"
-hstack: Final = composed(
-    np.hstack, lambda xs: _joined("hstack", map(atleast_1d, xs), 1 if xs and xs[0].ndim > 1 else 0), takes=_SEQUENCE
-)
-vstack: Final = composed(np.vstack, lambda xs: _joined("vstack", map(atleast_2d, xs), 0), takes=_SEQUENCE)
-dstack: Final = composed(np.dstack, lambda xs: _joined("dstack", map(atleast_3d, xs), 2), takes=_SEQUENCE)
-column_stack: Final = composed(
-    np.column_stack,
-    lambda xs: _joined("column_stack", [x if x.ndim > 1 else atleast_2d(x).T for x in xs], 1),
-    takes=_SEQUENCE,
-)
+@composite(numpy=[np.hstack], method=False)
+def hstack(xs: Sequence[Tensor]) -> Any:
+    """Return the tensors joined side by side: along the second axis, vectors along their only axis."""
+    parts = [atleast_1d(x) for x in _at_least_one(xs, "hstack")]
+    return concatenate(parts, 0 if parts[0].ndim == 1 else 1)
+
+
+@composite(numpy=[np.vstack], method=False)
+def vstack(xs: Sequence[Tensor]) -> Any:
+    """Return the tensors joined on top of each other: along the first axis, a vector as a row."""
+    return concatenate([atleast_2d(x) for x in _at_least_one(xs, "vstack")], 0)
+
+
+@composite(numpy=[np.dstack], method=False)
+def dstack(xs: Sequence[Tensor]) -> Any:
+    """Return the tensors joined along the third axis: (n,) as (1, n, 1), (m, n) as (m, n, 1)."""
+    return concatenate([atleast_3d(x) for x in _at_least_one(xs, "dstack")], 2)
+
+
+@composite(numpy=[np.column_stack], method=False)
+def column_stack(xs: Sequence[Tensor]) -> Any:
+    """Return the tensors joined side by side along the second axis, a vector as a column."""
+    return concatenate([x if x.ndim > 1 else atleast_2d(x).T for x in _at_least_one(xs, "column_stack")], 1)
 
 
 @composite(numpy=[np.block], method=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +15,6 @@ from ..tensor.handle import Tensor
 from .axes import all_axes
 from .elementwise import conjugate, multiply
 from .joining import ravel
-from .rows import composed
 from .shaping import swapaxes
 
 
@@ -143,9 +142,10 @@ def kron(a: Tensor, b: Tensor) -> Any:
     return blocks.reshape([m * n for m, n in zip(rows, columns, strict=True)])
 
 
-matrix_transpose: Final = composed(
-    np.matrix_transpose, lambda x: swapaxes(x, -1, -2), numpy=[np.matrix_transpose, np.linalg.matrix_transpose]
-)
+@composite(numpy=[np.matrix_transpose, np.linalg.matrix_transpose], method=False)
+def matrix_transpose(x: Tensor) -> Tensor:
+    """Return the tensor with its last two axes exchanged. Shapes: (..., m, n) -> (..., n, m)."""
+    return swapaxes(x, -1, -2)
 
 
 # Samples for tests: a tuple stands for random values of that shape.

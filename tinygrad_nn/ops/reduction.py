@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +14,6 @@ from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
 from .axes import all_axes, reduced_axes, searched_axis
 from .elementwise import maximum, minimum, sqrt
-from .rows import composed, declared
 from .sample_arrays import MASK, TIES
 from .selection import either
 
@@ -110,14 +109,17 @@ def min(x: Tensor, axis: Any = None, keepdims: Any = False, initial: Any = None,
     return _extreme(_smallest, minimum, x, axis, keepdims, initial, where)
 
 
-ptp: Final = composed(np.ptp, lambda x, axis=None, keepdims=False: max(x, axis, keepdims) - min(x, axis, keepdims))
+@composite(numpy=[np.ptp], method=False)
+def ptp(x: Tensor, axis: Any = None, keepdims: Any = False) -> Tensor:
+    """Return the largest entry minus the smallest over the axes."""
+    return max(x, axis, keepdims) - min(x, axis, keepdims)
 
 
 def _count(x: Tensor, axis: Any, where: Any, keepdims: Any) -> Any:
     """Return how many entries are added up: a number, or an array if a mask chooses them."""
     if where is True:
         return x.size if axis is None else math.prod([x.shape[a] for a in all_axes(axis, x.ndim)])
-    return np.sum(np.broadcast_to(as_array(where), x.shape), axis=reduced_axes(axis, [x.data]), keepdims=keepdims)
+    return np.sum(np.broadcast_to(as_array(where), x.shape), axis=axis, keepdims=keepdims)
 
 
 def _divided(y: Tensor, n: Any) -> Tensor:
@@ -167,11 +169,10 @@ def std(
         square = var(x, axis, dtype, ddof, keepdims, where=where, mean=mean, correction=correction)
     if x.dtype.kind not in "fc" or not loses_digits(square.data):
         return as_tensor(sqrt(square), dtype)
-    axis = reduced_axes(axis, [x.data])
     scale = scale_of(x.data, axis)
     mean = None if mean is None else mean / scale
     y = sqrt(var(x / scale, axis, dtype, ddof, True, where=where, mean=mean, correction=correction)) * scale
-    return as_tensor(y if keepdims else y.squeeze(axis), dtype)
+    return as_tensor(y if keepdims else y.squeeze(all_axes(axis, x.ndim)), dtype)
 
 
 def loses_digits(powers: Any) -> bool:
@@ -216,31 +217,48 @@ def prod(
     return y if initial is None else y * as_tensor(initial, y.dtype)
 
 
-def _index_of(own: Any, **options: Any) -> Any:
-    def forward(x: Any, /, axis: Any = None, keepdims: Any = False) -> Any:
-        return own(x, axis, keepdims=keepdims)
+@primitive(numpy=[np.argmax], axis=searched_axis)
+def argmax(x: Any, /, axis: int | None = None, keepdims: Any = False) -> Any:
+    """Return the index of the first largest entry along an axis, or of all entries by default."""
+    return np.argmax(x, axis, keepdims=keepdims)
 
-    return declared(own, forward, axis=searched_axis, **options)
+
+@primitive(numpy=[np.argmin], axis=searched_axis)
+def argmin(x: Any, /, axis: int | None = None, keepdims: Any = False) -> Any:
+    """Return the index of the first smallest entry along an axis, or of all entries by default."""
+    return np.argmin(x, axis, keepdims=keepdims)
 
 
-argmax: Final = _index_of(np.argmax)
-argmin: Final = _index_of(np.argmin)
-nanargmax: Final = _index_of(np.nanargmax, method=False, masks=True)
-nanargmin: Final = _index_of(np.nanargmin, method=False, masks=True)
+@primitive(numpy=[np.nanargmax], method=False, masks=True, axis=searched_axis)
+def nanargmax(x: Any, /, axis: int | None = None, keepdims: Any = False) -> Any:
+    """Return the index of the first largest entry that is not nan along an axis, or of all entries by default."""
+    return np.nanargmax(x, axis, keepdims=keepdims)
+
+
+@primitive(numpy=[np.nanargmin], method=False, masks=True, axis=searched_axis)
+def nanargmin(x: Any, /, axis: int | None = None, keepdims: Any = False) -> Any:
+    """Return the index of the first smallest entry that is not nan along an axis, or of all entries by default."""
+    return np.nanargmin(x, axis, keepdims=keepdims)
 
 
 def _mask(where: Any, inputs: Any) -> Any:
     return where if where is True else as_array(where)
 
 
-any: Final = declared(
-    np.any, lambda x, /, axis=None, keepdims=False, where=True: np.any(x, axis=axis, keepdims=keepdims, where=where),
-    numpy=[np.any, np.logical_or.reduce], axis=reduced_axes, where=_mask,
-)  # fmt: skip
-all: Final = declared(
-    np.all, lambda x, /, axis=None, keepdims=False, where=True: np.all(x, axis=axis, keepdims=keepdims, where=where),
-    numpy=[np.all, np.logical_and.reduce], axis=reduced_axes, where=_mask,
-)  # fmt: skip
+@primitive(numpy=[np.any, np.logical_or.reduce], axis=reduced_axes, where=_mask)
+def any(x: Any, /, axis: Any = None, keepdims: Any = False, where: Any = True) -> Any:
+    """Return whether any entry over the axes is not zero, among those where `where` holds."""
+    return np.any(x, axis=axis, keepdims=keepdims, where=where)
+
+
+@primitive(numpy=[np.all, np.logical_and.reduce], axis=reduced_axes, where=_mask)
+def all(x: Any, /, axis: Any = None, keepdims: Any = False, where: Any = True) -> Any:
+    """Return whether no entry over the axes is zero, among those where `where` holds."""
+    return np.all(x, axis=axis, keepdims=keepdims, where=where)
+
+
+for _constant in (argmax, argmin, nanargmax, nanargmin, any, all):
+    _constant.vjp(None)
 
 
 # Samples for tests: a tuple stands for random values of that shape.

@@ -14,7 +14,6 @@ from ..tensor.creation import array_of, as_tensor
 from ..tensor.declaring import composite, elementwise, primitive, sample
 from ..tensor.handle import Tensor
 from .elementwise import maximum, minimum, remainder
-from .rows import composed, declared
 from .selection import either
 
 equal: Final = elementwise(np.equal, operator="eq", method=False)
@@ -74,7 +73,7 @@ def _numeric(value: Any, inputs: Any) -> Any:
     return dtype
 
 
-@primitive(numpy=[np.astype], linear=True, dtype=_numeric)
+@primitive(numpy=[np.astype] if hasattr(np, "astype") else [], linear=True, dtype=_numeric)
 def astype(x: Any, /, dtype: Any) -> Any:
     """Return the values in another dtype; the gradient is converted back."""
     x = array_of(x)
@@ -99,18 +98,32 @@ def nan_to_num(x: Tensor, nan: Any = 0.0, posinf: Any = None, neginf: Any = None
     return x
 
 
-ldexp: Final = declared(
-    np.ldexp,
-    lambda x, exponent, /: np.ldexp(x, exponent),
-    lambda g, exponent: np.ldexp(g, exponent),
-    None,
-    method=False,
-)
+@primitive(numpy=[np.ldexp], method=False)
+def ldexp(x: Any, exponent: Any, /) -> Any:
+    """Return x * 2**exponent, for integer exponents. Shapes broadcast: (...), (...) -> (...)."""
+    return np.ldexp(x, exponent)
+
+
+ldexp.vjp(lambda g, exponent: np.ldexp(g, exponent), None)
 ldexp.jvp(lambda t, exponent: np.ldexp(t, exponent), None)
-frexp: Final = declared(
-    np.frexp, lambda x, /: np.frexp(x), lambda g, y: np.ldexp(g[0], -y[1]), multiple_outputs=True, method=False
-)
-modf: Final = declared(np.modf, lambda x, /: np.modf(x), lambda g: g[0], multiple_outputs=True, method=False)
+
+
+@primitive(numpy=[np.frexp], multiple_outputs=True, method=False)
+def frexp(x: Any, /) -> Any:
+    """Return the mantissa, of absolute value 0.5 to 1, and the integer exponent of 2 of each entry."""
+    return np.frexp(x)
+
+
+frexp.vjp(lambda g, y: np.ldexp(g[0], -y[1]))
+
+
+@primitive(numpy=[np.modf], multiple_outputs=True, method=False)
+def modf(x: Any, /) -> Any:
+    """Return the fractional part of each entry, whose derivative is 1, and the integer part, whose derivative is 0."""
+    return np.modf(x)
+
+
+modf.vjp(lambda g: g[0])
 
 
 @composite(numpy=[np.divmod], operator="divmod", method=False)
@@ -119,20 +132,37 @@ def divmod(a: Tensor | float, b: Tensor | float) -> tuple[Tensor, Tensor]:
     return floor_divide(a, b), remainder(a, b)
 
 
-round: Final = declared(
-    np.round, lambda x, /, decimals=0: np.round(x, decimals), numpy=[np.round, np.around],
-    decimals=lambda value, inputs: int(value),
-)  # fmt: skip
-real: Final = composed(np.real, lambda x: as_tensor(x.data.real) if x.dtype.kind == "c" else x.astype(x.dtype))
+@primitive(numpy=[np.round, np.around], decimals=lambda value, inputs: int(value))
+def round(x: Any, /, decimals: int = 0) -> Any:
+    """Return x rounded to the given number of decimals, halves to even."""
+    return np.round(x, decimals)
+
+
+round.vjp(None)
+
+
+@composite(numpy=[np.real], method=False)
+def real(x: Tensor) -> Any:
+    """Return the real part: x itself, unless it is complex."""
+    return as_tensor(x.data.real) if x.dtype.kind == "c" else x.astype(x.dtype)
+
+
 setattr(Tensor, "real", property(real, doc="The real part: the tensor itself, unless it is complex."))  # noqa: B010
-imag: Final = composed(
-    np.imag, lambda x: as_tensor(x.data.imag) if x.dtype.kind == "c" else either(False, x, x.dtype.type(0))
-)
+
+
+@composite(numpy=[np.imag], method=False)
+def imag(x: Tensor) -> Any:
+    """Return the imaginary part: zeros, unless x is complex."""
+    return as_tensor(x.data.imag) if x.dtype.kind == "c" else either(False, x, x.dtype.type(0))
+
+
 setattr(Tensor, "imag", property(imag, doc="The imaginary part: zeros, unless the tensor is complex."))  # noqa: B010
-real_if_close: Final = composed(
-    np.real_if_close,
-    lambda x, tol=100: as_tensor(np.real_if_close(x.data, tol)) if x.dtype.kind == "c" else x.astype(x.dtype),
-)
+
+
+@composite(numpy=[np.real_if_close], method=False)
+def real_if_close(x: Tensor, tol: float = 100) -> Any:
+    """Return x itself if it is real; a complex x becomes real if its imaginary parts are only rounding errors."""
+    return as_tensor(np.real_if_close(x.data, tol)) if x.dtype.kind == "c" else x.astype(x.dtype)
 
 
 # Samples for tests: a tuple stands for random values of that shape.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +14,6 @@ from ..tensor.handle import Tensor
 from .axes import all_axes
 from .broadcasting import broadcast_to
 from .joining import ravel, stack
-from .rows import composed, declared
 from .sample_arrays import MASK
 from .shaping import flat_or, on_axis
 
@@ -66,9 +65,26 @@ def take_along_axis(x: Tensor, indices: Any, axis: int | None = -1) -> Any:
     return ravel(x)[flat_indices(x.shape, array_of(raw(indices)), axis)]
 
 
-nonzero: Final = declared(np.nonzero, lambda x, /: np.nonzero(x), multiple_outputs=True)
-flatnonzero: Final = declared(np.flatnonzero, lambda x, /: np.flatnonzero(x), method=False)
-argwhere: Final = declared(np.argwhere, lambda x, /: np.argwhere(x), method=False)
+@primitive(numpy=[np.nonzero], multiple_outputs=True)
+def nonzero(x: Any, /) -> Any:
+    """Return the indices of the entries that are not zero: one tensor for each axis."""
+    return np.nonzero(x)
+
+
+@primitive(numpy=[np.flatnonzero], method=False)
+def flatnonzero(x: Any, /) -> Any:
+    """Return the indices of the flattened entries that are not zero."""
+    return np.flatnonzero(x)
+
+
+@primitive(numpy=[np.argwhere], method=False)
+def argwhere(x: Any, /) -> Any:
+    """Return the indices of the entries that are not zero, a row for each."""
+    return np.argwhere(x)
+
+
+for _constant in (nonzero, flatnonzero, argwhere):
+    _constant.vjp(None)
 
 
 @primitive(name="either", masks=True, linear=True, method=False)
@@ -161,7 +177,11 @@ def _compress(self: Tensor, condition: Any, axis: int | None = None) -> Any:
 
 setattr(Tensor, "compress", _compress)  # noqa: B010
 
-extract: Final = composed(np.extract, lambda condition, x: ravel(x)[np.flatnonzero(raw(condition))])
+
+@composite(numpy=[np.extract], method=False)
+def extract(condition: Any, x: Tensor) -> Any:
+    """Return the flattened entries at which the flattened condition holds."""
+    return ravel(x)[np.flatnonzero(raw(condition))]
 
 
 @composite(numpy=[np.trim_zeros], method=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +12,6 @@ from ..tensor.creation import as_tensor
 from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
 from .axes import all_axes, one_axis, reduced_axes
-from .rows import composed
 
 
 def _whole_shape(shape: Any, inputs: Any) -> tuple[int, ...]:
@@ -55,7 +54,10 @@ def reshape(x: Tensor, *lengths: Any, shape: Any = None, order: str = "C") -> Te
     return in_order(x, shape if shape is not None else lengths[0] if len(lengths) == 1 else lengths, order)
 
 
-copy: Final = composed(np.copy, lambda x: x.astype(x.dtype), method=True)
+@composite(numpy=[np.copy])
+def copy(x: Tensor) -> Any:
+    """Return a tensor with the same values and its own memory; the copy is recorded in the graph."""
+    return x.astype(x.dtype)
 
 
 def _permutation(axes: Any, inputs: Any) -> tuple[int, ...]:
@@ -125,19 +127,28 @@ def expand_dims(x: Tensor, axis: Any) -> Tensor:
     return _reshape(x, tuple(1 if i in new else next(old) for i in range(ndim)))
 
 
-def _reshaped(xs: tuple[Any, ...], shape_from: Any) -> Any:
-    """Return the inputs in the shapes that come from theirs: one tensor for one input, else a tuple."""
-    found = tuple([_reshape(x, shape_from(x.shape)) for x in map(as_tensor, xs)])
-    return found[0] if len(found) == 1 else found
+def _each(change: Any, xs: tuple[Any, ...]) -> Any:
+    """Return the changed inputs: one tensor for one input, else a tuple."""
+    changed = tuple(change(as_tensor(x)) for x in xs)
+    return changed[0] if len(changed) == 1 else changed
 
 
-def _as_row(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return shape if len(shape) > 1 else (1, *(shape or (1,)))
+@composite(numpy=[np.atleast_1d], method=False)
+def atleast_1d(*xs: Any) -> Any:
+    """Return the tensor with at least one axis, or a tuple of several: () -> (1,)."""
+    return _each(lambda x: _reshape(x, x.shape or (1,)), xs)
 
 
-atleast_1d: Final = composed(np.atleast_1d, lambda *xs: _reshaped(xs, lambda s: s or (1,)))
-atleast_2d: Final = composed(np.atleast_2d, lambda *xs: _reshaped(xs, _as_row))
-atleast_3d: Final = composed(np.atleast_3d, lambda *xs: _reshaped(xs, lambda s: s if len(s) > 2 else (*_as_row(s), 1)))
+@composite(numpy=[np.atleast_2d], method=False)
+def atleast_2d(*xs: Any) -> Any:
+    """Return the tensor with at least two axes, or a tuple of several: (n,) -> (1, n)."""
+    return _each(lambda x: _reshape(x, x.shape if x.ndim > 1 else (1, x.size)), xs)
+
+
+@composite(numpy=[np.atleast_3d], method=False)
+def atleast_3d(*xs: Any) -> Any:
+    """Return the tensor with at least three axes, or a tuple of several: (n,) -> (1, n, 1), (m, n) -> (m, n, 1)."""
+    return _each(lambda x: _reshape(x, x.shape if x.ndim > 2 else (*(x.shape if x.ndim == 2 else (1, x.size)), 1)), xs)
 
 
 @composite(numpy=[np.squeeze])

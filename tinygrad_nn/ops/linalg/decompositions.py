@@ -7,7 +7,7 @@ for a function of the matrix, such as `(v * w**2) @ v.mT`, one that is not 0.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +17,6 @@ from ...tensor.declaring import composite, primitive, sample
 from ...tensor.handle import Tensor
 from ..elementwise import absolute
 from ..rounding import sign
-from ..rows import declared
 from ..sample_arrays import TALL, TWO_TALL
 from ..selection import take_along_axis
 from .inverses import solved, zero_matrices, zero_vectors
@@ -162,15 +161,18 @@ def _from_eigh(g: Any, y: Any) -> Any:
 eigh.vjp(_from_eigh, zero_where=lambda g: zero_vectors(g[0]) & zero_matrices(g[1]))
 
 
+@primitive(numpy=[np.linalg.eigvalsh], method=False, masks=True)
+def eigvalsh(a: Any, /, UPLO: Any = "L") -> Any:
+    """Return the eigenvalues of symmetric matrices, ascending, as eigh does. (..., n, n) -> (..., n)."""
+    return np.linalg.eigvalsh(a, UPLO)
+
+
 def _from_eigenvalues(g: Any, a: Any, UPLO: Any) -> Any:
     v = eigh.kernel(a, UPLO)[1]
     return _symmetric((v * g[..., None, :]) @ v.mT)
 
 
-eigvalsh: Final = declared(
-    np.linalg.eigvalsh, lambda a, /, UPLO="L": np.linalg.eigvalsh(a, UPLO), _from_eigenvalues,
-    zero_where=zero_vectors, method=False, masks=True,
-)  # fmt: skip
+eigvalsh.vjp(_from_eigenvalues, zero_where=zero_vectors)
 
 
 @primitive(name="singular_factors", multiple_outputs=True, method=False)
@@ -201,15 +203,19 @@ def _from_svd(g: Any, y: Any) -> Any:
 _svd.vjp(_from_svd, zero_where=lambda g: zero_matrices(g[0]) & zero_vectors(g[1]) & zero_matrices(g[2]))
 
 
+@primitive(numpy=[np.linalg.svdvals], method=False)
+def svdvals(x: Any, /) -> Any:
+    """Return the singular values, descending; at 0 their derivative is 0, as for |x|. (..., m, n) -> (..., k)."""
+    return np.linalg.svdvals(x)
+
+
 def _from_singular_values(g: Any, x: Any) -> Any:
     u, s, vh = _svd.kernel(x)
     zero = s <= _ROUNDINGS * np.finfo(s.dtype).eps * np.sum(s, axis=-1, keepdims=True)
     return (u * np.where(zero, 0, g)[..., None, :]) @ vh
 
 
-svdvals: Final = declared(
-    np.linalg.svdvals, lambda x, /: np.linalg.svdvals(x), _from_singular_values, zero_where=zero_vectors, method=False,
-)  # fmt: skip
+svdvals.vjp(_from_singular_values, zero_where=zero_vectors)
 
 
 @composite(numpy=[np.linalg.svd], method=False)

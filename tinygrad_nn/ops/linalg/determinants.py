@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from ...engine.arrays import raw
 from ...tensor.declaring import primitive, sample
-from ..rows import declared
 from ..sample_arrays import REGULAR
 from .inverses import solved, zero_matrices
 
@@ -59,6 +58,11 @@ def _third_derivatives(g: Any, a: Any, e: Any) -> Any:
 _cofactor_slopes.vjp(_third_derivatives, lambda g, a: _cofactor_slopes.kernel(a, g), zero_where=zero_matrices)
 
 
+def _cofactors_by_svd(a: Any) -> Any:
+    u, s, vh, sign = _factors(a)
+    return sign[..., None, None] * ((u * _left_out(s)[0][..., None, :]) @ vh)
+
+
 @primitive(name="cofactor_matrix", method=False)
 def _cofactors(a: Any, /) -> Any:
     """Return the matrices of cofactors, the transposed adjugates. Shapes: (..., n, n) -> (..., n, n)."""
@@ -66,16 +70,25 @@ def _cofactors(a: Any, /) -> Any:
     size = np.abs(determinant)
     if np.all((size >= np.finfo(size.dtype).tiny) & np.isfinite(size)):
         return determinant[..., None, None] * np.linalg.inv(a).mT
-    u, s, vh, sign = _factors(a)
-    return sign[..., None, None] * ((u * _left_out(s)[0][..., None, :]) @ vh)
+    return _cofactors_by_svd(a)
 
 
 _cofactors.vjp(lambda g, a: _cofactor_slopes.kernel(a, g), zero_where=zero_matrices)
 
-det: Final = declared(
-    np.linalg.det, lambda a, /: np.linalg.det(a), lambda g, a: g[..., None, None] * _cofactors.kernel(a),
-    zero_where=lambda g: (g == 0)[..., None, None], method=False, masks=True,
-)  # fmt: skip
+
+@primitive(numpy=[np.linalg.det], method=False, masks=True)
+def det(a: Any, /) -> Any:
+    """Return the determinants; the derivative is the matrix of cofactors, for any rank. (..., n, n) -> (...)."""
+    return np.linalg.det(a)
+
+
+det.vjp(lambda g, a: g[..., None, None] * _cofactors.kernel(a), zero_where=lambda g: (g == 0)[..., None, None])
+
+
+@primitive(numpy=[np.linalg.slogdet], multiple_outputs=True, method=False)
+def slogdet(a: Any, /) -> Any:
+    """Return the signs of determinants, which have no gradient, and log|det|. Shapes: (..., n, n) -> (...), (...)."""
+    return np.linalg.slogdet(a)
 
 
 def _from_logarithm(g: Any, a: Any) -> Any:
@@ -83,10 +96,7 @@ def _from_logarithm(g: Any, a: Any) -> Any:
     return solved(a.mT, g[1][..., None, None] * eye, of="the logarithm of a determinant that is 0")
 
 
-slogdet: Final = declared(
-    np.linalg.slogdet, lambda a, /: np.linalg.slogdet(a), _from_logarithm,
-    zero_where=lambda g: (raw(g[1]) == 0)[..., None, None], multiple_outputs=True, method=False,
-)  # fmt: skip
+slogdet.vjp(_from_logarithm, zero_where=lambda g: (raw(g[1]) == 0)[..., None, None])
 
 
 # Samples for tests: a tuple stands for random values of that shape.

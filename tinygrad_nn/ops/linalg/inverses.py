@@ -1,11 +1,9 @@
-"""Linear systems, inverses, powers and products of many matrices, in the last two axes."""
+"""Linear systems, inverses and powers of matrices in the last two axes."""
 
 from __future__ import annotations
 
-import functools
 import math
 import operator
-from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -16,7 +14,6 @@ from ...tensor.declaring import composite, primitive, sample
 from ...tensor.handle import Tensor
 from ..elementwise import positive
 from ..products import matmul
-from ..rows import declared
 from ..sample_arrays import REGULAR
 from ..selection import where
 from ..shaping import moveaxis
@@ -84,10 +81,13 @@ def solve(a: Tensor, b: Tensor) -> Any:
     return _solve(a, b.reshape(b.size, 1)).squeeze(-1) if b.ndim == 1 else _solve(a, b)
 
 
-inv: Final = declared(
-    np.linalg.inv, lambda a, /: np.linalg.inv(a), lambda g, y: -(y.mT @ g @ y.mT),
-    zero_where=zero_matrices, method=False,
-)  # fmt: skip
+@primitive(numpy=[np.linalg.inv], method=False)
+def inv(a: Any, /) -> Any:
+    """Return the inverses. Shapes: (..., n, n) -> (..., n, n). Raises LinAlgError for a singular matrix."""
+    return np.linalg.inv(a)
+
+
+inv.vjp(lambda g, y: -(y.mT @ g @ y.mT), zero_where=zero_matrices)
 
 
 @composite(numpy=[np.linalg.tensorsolve], method=False)
@@ -128,40 +128,6 @@ def matrix_power(a: Tensor, n: Any) -> Any:
         square = matmul(square, square)
 
 
-def _cheapest_split(lengths: tuple[int, ...]) -> Any:
-    """Return a function that tells for matrices i to j the number of multiplications and where to split the product."""
-
-    @functools.cache
-    def best(i: int, j: int) -> tuple[int, int]:
-        return min((cost(i, m) + cost(m + 1, j) + lengths[i] * lengths[m + 1] * lengths[j + 1], m) for m in range(i, j))
-
-    def cost(i: int, j: int) -> int:
-        return best(i, j)[0] if i < j else 0
-
-    return best
-
-
-@composite(numpy=[np.linalg.multi_dot], method=False)
-def multi_dot(arrays: Sequence[Tensor]) -> Tensor:
-    """Return the product of matrices, in the order with the fewest multiplications.
-
-    The first may be a row vector, the last a column vector. Shapes: (m, k), (k, l), ..., (l, n) -> (m, n).
-    """
-    if len(arrays) < 2:
-        raise ValueError("multi_dot needs at least two tensors")
-    ends = {0: (1, -1), len(arrays) - 1: (-1, 1)}
-    matrices = [x.reshape(ends[i]) if x.ndim == 1 and i in ends else x for i, x in enumerate(arrays)]
-    if any(x.ndim != 2 for x in matrices):
-        raise ValueError(f"multi_dot needs matrices, and vectors at the ends; got {[x.shape for x in arrays]}")
-    best = _cheapest_split((*[len(x) for x in matrices], matrices[-1].shape[1]))
-
-    def multiplied(i: int, j: int) -> Any:
-        middle = best(i, j)[1] if i < j else i
-        return matmul(multiplied(i, middle), multiplied(middle + 1, j)) if i < j else matrices[i]
-
-    return multiplied(0, len(matrices) - 1).reshape(arrays[0].shape[:-1] + arrays[-1].shape[1:])
-
-
 # Samples for tests: a tuple stands for random values of that shape.
 
 _BATCH = np.stack([REGULAR[:2, :2], REGULAR[1:, 1:], [[0.2, 1.5], [-1.1, 0.4]]])
@@ -183,8 +149,4 @@ tensorinv.samples = [sample(np.eye(6).reshape(2, 3, 6) - 0.1), sample(REGULAR, i
 matrix_power.samples = [
     sample(REGULAR, n=3), sample(_BATCH, n=-2), sample(REGULAR, n=0), sample(REGULAR, n=1), sample((0, 0), n=2),
     sample((2, 2, 2), n=7),
-]  # fmt: skip
-multi_dot.samples = [
-    sample([(2, 3), (3, 4)]), sample([(3,), (3, 2), (2, 4), (4,)]), sample([(2, 5), (5, 1), (1, 3)]),
-    sample([(2, 0), (0, 3)]),
 ]  # fmt: skip

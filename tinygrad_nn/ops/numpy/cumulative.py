@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +14,6 @@ from ..axes import all_axes, input_axis, one_axis
 from ..broadcasting import broadcast_to
 from ..joining import concatenate
 from ..reduction import promoted, sum
-from ..rows import composed, described
 from ..shaping import flat_or
 
 
@@ -55,24 +54,31 @@ def cumprod(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
     return _scan(np.multiply, *flat_or(as_tensor(x, dtype or promoted(x.dtype)), axis)) * True
 
 
-def _after_start(own: Any, running: Any, start: int) -> Any:
-    """Publish NumPy's own function: running results that begin with `start` if `include_initial`."""
-
-    def accumulated(x: Tensor, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Tensor:
-        if axis is None and x.ndim > 1:
-            raise ValueError(f"name the axis: a tensor of shape {x.shape} has {x.ndim}")
-        x, axis = flat_or(x, axis)
-        y: Tensor = running(x, axis, dtype)
-        if not include_initial:
-            return y
-        first = np.full(tuple(1 if i == axis else n for i, n in enumerate(y.shape)), start, y.dtype)
-        return concatenate([first, y], axis)
-
-    return composite(numpy=[own], method=False)(described(accumulated, own))
+def _with_start(y: Tensor, axis: int, start: float) -> Tensor:
+    first = np.full(tuple(1 if i == axis else n for i, n in enumerate(y.shape)), start, y.dtype)
+    return concatenate([first, y], axis)
 
 
-cumulative_sum: Final = _after_start(np.cumulative_sum, cumsum, 0)
-cumulative_prod: Final = _after_start(np.cumulative_prod, cumprod, 1)
+def _single(x: Tensor, axis: int | None) -> tuple[Tensor, int]:
+    if axis is None and x.ndim > 1:
+        raise ValueError(f"name the axis: a tensor of shape {x.shape} has {x.ndim}")
+    return flat_or(x, axis)
+
+
+@composite(numpy=[np.cumulative_sum] if hasattr(np, "cumulative_sum") else [], method=False)
+def cumulative_sum(x: Tensor, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Tensor:
+    """Return the running sums of the entries along an axis, after a 0 if `include_initial`."""
+    x, axis = _single(x, axis)
+    y = cumsum(x, axis, dtype)
+    return _with_start(y, axis, 0) if include_initial else y
+
+
+@composite(numpy=[np.cumulative_prod] if hasattr(np, "cumulative_prod") else [], method=False)
+def cumulative_prod(x: Tensor, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Tensor:
+    """Return the running products of the entries along an axis, after a 1 if `include_initial`."""
+    x, axis = _single(x, axis)
+    y = cumprod(x, axis, dtype)
+    return _with_start(y, axis, 1) if include_initial else y
 
 
 def _runs(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -120,13 +126,23 @@ _running_smallest.vjp(_to_attained)
 
 @composite(numpy=[np.maximum.accumulate])
 def cummax(x: Tensor, axis: int | None = None) -> Tensor:
-    """Return the largest entries so far along an axis; where k are tied so far, each gets 1/k of the gradient."""
+    """Return the largest entries so far along an axis; where k are tied so far, each gets 1/k of the gradient.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.cummax([1.0, 3.0, 2.0])
+    tg.tensor([1., 3., 3.], dtype='float64')
+    """
     return _running_largest(*flat_or(x, axis))
 
 
 @composite(numpy=[np.minimum.accumulate])
 def cummin(x: Tensor, axis: int | None = None) -> Tensor:
-    """Return the smallest entries so far along an axis; where k are tied so far, each gets 1/k of the gradient."""
+    """Return the smallest entries so far along an axis; where k are tied so far, each gets 1/k of the gradient.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.cummin([2.0, 3.0, 1.0])
+    tg.tensor([2., 2., 1.], dtype='float64')
+    """
     return _running_smallest(*flat_or(x, axis))
 
 
@@ -197,10 +213,10 @@ def gradient(f: Tensor, *varargs: Any, axis: Any = None, edge_order: int = 1) ->
     return found[0] if len(found) == 1 else tuple(found)
 
 
-unwrap: Final = composed(
-    np.unwrap, lambda x, discont=None, axis=-1, *, period=2 * np.pi:
-    x + (np.unwrap(x.data, discont, axis, period=period) - x.data),
-)  # fmt: skip
+@composite(numpy=[np.unwrap], method=False)
+def unwrap(x: Tensor, discont: float | None = None, axis: int = -1, *, period: float = 2 * np.pi) -> Tensor:
+    """Return angles with jumps by a period removed along an axis; the derivative is 1."""
+    return x + (np.unwrap(x.data, discont, axis, period=period) - x.data)
 
 
 @composite(numpy=[np.trapezoid], method=False)

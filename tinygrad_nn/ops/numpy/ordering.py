@@ -7,7 +7,7 @@ places in the result. That is the subgradient of smallest norm, as for max.
 from __future__ import annotations
 
 import operator
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +15,6 @@ from ...engine.arrays import raw
 from ...tensor.declaring import composite, primitive, sample
 from ...tensor.handle import Tensor, make
 from ..axes import one_axis, searched_axis
-from ..rows import declared
 from ..sample_arrays import TIES
 from ..selection import take_along_axis
 from ..shaping import flat_or, moveaxis
@@ -41,10 +40,14 @@ def _share(x: Any, /, sorted: Any) -> Any:
 
 _share.vjp(lambda g, sorted: _share.kernel(g, sorted=sorted))
 
-argsort: Final = declared(
-    np.argsort, lambda x, /, axis=-1, kind=None, *, stable=None: np.argsort(x, axis, kind="stable"),
-    axis=searched_axis,
-)  # fmt: skip
+
+@primitive(numpy=[np.argsort], axis=searched_axis)
+def argsort(x: Any, /, axis: int | None = -1, kind: Any = None, *, stable: Any = None) -> Any:
+    """Return the indices that sort an axis in ascending order; equal entries always keep their order."""
+    return np.argsort(x, axis, kind="stable")
+
+
+argsort.vjp(None)
 
 
 @composite(numpy=[np.sort])
@@ -67,10 +70,13 @@ def _kth(kth: Any, n: int) -> Any:
     return index
 
 
-argpartition: Final = declared(
-    np.argpartition, lambda x, /, kth, axis=-1: np.argpartition(x, raw(kth), axis),
-    axis=searched_axis,
-)  # fmt: skip
+@primitive(numpy=[np.argpartition], axis=searched_axis)
+def argpartition(x: Any, /, kth: Any, axis: int | None = -1) -> Any:
+    """Return the indices that partition an axis: the kth entry where sorting puts it, smaller ones before it."""
+    return np.argpartition(x, raw(kth), axis)
+
+
+argpartition.vjp(None)
 
 
 @composite(numpy=[np.partition])
@@ -127,10 +133,20 @@ def topk(x: Tensor, k: int, axis: int = -1, largest: bool = True) -> tuple[Tenso
     return moveaxis(y, -1, axis), moveaxis(make(index, None), -1, axis)
 
 
-searchsorted: Final = declared(
-    np.searchsorted, lambda x, v, /, side="left", sorter=None: np.searchsorted(x, v, side, raw(sorter))
-)
-digitize: Final = declared(np.digitize, lambda x, bins, /, right=False: np.digitize(x, bins, right), method=False)
+@primitive(numpy=[np.searchsorted])
+def searchsorted(x: Any, v: Any, /, side: Any = "left", sorter: Any = None) -> Any:
+    """Return the indices at which the entries of v belong in an ascending vector, before or after equal entries."""
+    return np.searchsorted(x, v, side, raw(sorter))
+
+
+@primitive(numpy=[np.digitize], method=False)
+def digitize(x: Any, bins: Any, /, right: bool = False) -> Any:
+    """Return, for each entry, the number of its bin; the bounds of the bins are in ascending or descending order."""
+    return np.digitize(x, bins, right)
+
+
+searchsorted.vjp(None, None)
+digitize.vjp(None, None)
 
 
 # Samples for tests: a tuple stands for random values of that shape.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import operator
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,6 @@ from ...tensor.handle import Tensor
 from ..joining import concatenate, ravel, stack
 from ..linalg.least_squares import lstsq
 from ..reduction import prod, sum
-from ..rows import composed
 from .correlation import convolve
 from .rearranging import vander
 
@@ -38,9 +36,24 @@ def _aligned(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     return _padded(a, n), _padded(b, n)
 
 
-polyadd: Final = composed(np.polyadd, lambda a, b: operator.add(*_aligned(a, b)))
-polysub: Final = composed(np.polysub, lambda a, b: operator.sub(*_aligned(a, b)))
-polymul: Final = composed(np.polymul, lambda a, b: convolve(ravel(a), ravel(b)))
+@composite(numpy=[np.polyadd], method=False)
+def polyadd(a: Tensor, b: Tensor) -> Any:
+    """Return the coefficients of the sum of two polynomials. Shapes: (m,), (n,) -> (max(m, n),)."""
+    a, b = _aligned(a, b)
+    return a + b
+
+
+@composite(numpy=[np.polysub], method=False)
+def polysub(a: Tensor, b: Tensor) -> Any:
+    """Return the coefficients of the difference of two polynomials. Shapes: (m,), (n,) -> (max(m, n),)."""
+    a, b = _aligned(a, b)
+    return a - b
+
+
+@composite(numpy=[np.polymul], method=False)
+def polymul(a: Tensor, b: Tensor) -> Any:
+    """Return the coefficients of the product of two polynomials. Shapes: (m,), (n,) -> (m + n - 1,)."""
+    return convolve(ravel(a), ravel(b))
 
 
 @composite(numpy=[np.polyder], method=False)

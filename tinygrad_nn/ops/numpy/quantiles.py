@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +15,6 @@ from ...tensor.handle import Tensor
 from ..axes import all_axes
 from ..broadcasting import broadcast_to
 from ..reduction import max
-from ..rows import composed
 from ..selection import take_along_axis, where
 from ..shaping import moveaxis
 from .ordering import sort
@@ -106,9 +105,7 @@ def _flatter_side(y: Any, low: Any, high: Any, n: Any) -> tuple[Any, Any]:
     return np.where(whole & down, below, rows), np.where(whole, np.where(down, rows, above), high)
 
 
-def _quantile(
-    x: Tensor, q: Any, axis: Any, method: str, keepdims: bool, skip_nan: bool = False, empty_is_nan: bool = False
-) -> Any:
+def _quantile(x: Tensor, q: Any, axis: Any, method: str, keepdims: bool, skip_nan: bool, empty_is_nan: bool) -> Any:
     if x.dtype.kind == "c":
         raise TypeError("complex numbers have no order, which quantiles need; use np.abs(x) or x.real")
     x = x if x.dtype.kind == "f" or method in _WHOLE else x.astype(float)
@@ -120,7 +117,7 @@ def _quantile(
     n = math.prod(x.shape[i] for i in axis)
     rows = x.transpose([*others, *axis]).reshape(*[x.shape[i] for i in others], n)
     kept = [1 if i in axis else x.shape[i] for i in (range(x.ndim) if keepdims else others)]
-    if n == 0 and (skip_nan or empty_is_nan):
+    if n == 0 and empty_is_nan:
         return broadcast_to((rows.sum(-1) / math.nan).reshape(kept), (*q.shape, *kept))
     if n == 0:
         raise ValueError(f"quantiles need at least one entry, but axes {axis} of shape {x.shape} hold none")
@@ -140,7 +137,13 @@ def median(x: Tensor, axis: Any = None, keepdims: bool = False) -> Any:
 
     The middle entry gets the gradient, or the middle two half each; entries equal to them share it.
     """
-    return _quantile(x, 0.5, axis, "linear", keepdims, empty_is_nan=True)
+    return _quantile(x, 0.5, axis, "linear", keepdims, skip_nan=False, empty_is_nan=True)
+
+
+@composite(numpy=[np.nanmedian], method=False)
+def nanmedian(x: Tensor, axis: Any = None, keepdims: bool = False) -> Any:
+    """Return the medians over the axes of the entries that are not nan; nan where all are. See `median`."""
+    return _quantile(x, 0.5, axis, "linear", keepdims, skip_nan=True, empty_is_nan=True)
 
 
 @composite(numpy=[np.quantile], method=False)
@@ -151,27 +154,29 @@ def quantile(x: Tensor, q: Any, axis: Any = None, method: str = "linear", keepdi
     weights; entries equal to either share it. A tensor q gets a gradient with the methods that interpolate; at an entry
     itself it is the smaller of the two slopes, and at the ends 0.
     """
-    return _quantile(x, q, axis, method, keepdims)
+    return _quantile(x, q, axis, method, keepdims, skip_nan=False, empty_is_nan=False)
 
 
-nanmedian: Final = composed(
-    np.nanmedian, lambda x, axis=None, keepdims=False: _quantile(x, 0.5, axis, "linear", keepdims, skip_nan=True)
-)
-nanquantile: Final = composed(
-    np.nanquantile,
-    lambda x, q, axis=None, method="linear", keepdims=False: _quantile(x, q, axis, method, keepdims, skip_nan=True),
-    takes="Tensor, Any",
-)
-percentile: Final = composed(
-    np.percentile,
-    lambda x, q, axis=None, method="linear", keepdims=False: quantile(x, np.divide(q, 100), axis, method, keepdims),
-    takes="Tensor, Any",
-)
-nanpercentile: Final = composed(
-    np.nanpercentile,
-    lambda x, q, axis=None, method="linear", keepdims=False: nanquantile(x, np.divide(q, 100), axis, method, keepdims),
-    takes="Tensor, Any",
-)
+@composite(numpy=[np.nanquantile], method=False)
+def nanquantile(x: Tensor, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
+    """Return the quantiles over the axes of the entries that are not nan; nan where all are. See `quantile`."""
+    return _quantile(x, q, axis, method, keepdims, skip_nan=True, empty_is_nan=True)
+
+
+@composite(numpy=[np.percentile], method=False)
+def percentile(x: Tensor, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
+    """Return the values below which q per cent, from 0 to 100, of the entries over the axes lie. See `quantile`."""
+    return quantile(x, _share(q), axis, method, keepdims)
+
+
+@composite(numpy=[np.nanpercentile], method=False)
+def nanpercentile(x: Tensor, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
+    """Return the percentiles over the axes of the entries that are not nan; nan where all are. See `quantile`."""
+    return nanquantile(x, _share(q), axis, method, keepdims)
+
+
+def _share(percent: Any) -> Any:
+    return percent / 100 if isinstance(percent, Tensor) else np.true_divide(percent, 100)
 
 
 # Samples for tests: a tuple stands for random values of that shape.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from ..broadcasting import broadcast_to
 from ..indexing import scatter_add
 from ..joining import concatenate
 from ..reduction import sum
-from ..rows import composed
 from ..selection import where
 from ..shaping import expand_dims, flat_or, on_axis, swapaxes
 
@@ -65,8 +64,26 @@ def roll(x: Tensor, shift: Any, axis: Any = None) -> Any:
     return x.reshape(x.shape)
 
 
-fftshift: Final = composed(np.fft.fftshift, lambda x, axes=None: _rolled(x, axes, lambda n: n // 2))
-ifftshift: Final = composed(np.fft.ifftshift, lambda x, axes=None: _rolled(x, axes, lambda n: -(n // 2)))
+@composite(numpy=[np.fft.fftshift], method=False)
+def fftshift(x: Tensor, axes: Any = None) -> Any:
+    """Return the tensor with the halves of its axes, by default all, swapped: the frequency 0 goes to the middle.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.fftshift([0.0, 1.0, 2.0, 3.0])
+    tg.tensor([2., 3., 0., 1.], dtype='float64')
+    """
+    return _rolled(x, axes, lambda n: n // 2)
+
+
+@composite(numpy=[np.fft.ifftshift], method=False)
+def ifftshift(x: Tensor, axes: Any = None) -> Any:
+    """Return the tensor with the halves of its axes swapped back: the inverse of fftshift.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.ifftshift(tg.fftshift([0.0, 1.0, 2.0]))
+    tg.tensor([0., 1., 2.], dtype='float64')
+    """
+    return _rolled(x, axes, lambda n: -(n // 2))
 
 
 def _rolled(x: Tensor, given: Any, by: Any) -> Tensor:
@@ -83,8 +100,16 @@ def flip(x: Tensor, axis: Any = None) -> Any:
     return x[tuple(slice(None, None, -1 if i in turned else None) for i in range(x.ndim))]
 
 
-fliplr: Final = composed(np.fliplr, lambda x: flip(x, 1))
-flipud: Final = composed(np.flipud, lambda x: flip(x, 0))
+@composite(numpy=[np.fliplr], method=False)
+def fliplr(x: Tensor) -> Any:
+    """Return the tensor with the entries in reverse order along the second axis."""
+    return flip(x, 1)
+
+
+@composite(numpy=[np.flipud], method=False)
+def flipud(x: Tensor) -> Any:
+    """Return the tensor with the entries in reverse order along the first axis."""
+    return flip(x, 0)
 
 
 @composite(numpy=[np.rot90], method=False)
@@ -106,12 +131,16 @@ def _below(x: Tensor, k: int) -> Any:
     return np.tri(rows, columns, k, dtype=bool)
 
 
-tril: Final = composed(
-    np.tril, lambda x, k=0: where(_below(x, k), x, np.zeros(1, x.dtype)),
-)  # fmt: skip
-triu: Final = composed(
-    np.triu, lambda x, k=0: where(_below(x, k - 1), np.zeros(1, x.dtype), x),
-)  # fmt: skip
+@composite(numpy=[np.tril], method=False)
+def tril(x: Tensor, k: int = 0) -> Any:
+    """Return the matrices with zeros above the k-th diagonal. Shapes: (..., m, n) -> (..., m, n)."""
+    return where(_below(x, k), x, np.zeros(1, x.dtype))
+
+
+@composite(numpy=[np.triu], method=False)
+def triu(x: Tensor, k: int = 0) -> Any:
+    """Return the matrices with zeros below the k-th diagonal. Shapes: (..., m, n) -> (..., m, n)."""
+    return where(_below(x, k - 1), np.zeros(1, x.dtype), x)
 
 
 # In C order the entries of a diagonal lie at equal distances, so it is one slice of the flattened matrix.
@@ -140,9 +169,10 @@ def diagonal(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     return flat[..., part]
 
 
-trace: Final = composed(
-    np.trace, lambda x, offset=0, axis1=0, axis2=1: sum(diagonal(x, offset, axis1, axis2), -1), method=True
-)
+@composite(numpy=[np.trace])
+def trace(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """Return the sums along the diagonals of the matrices in two axes. Shapes: (n, m, ...) -> (...)."""
+    return sum(diagonal(x, offset, axis1, axis2), -1)
 
 
 @composite(numpy=[np.linalg.diagonal], method=False, name="linalg_diagonal")
@@ -169,7 +199,10 @@ def diag(x: Tensor, k: int = 0) -> Any:
     return scatter_add(x, part, (n * n,)).reshape(n, n)
 
 
-diagflat: Final = composed(np.diagflat, lambda x, k=0: diag(x.reshape(-1), k))
+@composite(numpy=[np.diagflat], method=False)
+def diagflat(x: Tensor, k: int = 0) -> Any:
+    """Return the square matrix with all entries of the tensor, flattened, on its k-th diagonal."""
+    return diag(x.reshape(-1), k)
 
 
 @composite(numpy=[np.vander], method=False)

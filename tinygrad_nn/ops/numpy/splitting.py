@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import operator
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -13,11 +13,13 @@ from ...engine.arrays import raw
 from ...tensor.declaring import composite, primitive, sample
 from ...tensor.handle import Tensor
 from ..axes import input_axis, one_axis
-from ..rows import described
 from ..shaping import flat_or, on_axis
 
 
-@primitive(numpy=[np.unstack], multiple_outputs=True, linear=True, method=False, masks=True, axis=input_axis)
+@primitive(
+    numpy=[np.unstack] if hasattr(np, "unstack") else [], multiple_outputs=True, linear=True, method=False, masks=True,
+    axis=input_axis,
+)  # fmt: skip
 def unstack(x: Any, /, axis: int = 0) -> Any:
     """Return the slices along an axis, without that axis, as a tuple. Shapes: (n, ...) -> n times (...)."""
     return tuple(np.moveaxis(x, axis, 0))
@@ -62,21 +64,29 @@ def split(x: Tensor, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
     return found
 
 
-def _splitting(own: Any, rank: int, axis: int) -> Any:
-    """Publish NumPy's own function: it splits tensors of at least `rank` axes along an axis, or along their last."""
-
-    def split_along(x: Tensor, indices_or_sections: Any) -> list[Tensor]:
-        if x.ndim < rank:
-            raise ValueError(f"{own.__name__} needs a tensor with {rank} or more axes, got shape {x.shape}")
-        found: list[Tensor] = split(x, indices_or_sections, min(axis, x.ndim - 1))
-        return found
-
-    return composite(numpy=[own], method=False)(described(split_along, own))
+def _split_at_rank(x: Tensor, indices_or_sections: Any, name: str, rank: int, axis: int) -> list[Tensor]:
+    if x.ndim < rank:
+        raise ValueError(f"{name} needs a tensor with {rank} or more axes, got shape {x.shape}")
+    found: list[Tensor] = split(x, indices_or_sections, axis)
+    return found
 
 
-hsplit: Final = _splitting(np.hsplit, 1, 1)
-vsplit: Final = _splitting(np.vsplit, 2, 0)
-dsplit: Final = _splitting(np.dsplit, 3, 2)
+@composite(numpy=[np.hsplit], method=False)
+def hsplit(x: Tensor, indices_or_sections: Any) -> list[Tensor]:
+    """Return the pieces side by side: along the second axis, or along the only axis of a vector."""
+    return _split_at_rank(x, indices_or_sections, "hsplit", 1, 1 if x.ndim > 1 else 0)
+
+
+@composite(numpy=[np.vsplit], method=False)
+def vsplit(x: Tensor, indices_or_sections: Any) -> list[Tensor]:
+    """Return the pieces on top of each other: along the first axis of a tensor with two axes or more."""
+    return _split_at_rank(x, indices_or_sections, "vsplit", 2, 0)
+
+
+@composite(numpy=[np.dsplit], method=False)
+def dsplit(x: Tensor, indices_or_sections: Any) -> list[Tensor]:
+    """Return the pieces along the third axis of a tensor with three axes or more."""
+    return _split_at_rank(x, indices_or_sections, "dsplit", 3, 2)
 
 
 @composite(numpy=[np.delete], method=False)

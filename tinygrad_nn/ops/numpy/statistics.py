@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +14,6 @@ from ..axes import all_axes, reduced_axes
 from ..elementwise import fmax, fmin
 from ..joining import concatenate
 from ..rounding import isnan, logical_not
-from ..rows import composed
 from ..selection import either
 from .cumulative import cumprod, cumsum
 
@@ -25,44 +24,56 @@ def _there(x: Tensor, where: Any) -> Any:
     return there if where is True else there & array_of(where)
 
 
-nansum: Final = composed(
-    np.nansum,
-    lambda x, axis=None, dtype=None, keepdims=False, initial=None, where=True:
-        reduction.sum(x, axis, dtype, keepdims, initial, _there(x, where)),
-    method=True,
-)  # fmt: skip
-nanprod: Final = composed(
-    np.nanprod,
-    lambda x, axis=None, dtype=None, keepdims=False, initial=None, where=True:
-        reduction.prod(x, axis, dtype, keepdims, initial, _there(x, where)),
-    method=True,
-)  # fmt: skip
-nanmean: Final = composed(
-    np.nanmean,
-    lambda x, axis=None, dtype=None, keepdims=False, where=True:
-        reduction.mean(x, axis, dtype, keepdims, _there(x, where)),
-    method=True,
-)  # fmt: skip
-nanvar: Final = composed(
-    np.nanvar,
-    lambda x, axis=None, dtype=None, ddof=0, keepdims=False, *, where=True, mean=None, correction=None:
-        reduction.var(x, axis, dtype, ddof, keepdims, where=_there(x, where), mean=mean, correction=correction),
-    method=True,
-)  # fmt: skip
-nanstd: Final = composed(
-    np.nanstd,
-    lambda x, axis=None, dtype=None, ddof=0, keepdims=False, *, where=True, mean=None, correction=None:
-        reduction.std(x, axis, dtype, ddof, keepdims, where=_there(x, where), mean=mean, correction=correction),
-    method=True,
-)  # fmt: skip
+@composite(numpy=[np.nansum])
+def nansum(
+    x: Tensor, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True
+) -> Tensor:
+    """Return the sum over the axes of the entries that are not nan."""
+    return reduction.sum(x, axis, dtype, keepdims, initial, _there(x, where))
+
+
+@composite(numpy=[np.nanprod])
+def nanprod(
+    x: Tensor, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True
+) -> Tensor:
+    """Return the product over the axes of the entries that are not nan."""
+    return reduction.prod(x, axis, dtype, keepdims, initial, _there(x, where))
+
+
+@composite(numpy=[np.nanmean])
+def nanmean(x: Tensor, axis: Any = None, dtype: Any = None, keepdims: Any = False, where: Any = True) -> Tensor:
+    """Return the mean over the axes of the entries that are not nan; nan, with a warning, where all are."""
+    return reduction.mean(x, reduced_axes(axis, [x]), dtype, keepdims, _there(x, where))
+
+
+@composite(numpy=[np.nanvar])
+def nanvar(
+    x: Tensor, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *,
+    where: Any = True, mean: Any = None, correction: Any = None,
+) -> Tensor:  # fmt: skip
+    """Return the variance over the axes of the entries that are not nan; `mean` and `correction` as for var."""
+    axis = reduced_axes(axis, [x])
+    return reduction.var(x, axis, dtype, ddof, keepdims, where=_there(x, where), mean=mean, correction=correction)
+
+
+@composite(numpy=[np.nanstd])
+def nanstd(
+    x: Tensor, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *,
+    where: Any = True, mean: Any = None, correction: Any = None,
+) -> Tensor:  # fmt: skip
+    """Return the standard deviation over the axes, leaving out nan; where it is 0, so is the derivative."""
+    axis = reduced_axes(axis, [x])
+    return reduction.std(x, axis, dtype, ddof, keepdims, where=_there(x, where), mean=mean, correction=correction)
 
 
 def _nan_extreme(
     reduced: Any, of_two: Any, worst: float, x: Tensor, axis: Any, keepdims: Any, initial: Any, where: Any
 ) -> Any:
     """Return an extreme of the entries that are not nan, and nan where all are."""
-    if x.dtype.kind != "f" or (where is not True and initial is None):
+    if x.dtype.kind != "f":
         return reduced(x, axis, keepdims, initial, where)
+    if where is not True and initial is None:
+        raise ValueError("an extreme with where= needs initial=, the result if the mask holds nowhere")
     there = _there(x, where)
     y = reduced(either(there, x, worst), axis, keepdims, None if initial is None else worst)
     if initial is not None:
@@ -71,24 +82,28 @@ def _nan_extreme(
     return either(nothing, np.nan, y) if nothing.any() else y
 
 
-nanmax: Final = composed(
-    np.nanmax,
-    lambda x, axis=None, keepdims=False, initial=None, where=True:
-        _nan_extreme(reduction.max, fmax, -np.inf, x, axis, keepdims, initial, where),
-    numpy=[np.nanmax, np.fmax.reduce], method=True,
-)  # fmt: skip
-nanmin: Final = composed(
-    np.nanmin,
-    lambda x, axis=None, keepdims=False, initial=None, where=True:
-        _nan_extreme(reduction.min, fmin, np.inf, x, axis, keepdims, initial, where),
-    numpy=[np.nanmin, np.fmin.reduce], method=True,
-)  # fmt: skip
-nancumsum: Final = composed(
-    np.nancumsum, lambda x, axis=None, dtype=None: cumsum(either(isnan(x), 0, x), axis, dtype), method=True
-)
-nancumprod: Final = composed(
-    np.nancumprod, lambda x, axis=None, dtype=None: cumprod(either(isnan(x), 1, x), axis, dtype), method=True
-)
+@composite(numpy=[np.nanmax, np.fmax.reduce])
+def nanmax(x: Tensor, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
+    """Return the largest entries that are not nan, over the axes; tied entries share the gradient."""
+    return _nan_extreme(reduction.max, fmax, -np.inf, x, axis, keepdims, initial, where)
+
+
+@composite(numpy=[np.nanmin, np.fmin.reduce])
+def nanmin(x: Tensor, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
+    """Return the smallest entries that are not nan, over the axes; tied entries share the gradient."""
+    return _nan_extreme(reduction.min, fmin, np.inf, x, axis, keepdims, initial, where)
+
+
+@composite(numpy=[np.nancumsum])
+def nancumsum(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
+    """Return the running sums of the entries along an axis; nan counts as 0."""
+    return cumsum(either(isnan(x), 0, x), axis, dtype)
+
+
+@composite(numpy=[np.nancumprod])
+def nancumprod(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
+    """Return the running products of the entries along an axis; nan counts as 1."""
+    return cumprod(either(isnan(x), 1, x), axis, dtype)
 
 
 @composite(numpy=[np.average], method=False)

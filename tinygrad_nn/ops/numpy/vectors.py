@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -11,11 +11,14 @@ from ...tensor.handle import Tensor
 from ..elementwise import multiply
 from ..joining import ravel, stack
 from ..products import conjugated, matmul
-from ..rows import composed
 from ..shaping import expand_dims, moveaxis, squeeze
 from .splitting import unstack
 
-outer: Final = composed(np.outer, lambda a, b: multiply(expand_dims(ravel(a), 1), ravel(b)))
+
+@composite(numpy=[np.outer], method=False)
+def outer(a: Tensor, b: Tensor) -> Any:
+    """Return the products of each entry of `a` with each of `b`, both flattened. Shapes: (m), (n) -> (m, n)."""
+    return multiply(expand_dims(ravel(a), 1), ravel(b))
 
 
 @composite(numpy=[np.linalg.outer], method=False, name="linalg_outer")
@@ -55,7 +58,12 @@ def _cross_of_three(a: Tensor, b: Tensor, /, *, axis: int = -1) -> Tensor:
     return cross(a, b, axis=axis)
 
 
-@composite(numpy=[np.vecdot, np.linalg.vecdot], method=False)
+def _known(*names: str) -> list[Any]:
+    """Return NumPy's functions of these names, if the installed version has them."""
+    return [f for space in (np, np.linalg) for name in names if (f := getattr(space, name, None)) is not None]
+
+
+@composite(numpy=_known("vecdot"), method=False)
 def vecdot(a: Tensor, b: Tensor, axis: int = -1) -> Any:
     """Return the sums of products of vectors, those of `a` conjugated. Shapes: (..., n), (..., n) -> (...)."""
     if a.ndim == 1 == b.ndim and axis in (0, -1):
@@ -66,8 +74,16 @@ def vecdot(a: Tensor, b: Tensor, axis: int = -1) -> Any:
     return squeeze(matmul(expand_dims(rows, -2), expand_dims(columns, -1)), (-2, -1))
 
 
-matvec: Final = composed(np.matvec, lambda a, b: squeeze(matmul(a, expand_dims(b, -1)), -1))
-vecmat: Final = composed(np.vecmat, lambda a, b: squeeze(matmul(expand_dims(conjugated(a), -2), b), -2))
+@composite(numpy=_known("matvec"), method=False)
+def matvec(a: Tensor, b: Tensor) -> Any:
+    """Return the products of matrices and vectors. Shapes: (..., m, n), (..., n) -> (..., m)."""
+    return squeeze(matmul(a, expand_dims(b, -1)), -1)
+
+
+@composite(numpy=_known("vecmat"), method=False)
+def vecmat(a: Tensor, b: Tensor) -> Any:
+    """Return the products of vectors, conjugated, and matrices. Shapes: (..., n), (..., n, m) -> (..., m)."""
+    return squeeze(matmul(expand_dims(conjugated(a), -2), b), -2)
 
 
 # Samples for tests: a tuple stands for random values of that shape.
