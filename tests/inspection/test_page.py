@@ -175,7 +175,7 @@ def test_a_function_made_of_loops_has_a_sentence(tmp_path: Path) -> None:
         model(np.ones((4, 2, 2)))[0].sum().backward()
     text = Text(page_of(graph, tmp_path / "page.html")).text
     for name, sentence in {
-        "lstm": "the states, the cell states, and the gates i, f, g, o of a long short-term memory.",
+        "lstm": "the states of all steps, and what the reverse pass reads: the cell states, if any, and the gates.",
         "lstm_backward": "the cotangents of the gates before their nonlinearity, and of the first state and cell.",
     }.items():
         assert re.search(rf'def {name}\([^)]*\):\n    """Return {sentence}"""', text)

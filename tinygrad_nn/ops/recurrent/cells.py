@@ -139,6 +139,7 @@ def _layer(
     def _states(
         x: Any, state: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None, /, reverse: bool = False
     ) -> Any:
+        """Return the states of all steps, and what the reverse pass reads: the cell states, if any, and the gates."""
         return _in_one_dtype(kernel, (x, state, w_ih, w_hh, b_ih, b_hh), reverse, *settings)
 
     def common(g: Any, x: Any, state: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, y: Any, reverse: bool) -> Any:
