@@ -73,7 +73,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "ops.linalg": (873, 840, 8_984),
     "ops.numpy": (2_408, 2_284, 27_098),
     "ops.windows": (772, 772, 8_532),
-    "ops.recurrent": (404, 400, 4_653),
+    "ops.recurrent": (405, 400, 4_654),
     "transforms": (550, 549, 4_277),
     "nn": (2_570, 1_835, 17_974),
     "optim": (1_218, 814, 8_207),
@@ -90,7 +90,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (216, 216, 1_678),
     "the top": (266, 250, 1_534),
 }
-WHOLE = (33_081, 27_836, 289_575)
+WHOLE = (33_082, 27_836, 289_576)
 
 
 def name_of(path: pathlib.Path) -> str:
