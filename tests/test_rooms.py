@@ -73,7 +73,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "ops.linalg": (873, 840, 8_984),
     "ops.numpy": (2_408, 2_284, 27_098),
     "ops.windows": (772, 772, 8_532),
-    "ops.recurrent": (405, 400, 4_654),
+    "ops.recurrent": (405, 400, 4_666),
     "transforms": (550, 549, 4_277),
     "nn": (2_570, 1_835, 17_974),
     "optim": (1_218, 814, 8_207),
@@ -86,11 +86,11 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "inspection": (2_259, 1_800, 17_969),
     "testing": (2_299, 2_299, 20_076),
     "training": (2_667, 1_648, 21_746),
-    "interop": (1_501, 1_405, 14_528),
+    "interop": (1_513, 1_405, 14_584),
     "reference": (216, 216, 1_678),
     "the top": (266, 250, 1_534),
 }
-WHOLE = (33_082, 27_836, 289_576)
+WHOLE = (33_094, 27_836, 289_644)
 
 
 def name_of(path: pathlib.Path) -> str:

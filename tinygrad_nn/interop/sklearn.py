@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 
@@ -36,9 +36,21 @@ OPTIMIZERS: dict[str, Any] = {
     for kind in (optim.SGD, optim.Adam, optim.AdamW, optim.Adamax, optim.NAdam, optim.RMSprop, optim.Adagrad)
 }
 
+if TYPE_CHECKING:  # scikit-learn has no types
+
+    class _Estimator:
+        def __getattr__(self, name: str) -> Any: ...
+
+    class _ClassifierMixin(_Estimator): ...
+
+    class _RegressorMixin(_Estimator):
+        def __sklearn_tags__(self) -> Any: ...
+else:
+    _Estimator, _ClassifierMixin, _RegressorMixin = BaseEstimator, ClassifierMixin, RegressorMixin
+
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class _Network(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
+class _Network(_Estimator):
     """What all four estimators share: settings, training, and its results."""
 
     loss: Any = None
@@ -105,7 +117,7 @@ class _Network(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class _Classifier(ClassifierMixin):  # type: ignore[misc]
+class _Classifier(_ClassifierMixin):
     """Classes as indices, and outputs as their logits."""
 
     class_weight: Any = None
@@ -146,7 +158,7 @@ class _Classifier(ClassifierMixin):  # type: ignore[misc]
         return {i: given.get(label, 1) for i, label in enumerate(labels)}
 
 
-class _Regressor(RegressorMixin):  # type: ignore[misc]
+class _Regressor(_RegressorMixin):
     """Numbers, one or several per row."""
 
     _loss = staticmethod(mse_loss)

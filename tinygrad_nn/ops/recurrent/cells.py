@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from ...engine.grad_mode import enable_grad
 from ...engine.node import next_number, record
 from ...engine.outputs import Whole
 from ...engine.reverse import pullback
-from ...tensor.declaring import primitive, sample
+from ...tensor.declaring import Differentiable, primitive, sample
 from ...tensor.handle import Tensor, make, node_of
 from ..activation import relu
 from ..elementwise import sigmoid, tanh
@@ -127,7 +127,7 @@ def _arrived(g: Any, index: int) -> Any:
 def _layer(
     name: str, kernel: Callable[..., Any], settings: tuple[bool, ...], step: Callable[..., Any],
     back: Callable[..., Any], lead: int = 0,
-) -> Any:  # fmt: skip
+) -> Differentiable:  # fmt: skip
     """Declare a layer. Shapes: (T, N, I), (N, H), (kH, I), (kH, H), (kH,), (kH,) -> those of its kernel; k: its gates.
 
     `step` returns the new states, and the gates, from the input's part, the hidden state's part and the states; `back`
@@ -178,19 +178,19 @@ def _flat(x: Any, lead: int = 0) -> Any:
     return x.reshape(x.shape[0] * x.shape[1], *x.shape[2:])
 
 
-rnn_tanh = _layer(
+rnn_tanh: Final = _layer(
     "rnn_tanh", kernels.rnn, (False,), lambda a, b, h: ((tanh(a + b),), ()),
     lambda g, state, w, y, reverse: _rnn_backward.kernel(g[0], 1 - y[0] * y[0], w, reverse=reverse),
 )  # fmt: skip
-rnn_relu = _layer(
+rnn_relu: Final = _layer(
     "rnn_relu", kernels.rnn, (True,), lambda a, b, h: ((relu(a + b),), ()),
     lambda g, state, w, y, reverse: _rnn_backward.kernel(g[0], (y[0] > 0).astype(y[0].dtype), w, reverse=reverse),
 )  # fmt: skip
-gru = _layer(
+gru: Final = _layer(
     "gru", kernels.gru, (), _gru_step,
     lambda g, state, w, y, reverse: _gru_backward.kernel(g[0], state, w, *y, _arrived(g, 1), reverse=reverse), lead=1,
 )  # fmt: skip
-lstm = _layer(
+lstm: Final = _layer(
     "lstm", kernels.lstm, (), _lstm_step,
     lambda g, state, w, y, reverse: _lstm_backward.kernel(
         g[0], state, w, *y[1:], *[_arrived(g, i) for i in (1, 2)], reverse=reverse
