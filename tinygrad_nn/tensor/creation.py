@@ -10,7 +10,6 @@ import numpy as np
 
 from .. import errors
 from ..engine.arrays import ArrayProxy, as_array, copied
-from ..engine.watching import watcher
 from .handle import NUMPY_FUNCTIONS, Tensor, make
 
 DTYPES = "a dtype is one of NumPy's, by name or type: write 'float32', np.int64 or float"
@@ -64,10 +63,7 @@ def as_tensor(x: Any, dtype: Any = None) -> Tensor:
         return x if dtype is None or x.dtype == dtype else x.astype(dtype)
     if isinstance(x, (list, tuple)):
         return tensor(x, dtype)
-    t = make(as_array(x), None)
-    if (watching := watcher()) is not None:
-        watching.created(t)
-    return as_tensor(t, dtype)
+    return as_tensor(make(as_array(x), None), dtype)
 
 
 def array_of(x: Any, dtype: Any = None) -> Any:

@@ -221,6 +221,17 @@ def test_a_part_that_is_the_whole_of_few_rows_stays_a_part(tmp_path: Path) -> No
     np.testing.assert_allclose(alone(tmp_path / "saved.py")["run"](x), np.exp(x[:9]).sum())
 
 
+def test_numbers_that_a_derivative_makes_of_the_rows_are_no_parameters(tmp_path: Path) -> None:
+    def function(x: Any) -> Any:
+        return tg.grad(lambda x: (tg.grad(lambda x: x.var())(x) ** 2).sum())(x)
+
+    compiled = tg.compile(function)
+    compiled(np.random.default_rng(0).normal(size=(2, 3)))
+    compiled.save(tmp_path / "saved.py")
+    x = np.random.default_rng(1).normal(size=(7, 3))
+    np.testing.assert_array_equal(alone(tmp_path / "saved.py")["run"](x), function(tg.as_tensor(x)).data)
+
+
 def test_arguments_with_rows_of_their_own(tmp_path: Path) -> None:
     compiled = tg.compile(lambda a, b: tg.softmax(a @ b.T) @ b)
     compiled(np.ones((4, 3)), np.ones((6, 3)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +32,11 @@ class Handle:
     def held(self) -> dict[str, Any]:
         """What the shadow holds now: its array, and its gradient."""
         return {"array": self.shadow._array, "gradient": self.shadow._grad}
+
+    @property
+    def lasts(self) -> bool:
+        """Whether anything besides the trace holds the tensor."""
+        return isinstance(self.owner, int) or sys.getrefcount(self.tensor) > _ONE_HOLDER
 
 
 def place_of(kind: str, owner: Any, key: Any = None) -> tuple[Any, ...]:
@@ -88,3 +94,11 @@ class Pass:
     stop: int
     roots: dict[Value, Value]
     adjoints: list[tuple[Value, Value]] = field(default_factory=list)
+
+
+def _references_of_one_holder() -> int:
+    held: list[Any] = [Tensor(0.0)] * 3  # as a Handle does, twice, and the Location of its array
+    return sys.getrefcount(held[0])
+
+
+_ONE_HOLDER = _references_of_one_holder()

@@ -117,6 +117,7 @@ def _settle(trace: Trace, twins: dict[int, Any]) -> None:
     _refuse_two_names(tracer, twins)
     for array, _ in list(tracer.constants.values()):
         tracer.constant(array)
+    _forget_what_was_made_inside(tracer)
     returned = trace.result  # held until the values of its proxies are read
     if _is_recorded(returned, tracer):
         raise CompileError(
@@ -282,3 +283,13 @@ def _values(targets: list[Location], tracer: Tracer) -> list[Any]:
         found.append(value.concrete if own or not value.is_array else value.concrete.copy(order="K"))
         seen.add(value)
     return found
+
+
+def _forget_what_was_made_inside(tracer: Tracer) -> None:
+    """Turn tensors that the function made from numbers, and that nothing holds any more, into constants."""
+    for key, handle in list(tracer.handles.items()):
+        if not handle.lasts:
+            source = tracer.inputs.pop(place_of("array", handle.tensor))
+            tracer.constants[id(source.value)] = source.value.concrete, source.value
+            source.proxy = None  # a cycle, which only a slow collection would free
+            del tracer.handles[key]

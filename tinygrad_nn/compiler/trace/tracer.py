@@ -56,16 +56,12 @@ class Tracer(Recorder):
             code = getattr(operation.forward, "__code__", None)
             if code is None or code.co_filename.startswith(PACKAGE):  # our own code may catch errors
                 self.failed = failed
-            return [self.proxied(part) for part in y] if operation.multiple_outputs else self.proxied(y)
+            return y
         except Exception as error:
             self.failed = self.failed or (error, users_line())
             raise
         finally:
             self.span = outer
-
-    def proxied(self, y: Any) -> Any:
-        """Return a result, or the proxy of one that was computed from constants alone, which is another constant."""
-        return y if isinstance(y, ArrayProxy) else Traced(self, self.constant(np.asarray(y)))
 
     def attempted(self, compute: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
         """Return `compute()`, or `otherwise()` if that asks proxies for what they can't tell."""
