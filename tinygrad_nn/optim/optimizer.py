@@ -105,7 +105,7 @@ class Optimizer(Declared):
 
     def __post_init__(self, params: Iterable[Any]) -> None:
         """Make the groups; hyperparameters that they don't have are those of the optimiser."""
-        vars(self).update(param_groups=Groups(), _state=[])
+        vars(self)["param_groups"] = Groups()
         groups = listed(params)
         if not groups:
             raise ValueError("there are no parameters to optimise; pass model.parameters()")
@@ -135,10 +135,10 @@ class Optimizer(Declared):
             raise ValueError("some parameters have names and some have none; pass named_parameters() for all groups")
         if not all(isinstance(name, str) for name in names) or len({*names}) != len(names):
             raise ValueError(f"parameters need a name each, and different ones, got {names}")
-        for name, value in {**self.defaults, **{n: group[n] for n in kinds if n in group}}.items():
+        for name, value in (self.defaults | {n: group[n] for n in kinds if n in group}).items():
             new[name] = value
-        tell(self, "_state")
-        vars(self)["_state"] = [*self._state, *({} for _ in new.params)]
+        tell(self, "_state")  # before there is one: so who watches knows where the optimiser was made
+        vars(self)["_state"] = [*vars(self).get("_state", ()), *({} for _ in new.params)]
         vars(self)["param_groups"] = Groups([*self.param_groups, new])
 
     @staticmethod
