@@ -45,7 +45,7 @@ INSIDE = {
     "ops": [
         [
             *["activation", "axes", "broadcasting", "descriptions", "elementwise", "examples", "fused", "indexing"],
-            *["joining", "products", "reduction", "rounding", "rows", "sample_arrays", "selection", "settings"],
+            *["joining", "products", "reduction", "rounding", "sample_arrays", "selection", "settings"],
             *["shaping", "slopes", "special"],
         ],
         ["linalg"],

@@ -65,7 +65,7 @@ def _recurrent(body: list[ast.stmt]) -> dict[str, list[Written]]:
     values = {name: last.value for name, last in named.items() if isinstance(last, ast.Return) and last.value}
     attached = [n for node in shared for n in ast.walk(node) if isinstance(n, ast.Call) and _attaches(n.func)]
     for node in body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("_layer("):
+        if isinstance(node, ast.AnnAssign) and node.value and ast.unparse(node.value).startswith("_layer("):
             assert isinstance(node.value, ast.Call)
             operation, *_, back = node.value.args
             assert isinstance(operation, ast.Constant)
