@@ -35,11 +35,11 @@ MET = {
     "ops/indexing.py": {"plain": "a proxy of a Python number is that number as an index"},
     "optim/groups.py": {
         "ParameterGroup.__getitem__": "a watcher may want a number anew at every step",
-        "ParameterGroup.reader": "and several of them",
         "tell": "a watcher may refuse that one of them, or the state, is set",
     },
     "optim/optimizer.py": {
         "Optimizer._checked": "a state may be of proxies",
+        "Optimizer._updating": "without a watcher, a group's numbers are read without asking for each",
         "Optimizer.state": "a watcher may want the state anew at every step",
     },
     "tensor/calls.py": {

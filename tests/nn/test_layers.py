@@ -256,7 +256,7 @@ LOOSE: Any = nn  # without the types that forbid such calls
         (lambda: nn.Linear(2.0, 1), TypeError, r"each size of a layer must be a whole number, 0 or more, got 2\.0"),  # type: ignore[arg-type]
         (lambda: nn.LayerNorm(-1), ValueError, "each size of a layer must be a whole number, 0 or more, got -1"),
         (lambda: LOOSE.GroupNorm(1.5, 3), TypeError, "num_groups must be a whole number"),
-        (lambda: LOOSE.Dropout("0.5"), TypeError, "a zero, must be from 0 to 1, got '0.5' of type str"),
+        (lambda: LOOSE.Dropout("0.5"), TypeError, "p must be from 0 to 1, got '0.5' of type str"),
         (
             lambda: nn.AdaptiveAvgPool2d((2, 2, 2))(np.ones((1, 5, 5))),
             ValueError,
