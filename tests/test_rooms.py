@@ -71,7 +71,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "tensor": (1_148, 1_148, 9_025),
     "ops": (3_072, 2_895, 32_037),
     "ops.linalg": (873, 840, 8_984),
-    "ops.numpy": (2_408, 2_284, 27_098),
+    "ops.numpy": (2_408, 2_284, 27_102),
     "ops.windows": (772, 772, 8_532),
     "ops.recurrent": (405, 400, 4_666),
     "transforms": (550, 549, 4_277),
@@ -90,7 +90,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (216, 216, 1_678),
     "the top": (266, 250, 1_534),
 }
-WHOLE = (33_111, 27_832, 289_711)
+WHOLE = (33_111, 27_832, 289_715)
 
 
 def name_of(path: pathlib.Path) -> str:

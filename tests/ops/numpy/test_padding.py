@@ -86,6 +86,13 @@ def test_padding_values_may_be_tensors() -> None:
     assert nested.requires_grad
 
 
+def test_odd_mirrors_go_on_as_a_line_does() -> None:
+    line = leaf([0.0, 1.0])
+    np.testing.assert_array_equal(np.pad(line, (3, 4), "reflect", reflect_type="odd").data, np.arange(-3.0, 6.0))
+    twice = [-2, -2, -1, -1, 0, 0, 1, 1, 2, 2, 3, 3]
+    np.testing.assert_array_equal(np.pad(line, 5, "symmetric", reflect_type="odd").data, twice)
+
+
 def test_an_infinite_edge_reflected_oddly_does_not_spread() -> None:
     x = np.array([1.0, 2.0, np.inf])
     with np.errstate(invalid="ignore"):

@@ -123,7 +123,7 @@ def _copies(x: Tensor, axis: int, width: tuple[int, int], kinds: Any, mode: str)
     once = n - (mode == "reflect")  # the entries of an image; after the first image follow images of images
 
     def turned(image: Any, outwards: Any, near: Any, far: Any) -> Any:
-        pairs, odd = outwards // (2 * once), outwards % (2 * once) < once
+        pairs, odd = (outwards + once) // (2 * once), outwards % (2 * once) < once
         y = image * _along(1 - 2 * odd, x, axis) + near * _along(2 * (odd + pairs), x, axis)
         return y - far * _along(2 * pairs, x, axis) if pairs.any() else y
 
