@@ -69,7 +69,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (350, 312, 1_289),
     "engine": (1_250, 1_249, 8_991),
     "tensor": (1_148, 1_148, 9_025),
-    "ops": (3_072, 2_895, 32_037),
+    "ops": (3_073, 2_895, 32_037),
     "ops.linalg": (873, 840, 8_984),
     "ops.numpy": (2_408, 2_284, 27_102),
     "ops.windows": (772, 772, 8_532),
@@ -83,14 +83,14 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "compiler.write": (1_780, 1_100, 17_203),
     "compiler.run": (1_163, 1_163, 10_126),
     "checking": (2_699, 2_699, 24_465),
-    "inspection": (2_259, 1_800, 17_969),
+    "inspection": (2_258, 1_800, 18_025),
     "testing": (2_299, 2_299, 20_076),
     "training": (2_667, 1_648, 21_746),
     "interop": (1_513, 1_405, 14_584),
     "reference": (216, 216, 1_678),
     "the top": (266, 250, 1_534),
 }
-WHOLE = (33_111, 27_832, 289_715)
+WHOLE = (33_111, 27_832, 289_771)
 
 
 def name_of(path: pathlib.Path) -> str:

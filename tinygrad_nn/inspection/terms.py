@@ -6,7 +6,6 @@ import functools
 import itertools
 import operator
 import weakref
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,7 +31,6 @@ LIVE: weakref.WeakSet[Any] = weakref.WeakSet()  # the graphs that are still aliv
 _PATHS = {"seed": "the output itself", "hook": "added by its hooks", ".grad": "held in .grad before"}
 
 
-@dataclass(eq=False, slots=True)
 class Contribution:
     """One summand of an adjoint: its `value`, computed by the rule of `source`, a GraphNode, for `argument`.
 
@@ -41,13 +39,14 @@ class Contribution:
     a pass begins with, "hook" for what hooks added, ".grad" for what `.grad` held before.
     """
 
-    value: Any
-    source: Any
-    argument: str
-    rule: Any = None
-    ways: int = 1
-    steps: int = 0
-    before: Contribution | None = None
+    __slots__ = "argument", "before", "rule", "source", "steps", "value", "ways"
+
+    def __init__(
+        self, value: Any, source: Any, argument: str, rule: Any = None, ways: int = 1, steps: int = 0,
+        before: Contribution | None = None,
+    ) -> None:  # fmt: skip
+        self.value, self.source, self.argument, self.rule = value, source, argument, rule
+        self.ways, self.steps, self.before = ways, steps, before
 
     @property
     def path(self) -> tuple[str, ...]:

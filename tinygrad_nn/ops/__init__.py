@@ -4,7 +4,7 @@
 
 import re
 import sys
-from inspect import cleandoc, signature
+from inspect import cleandoc
 from operator import attrgetter
 from textwrap import fill
 from types import ModuleType
@@ -78,7 +78,8 @@ def add_examples(package: ModuleType) -> None:
     """Add first sentences and generated examples to the functions that are declared without."""
     for name, description in DESCRIPTIONS.items():
         function = getattr(package, name)
-        function.__doc__ = function.__doc__.replace(f"{name}{signature(function)}", description, 1)
+        shapes = function.__doc__.partition("\n\n")[2]
+        function.__doc__ = f"Return {description}.\n\n{shapes}"
     for path, example in EXAMPLES.items():
         function = attrgetter(path)(package)
         text = function.__doc__ or ""
