@@ -45,8 +45,13 @@ class Contribution:
         self, value: Any, source: Any, argument: str, rule: Any = None, ways: int = 1, steps: int = 0,
         before: Contribution | None = None,
     ) -> None:  # fmt: skip
-        self.value, self.source, self.argument, self.rule = value, source, argument, rule
-        self.ways, self.steps, self.before = ways, steps, before
+        self.value: Any = value
+        self.source: Any = source
+        self.argument: str = argument
+        self.rule: Any = rule
+        self.ways: int = ways
+        self.steps: int = steps
+        self.before: Contribution | None = before
 
     @property
     def path(self) -> tuple[str, ...]:
