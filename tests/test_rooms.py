@@ -75,8 +75,8 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "ops.windows": (772, 772, 8_532),
     "ops.recurrent": (405, 400, 4_666),
     "transforms": (550, 549, 4_277),
-    "nn": (2_570, 1_835, 17_974),
-    "optim": (1_218, 814, 8_207),
+    "nn": (2_570, 1_835, 17_970),
+    "optim": (1_225, 814, 8_238),
     "compiler": (985, 700, 6_596),
     "compiler.trace": (2_275, 1_100, 19_239),
     "compiler.lower": (373, 354, 3_415),
@@ -90,7 +90,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (216, 216, 1_678),
     "the top": (266, 250, 1_534),
 }
-WHOLE = (33_116, 27_832, 289_782)
+WHOLE = (33_123, 27_832, 289_809)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -12,6 +12,7 @@ from same_bits import same
 import tinygrad_nn as tg
 
 OPTIM: Any = tg.optim
+NAMED: Any = [*tg.nn.Linear(2, 1, seed=0).named_parameters()]
 
 
 def parameters(dtype: Any = np.float64, scale: float = 1.0) -> list[Any]:
@@ -72,6 +73,19 @@ def test_a_norm_that_is_not_finite() -> None:
     ("call", "error", "match"),
     [
         (lambda: OPTIM.clip_grad_norm_(tg.nn.Module(), 1.0), TypeError, r"write model\.parameters\(\)"),
+        (
+            lambda: OPTIM.clip_grad_norm_([np.ones(2)], 1.0),
+            TypeError,
+            r"parameters, not of ndarray of shape \(2,\); wr",
+        ),
+        (
+            lambda: OPTIM.clip_grad_norm_(NAMED, 1.0),
+            TypeError,
+            r"not of \('weight', .* of type tuple; write model\.par",
+        ),
+        (lambda: OPTIM.clip_grad_value_(dict(NAMED), 1.0), TypeError, "not of 'weight' of type str; write"),
+        (lambda: OPTIM.clip_grad_value_(3, 1.0), TypeError, r"not of 3 of type int; write model\.parameters\(\)"),
+        (lambda: OPTIM.clip_grad_norm_([], 1.0, foreach=True), TypeError, "has no foreach=, which is PyTorch's; leave"),
         (lambda: OPTIM.clip_grad_norm_(parameters(), -1.0), ValueError, "max_norm must be a number, 0 or more, got -1"),
         (lambda: OPTIM.clip_grad_norm_(parameters(), np.nan), ValueError, "max_norm must be a number, 0 or more"),
         (lambda: OPTIM.clip_grad_norm_(parameters(), 1.0, 0), ValueError, "norm_type must be a number above 0, or inf"),

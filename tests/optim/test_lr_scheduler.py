@@ -85,6 +85,24 @@ def test_a_warm_up_and_another_schedule_multiply(second: tuple[str, dict[str, An
     compared([maker("LinearLR", {"start_factor": 0.1, "total_iters": 10}), maker(*second)])
 
 
+@pytest.mark.parametrize("first", [CASES[2], CASES[6], CASES[10]])
+@pytest.mark.parametrize("second", [{"T_max": 1}, {"T_max": 5}, {"T_max": 9}])
+def test_a_cosine_rises_again_from_what_another_schedule_left(first: Any, second: Any) -> None:
+    compared([maker(*first), maker("CosineAnnealingLR", second)])
+
+
+def test_a_rate_that_would_become_negative_says_why() -> None:
+    optimizer = ours()
+    schedule = SCHEDULES.CosineAnnealingLR(optimizer, 6, eta_min=0.09)
+    for _ in range(7):
+        schedule.step()
+    optimizer.lr = 0.01
+    with pytest.raises(ValueError, match="the learning rate must be a finite number, 0 or more") as raised:
+        for _ in range(9):
+            schedule.step()
+    assert "a rate below eta_min falls further: lower eta_min" in raised.value.__notes__
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("options", PLATEAUS)
 def test_a_plateau_is_pytorchs(options: dict[str, Any], sign: int) -> None:
@@ -117,6 +135,16 @@ def test_a_schedule_resumes(name: str, options: dict[str, Any]) -> None:
     assert second.state_dict() == whole.state_dict()
 
 
+@pytest.mark.parametrize("metric", ["low", None, np.ones(2), tg.ones(2)])
+def test_a_plateau_takes_one_number(metric: Any) -> None:
+    schedule = SCHEDULES.ReduceLROnPlateau(ours())
+    before = schedule.state_dict()
+    with pytest.raises((TypeError, ValueError)) as raised:
+        schedule.step(metric)
+    assert any("a metric is one number, or a Tensor that holds one" in note for note in raised.value.__notes__)
+    assert schedule.state_dict() == before
+
+
 def test_a_group_that_is_added_starts_at_its_own_rate() -> None:
     optimizer = ours()
     schedule = SCHEDULES.CosineAnnealingWarmRestarts(optimizer, 4)
@@ -145,6 +173,7 @@ def test_a_state_of_another_schedule_changes_nothing() -> None:
         ("StepLR", {"step_size": np.inf}, "step_size must be a whole number"),
         ("StepLR", {"step_size": 2, "gamma": -1}, "gamma must be a finite number, 0 or more, got -1"),
         ("MultiStepLR", {"milestones": [1, "2"]}, "each milestone must be a whole number, 0 or more, got '2'"),
+        ("MultiStepLR", {"milestones": 2.5}, "each milestone must be a whole number, 0 or more, got 2.5"),
         ("ExponentialLR", {"gamma": np.nan}, "gamma must be a finite number"),
         ("LinearLR", {"start_factor": 0}, "start_factor must be above 0, got 0"),
         ("LinearLR", {"end_factor": 2}, "end_factor must be from 0 to 1, got 2"),

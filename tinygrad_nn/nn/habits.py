@@ -70,6 +70,6 @@ def unknown(home: str) -> Callable[[str], NoReturn]:
 
     def __getattr__(name: str) -> NoReturn:
         here = f"{home}.{name} is not there; write tg.{name}" if name in PUBLIC else elsewhere(home, name, NAMES)
-        raise AttributeError(here or f"module 'tinygrad_nn.{home}' has no attribute {name!r}", name=name)
+        raise AttributeError(here or f"module 'tinygrad_nn.{home}' has no attribute {name!r}")
 
     return __getattr__

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import GradientError
-from ..ops.settings import is_number
+from ..errors import GradientError, given
+from ..ops.settings import explained, is_number
 from ..tensor.handle import Tensor, make
+from .groups import listed
 
 
+@explained
 def clip_grad_norm_(
     parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False
 ) -> Tensor:
@@ -41,6 +43,7 @@ def clip_grad_norm_(
     return make(total, None)
 
 
+@explained
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
     """Clip every entry of the gradients to ±clip_value. Raises ValueError for an invalid bound.
 
@@ -64,8 +67,10 @@ def _norm(x: Any, order: float) -> Any:
 
 def _with_gradients(parameters: Any, name: str, bound: float) -> list[Any]:
     """Return the parameters that have a gradient. Raises TypeError or ValueError for invalid arguments."""
-    if hasattr(parameters, "parameters"):
-        raise TypeError("gradients are clipped of parameters, not of what holds them; write model.parameters()")
+    found = listed(parameters)
+    for p in found:
+        if not isinstance(p, Tensor):
+            raise TypeError(f"gradients are clipped of parameters, not of {given(p)}; write model.parameters()")
     if not (is_number(bound) and bound >= 0):
         raise ValueError(f"{name} must be a number, 0 or more, got {bound!r}")
-    return [p for p in ([parameters] if isinstance(parameters, Tensor) else parameters) if p.grad is not None]
+    return [p for p in found if p.grad is not None]

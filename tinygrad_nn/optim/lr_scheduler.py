@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-from ..errors import StateError, given
+from ..errors import StateError, given, noted
 from ..nn.habits import unknown
 from ..ops.settings import Check, count, finite, is_number, number, one_of, positive, share, whole_number
-from .groups import Declared, first_lr
+from .groups import Declared, first_lr, listed
 from .optimizer import Optimizer
 
 
@@ -27,7 +27,7 @@ _OF_ALL: dict[str, Check] = {
     "base_lrs": lambda _, rates: [number("each of base_lrs", rate) for rate in rates],
 }  # fmt: skip
 _OF_STEPS: dict[str, Check] = {
-    "milestones": lambda _, epochs: tuple(sorted(count("each milestone", epoch) for epoch in epochs)), "gamma": number,
+    "milestones": lambda _, epochs: tuple(sorted(count("each milestone", n) for n in listed(epochs))), "gamma": number,
 }  # fmt: skip
 _OF_LINEAR: dict[str, Check] = {
     "start_factor": functools.partial(positive, most=1), "end_factor": share, "total_iters": whole_number,
@@ -109,14 +109,15 @@ class LRScheduler(Declared, settings=_OF_ALL):
     def _set(self, before: float, now: float) -> None:
         for group in self.optimizer.param_groups:
             group.initial_lr = first_lr(group)
-            group["lr"] = self._next(group["lr"], group.initial_lr, before, now)
+            with noted("a rate below eta_min falls further: lower eta_min"):
+                group["lr"] = self._next(group["lr"], group.initial_lr, before, now)
 
     def _next(self, lr: float, initial: float, before: float, now: float) -> float:
         low = getattr(self, "eta_min", 0.0)
         if now == before:
             return lr
-        if before == 0:  # there is no quotient
-            return float(low + (initial - low) * now)
+        if before == 0:  # there is no quotient; what other schedules changed remains, as in PyTorch
+            return float(lr + (initial - low) * now)
         return float(low + (lr - low) * (now / before))
 
 
@@ -276,7 +277,8 @@ class ReduceLROnPlateau(LRScheduler, settings=_OF_PLATEAU):
 
     def step(self, metrics: Any) -> None:  # type: ignore[override]
         """Report the metric after an epoch: a number, or a Tensor with one entry."""
-        metric = float(metrics)
+        with noted("a metric is one number, or a Tensor that holds one: write step(loss)"):
+            metric = float(metrics)
         self.last_epoch: int = self.last_epoch + 1
         sign = 1 if self.mode == "min" else -1
         relative = self.threshold_mode == "rel"
