@@ -296,10 +296,9 @@ class _Graph:
         start, stop = (end if x is None else x for x, end in zip((part.start, part.stop), ends, strict=True))
         return self.add("Slice", name, *[self.ints([n]) for n in (start, stop, axis, step)])
 
-    def counted(self, line: Line, *ends: Any, dtype: Any = None) -> str:
+    def counted(self, line: Line, *ends: Any, **options: Any) -> str:
         """Return the numbers from one to another, as np.arange counts them."""
         kind = np.dtype(np.float64 if _dtype(line.outputs[0]).kind == "f" else np.int64)
-        ends = (0, *ends, 1) if len(ends) == 1 else ends
         return self.cast(self.add("Range", *[self.of(n, kind) for n in ends]), _dtype(line.outputs[0]))
 
     def convolution(self, line: Line, x: Value, weight: Value, bias: Any = None, *, windows: Any, groups: int) -> str:
@@ -408,7 +407,6 @@ _OTHERS: dict[str, Callable[..., Any]] = {
     ),
     "broadcast_to": lambda g, line, x, shape: g.add("Expand", g.of(x), g.ints(shape)),
     "zeros": lambda g, line, *_, **options: g.filled(line, 0),
-    "ones": lambda g, line, *_, **options: g.filled(line, 1),
     "full": lambda g, line, shape, number, **options: g.filled(line, number),
     "arange": _Graph.counted,
     "argmax": lambda g, line, *given, **options: g.extreme(line, "ArgMax", *given, **options),

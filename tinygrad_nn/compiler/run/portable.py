@@ -30,7 +30,7 @@ from .first_run import agree
 from .replay import Replay
 from .rows import Differs, Ratio, Rows, affine, alike, ratio
 
-_FEW, _MORE = 5, 8  # numbers of rows that are tried to learn what depends on them
+_FEW = 5  # this and 7 are the numbers of rows that are tried first: two primes, whose fractions can't be reduced
 
 
 @dataclass
@@ -66,10 +66,8 @@ class Portable:
         """Return the outputs for these numbers of rows. Raises Differs if a guard does not hold."""
 
         def now(x: Any) -> Any:
-            if isinstance(x, Rows):
-                return x.factor * rows[x.symbol] + x.offset if x.symbol in rows else int(x)
-            if isinstance(x, Ratio):
-                return x.kind(now(x.above) / now(x.below))
+            if isinstance(x, (Rows, Ratio)):
+                return eval(repr(x), {"np": np, **rows})
             return found[x] if isinstance(x, Value) else x
 
         found = {v: v.concrete for v in self.program.constants} | dict(zip(self.program.inputs, inputs, strict=True))
@@ -155,14 +153,12 @@ class _Traced(Exception):
 
 def _learned(symbols: dict[int, str], traced_again: Callable[[dict[int, int]], Portable]) -> Portable:
     """Return the program with all lengths that depend on the rows. Raises Differs if there are several programs."""
-    start = {n: _FEW + 4 * i for i, n in enumerate(symbols)}
+    start = {n: _FEW + 6 * i for i, n in enumerate(symbols)}
     base = traced_again(start)
     given, made = [s.value for s in base.sources if is_given(s)], dict[Value, Line]()
     for n, symbol in symbols.items():
-        count = start[n] + _MORE - _FEW
-        comparison = _Comparison(symbol, (start[n], count), base, traced_again(start | {n: count}))
-        comparison.compare()
-        made |= comparison.made
+        more = start[n] + 2
+        made |= _Comparison(symbol, (start[n], more), base, traced_again(start | {n: more})).made
         base.rows[symbol] = next(v for v in given if repr(base.shape(v)[:1]) == f"({symbol},)")
     base.program.lines[:0] = made.values()
     base.program.constants = [v for v in base.program.constants if v not in made]
@@ -172,7 +168,7 @@ def _learned(symbols: dict[int, str], traced_again: Callable[[dict[int, int]], P
         except Exception:  # the function's own error for so many rows
             continue
         may_fail = 0 in lengths.values() and 0 not in lengths  # without rows, unless it was called without
-        if not base.computes(one, {symbols[n]: rows for n, rows in lengths.items()}, may_fail):
+        if not base.computes(one, {symbols[n]: rows for n, rows in (start | lengths).items()}, may_fail):
             raise Differs(f"another program for {' and '.join(map(str, lengths.values()))} rows")
     return base
 
@@ -199,46 +195,44 @@ def resized(given: Any, lengths: dict[int, int]) -> Any:
 
 
 class _Comparison:
-    """Compares two programs line by line, and makes the first one fit any number of rows."""
+    """Compares two programs line by line, and makes the first one fit any number of rows.
+
+    `made` are lines that make constants of any number of rows. Raises Differs unless the programs are the same, except
+    for lengths.
+    """
 
     def __init__(self, symbol: str, counts: tuple[int, int], base: Portable, other: Portable) -> None:
-        self.symbol, self.counts, self.base, self.other = symbol, counts, base, other
-        self.known = {*base.program.constants, *other.program.constants}
-        self.twins: dict[Value, Value] = {}
-        self.made: dict[Value, Line] = {}
-
-    def compare(self) -> None:
-        """Raise Differs unless the programs are the same, except for lengths."""
-        base, other = self.base, self.other
-        for kind in ("sources", "targets"):
-            if [(x.kind, x.key) for x in getattr(base, kind)] != [(x.kind, x.key) for x in getattr(other, kind)]:
-                raise Differs("reads or writes something else")
-        self.met(base.program.inputs, other.program.inputs)
-        lengths = sorted([len(base.program.lines), len(other.program.lines)])
-        if lengths[0] < lengths[1]:
-            raise Differs(f"takes {lengths[0]} lines for some numbers of rows, and {lengths[1]} for others")
-        for line, twin in zip(base.program.lines, other.program.lines, strict=True):
+        self.symbol, self.counts, self.base = symbol, counts, base
+        values, twins = _values(base.program), _values(other.program)
+        places = [[(x.kind, x.key) for x in (*one.sources, *one.targets)] for one in (base, other)]
+        if places[0] != places[1] or len(values) != len(twins):
+            raise Differs("another program for other numbers of rows")
+        self.twins = dict(zip(values, twins, strict=True))
+        self.note_shapes([*base.program.inputs, *base.program.constants])
+        differ = {v: x for v in base.program.constants if (x := self.differ(v))}
+        self.made: dict[Value, Line] = {v: alike(v, base.shape(v), x, self.number) for v, x in differ.items()}
+        for line, twin in zip(base.program.lines, other.program.lines, strict=False):
             self.line(line, twin)
-        base.program.outputs = [self.value(*each) for each in zip(base.program.outputs, other.program.outputs)]
+        base.program.outputs = self.tree(base.program.outputs, other.program.outputs)
         base.result = self.tree(base.result, other.result)
 
-    def met(self, values: Sequence[Value], twins: Sequence[Value]) -> None:
-        """Note that values are each other's counterparts, and how their shapes depend on the rows."""
-        for value, twin in zip(values, twins, strict=True):
-            self.twins[value] = twin
-            self.base.shapes[value] = self.tree(self.base.shape(value), twin.shape)
+    def note_shapes(self, values: Sequence[Value]) -> None:
+        """Note how the shapes of values depend on the rows."""
+        self.base.shapes |= {v: self.tree(self.base.shape(v), self.twins[v].shape) for v in values}
+
+    def differ(self, constant: Value) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return the two arrays of a constant, if it is not the same in both programs."""
+        a, b = constant.concrete, self.twins[constant].concrete
+        return None if a.shape == b.shape and a.tobytes() == b.tobytes() else (a, b)
 
     def line(self, line: Line, twin: Line) -> None:
         """Compare one line of each program."""
-        where = f"another program for other numbers of rows, from {line.where} on"
-        kinds = [(x.function.text, x.function.kind, x.several, len(x.outputs)) for x in (line, twin)]
-        if kinds[0] != kinds[1]:
-            raise Differs(where)
+        called = [[x.function.text, x.function.kind, x.several, x.args, x.kwargs, x.outputs] for x in (line, twin)]
         try:
-            line.args, line.kwargs = self.tree(line.args, twin.args), self.tree(line.kwargs, twin.kwargs)
+            *_, line.args, line.kwargs, _ = self.tree(*called)
+            self.note_shapes(line.outputs)
         except Differs:
-            raise Differs(where) from None
-        self.met(line.outputs, twin.outputs)
+            raise Differs(f"another program for other numbers of rows, from {line.where} on") from None
 
     def tree(self, x: Any, twin: Any) -> Any:
         """Return nested arguments, in which lengths that depend on the rows are `Rows`."""
@@ -246,35 +240,25 @@ class _Comparison:
         forms = {repr(over_leaves(found.append, one)) for found, one in zip(leaves_of, (x, twin), strict=True)}
         if len(forms) > 1:
             raise Differs
-        each = zip(*leaves_of, strict=True)
-        found = iter([self.value(a, b) if isinstance(a, Value) else self.number(a, b) for a, b in each])
+        found = iter([self.number(*pair) for pair in zip(*leaves_of, strict=True)])
         return over_leaves(lambda _: next(found), x)
 
     def number(self, x: Any, twin: Any) -> Any:
-        """Return a number, as `Rows` or a `Ratio` if it depends on the rows."""
+        """Return a leaf, a number as `Rows` or a `Ratio` if it depends on the rows."""
         learned = isinstance(x, (Rows, Ratio))
-        if twin is x or repr(twin) == repr(x) or (learned and twin == x):
+        same = self.twins[x] is twin if isinstance(x, Value) else twin is x or repr(twin) == repr(x)
+        if same or (learned and twin == x):
             return x
-        if type(twin) is not type(x) and not learned:
-            raise Differs
-        if type(x) is int:
+        if type(x) is int and type(twin) is int:
             return affine(self.symbol, self.counts, (x, twin))
-        if type(x) is float or isinstance(x, np.floating):
+        if isinstance(x, (float, np.floating)) and type(x) is type(twin):
             return ratio(self.symbol, self.counts, (x, twin))
         raise Differs
 
-    def value(self, value: Value, twin: Value) -> Value:
-        """Return a value if this is its counterpart; that of a constant is noted when it is first read."""
-        if value not in self.twins and value in self.known:
-            self.twins[value] = twin
-            a, b = value.concrete, twin.concrete
-            if a.shape != b.shape or a.tobytes() != b.tobytes():
-                shape = self.tree(self.base.shape(value), b.shape)
-                self.made[value] = alike(value, shape, (a, b), self.number)
-                self.base.shapes[value] = shape
-        if self.twins.get(value) is not twin:
-            raise Differs
-        return value
+
+def _values(program: Program) -> list[Value]:
+    """Return every value of a program: inputs, constants, and what its lines compute."""
+    return [*program.inputs, *program.constants, *[v for line in program.lines for v in line.outputs]]
 
 
 def present(source: Location) -> Any:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from fractions import Fraction
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -51,30 +50,28 @@ class Differs(Exception):
     """A program is a different one for other numbers of rows."""
 
 
-def affine(symbol: str, counts: tuple[int, int], lengths: Sequence[int]) -> int:
+def affine(symbol: str, counts: tuple[int, int], lengths: Any) -> int:
     """Return the length that has these values for these numbers of rows."""
     factor, rest = divmod(lengths[1] - lengths[0], counts[1] - counts[0])
     offset = lengths[0] - factor * counts[0]
     if rest:
         raise Differs
     if factor == 0:
-        return offset
+        return int(offset)
     found = Rows(lengths[0])
     found.symbol, found.factor, found.offset = symbol, factor, offset
     return found
 
 
-def ratio(symbol: str, counts: tuple[int, int], numbers: Sequence[Any]) -> Ratio:
+def ratio(symbol: str, counts: tuple[int, int], numbers: Any) -> Ratio:
     """Return the number with these values for these numbers of rows, such as 2 / (3 * rows) or rows / (rows - 1)."""
-    first = float(numbers[0])
-    kinds: tuple[Any, ...] = (float, _single) if type(numbers[0]) is float else (type(numbers[0]),)
-    each: list[Any] = [((n, n), [round(n / (first * counts[0])) * count for count in counts]) for n in (1, -1, 2, -2)]
-    fractions = [Fraction(float(x)).limit_denominator(10**6) for x in numbers]  # for rows / (rows - 1), say
-    each.append(tuple(zip(*[x.as_integer_ratio() for x in fractions], strict=True)))
-    for (above, below), kind in product(each, kinds):
-        if 0 not in below and all(kind(p / q) == x for p, q, x in zip(above, below, numbers, strict=True)):
-            found = Ratio(first)
-            found.kind, found.above, found.below = kind, affine(symbol, counts, above), affine(symbol, counts, below)
+    fractions = [Fraction(float(x)).limit_denominator(10**6) for x in numbers]
+    for kind in (float, _single) if type(numbers[0]) is float else (type(numbers[0]),):
+        if all(kind(p.numerator / p.denominator) == x for p, x in zip(fractions, numbers, strict=True)):
+            found = Ratio(numbers[0])
+            found.kind = kind
+            found.above = affine(symbol, counts, [p.numerator for p in fractions])
+            found.below = affine(symbol, counts, [p.denominator for p in fractions])
             return found
     raise Differs
 
@@ -85,21 +82,14 @@ def alike(value: Value, shape: Any, arrays: tuple[np.ndarray, np.ndarray], numbe
     These are filled with one number, or count. `number` says how a number depends on the rows. Raises Differs.
     """
     dtype: Any = arrays[0].dtype
-    lists: list[Any] = [x.ravel().tolist() for x in arrays]
     kwargs = {} if dtype in (float, int, bool) else {"dtype": dtype}
+    lists: list[Any] = [x.ravel().tolist() for x in arrays]
     if all(x.size and x.tobytes() == x.size * x.ravel()[:1].tobytes() for x in arrays):
         filled, length = number(*[entries[0] for entries in lists]), shape[0] if len(shape) == 1 else shape
-        make = _FILLED.get(repr(filled), np.full)
-        return Line(of_numpy(make), (length, filled) if make is np.full else (length,), kwargs, (value,))
+        return Line(of_numpy(np.full), (length, filled), kwargs, (value,))
     start, second = (*lists[0], 0, 0)[:2]
-    if not all(x.ndim == 1 and x.size and second != start for x in arrays):
+    stops = [entries[-1] + second - start for entries in lists if entries]
+    each = [np.arange(start, stop, second - start, dtype=dtype) for stop in stops if second != start]
+    if [x.tobytes() for x in each] != [x.tobytes() for x in arrays]:
         raise Differs
-    stops = [entries[-1] + second - start for entries in lists]
-    each = [np.arange(start, stop, second - start, dtype=dtype) for stop in stops]
-    if not all(x.tobytes() == counted.tobytes() for x, counted in zip(arrays, each, strict=True)):
-        raise Differs
-    ends = (number(*stops),) if (start, second) == (0, 1) else (start, number(*stops), second - start)
-    return Line(of_numpy(np.arange), ends, kwargs, (value,))
-
-
-_FILLED: dict[str, Any] = {"0.0": np.zeros, "1.0": np.ones}
+    return Line(of_numpy(np.arange), (start, number(*stops), second - start), kwargs, (value,))
