@@ -93,7 +93,7 @@ class _Graph:
         given = keys(self.portable.result)
         results = {number: self.free.new(name or self.program.outputs[number].name or "y#") for number, name in given}
         for s in [s for s in self.portable.sources if s not in self.portable.arguments]:
-            self.names[s.value] = self.portable.labels[s.value]
+            self.names[s.value] = self.portable.labels[s.place]
             self.initializers.append(self.tensor(np.asarray(present(s)), self.names[s.value]))
         self.dtypes = {name: _dtype(value) for value, name in self.names.items()}
         self.leave_out_guards()

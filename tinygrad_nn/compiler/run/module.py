@@ -10,7 +10,6 @@ import numpy as np
 
 from ...errors import CompileError
 from ..program import Line, Value
-from ..trace.records import Location
 from ..trace.traced_call import Placeholder
 from ..write.emit import HEAD, errstate
 from ..write.folding import Folding
@@ -60,8 +59,8 @@ class _Exact(Notation):
 class Module:
     """Writes the module of a program. `arrays` are those in a file of their own, by name.
 
-    The tensors and optimisers' state that the function found outside its arguments are the module's `parameters`;
-    hyperparameters are `numbers`. `gradients` are those that are not added to given ones.
+    The tensors, gradients and optimisers' state that the function found outside its arguments are the module's
+    `parameters`, and what it changes is put there; hyperparameters are `numbers`.
     """
 
     def __init__(self, portable: Portable, module: str) -> None:
@@ -74,10 +73,7 @@ class Module:
         self._parameters = [s for s in portable.sources if s not in self._numbers and s not in self._arguments]
         for source in [*self._arguments, *portable.sources]:
             self._name(source.value)
-        self._keys = {s: portable.labels[s.value] for s in self._parameters}
-        self._replaced = {t: portable.lowered.replaced.get(t) for t in portable.targets if t.kind != "result"}
-        self._values = dict(zip(portable.targets, self._program.outputs, strict=True))
-        self._gradients = [t for t in portable.targets if t.kind == "gradient" and self._replaced[t] is None]
+        self._keys = {s: portable.labels[s.place] for s in self._parameters}
         self._functions = Functions(names.new)
         folded = Folding(self._program, [self._program.lines], {}).folded
         self._notation = _Exact(self._name, folded, self._functions.called)
@@ -98,7 +94,7 @@ class Module:
         texts |= {self._keys[s]: literal(x) for s, x in now.items() if not s.value.is_array}
         held = [_BESIDE] if self.arrays else []
         held += [f"{self._name(v)} = {texts[self._name(v)]}" for v in large]
-        if self._parameters:
+        if self._portable.labels:
             held += ["parameters = {", *[f"    {key!r}: {texts[key]}," for key in self._keys.values()], "}"]
         return held
 
@@ -118,9 +114,8 @@ class Module:
     def run(self) -> str:
         """Return the function that runs the program."""
         named = [f"{self._name(s.value)}={literal(present(s))}" for s in self._numbers]
-        named += ["gradients=None"] if self._gradients else []
         signature = [self._name(s.value) for s in self._arguments]
-        signature += ["parameters=parameters"] if self._parameters else []
+        signature += ["parameters=parameters"] if self._portable.labels else []
         signature += ["*", *named] if named else []
         start = [
             wrapped("def run(", signature, "):"),
@@ -155,25 +150,15 @@ class Module:
 
     def delivered(self) -> list[str]:
         """Return the lines that put what the program changed where it belongs, and return the rest."""
-        found = []
-        for target, value in self._values.items():
-            new, old = self._notation.operand(value), self._replaced.get(target)
-            if old in self._arguments:
-                found.append(f"{self._name(old.value)}[...] = {new}")
-            elif old is not None:
-                new = f"np.asarray({new})" if old.value.is_array and not value.is_array else new
-                found.append(f"parameters[{self._keys[old]!r}] = {new}")
-        entries = [f"{self.key(t)!r}: {self._notation.operand(self._values[t])}" for t in self._gradients]
-        if entries:
-            found += ["if gradients is not None:", textwrap.indent(wrapped("gradients |= {", entries, "}"), "    ")]
+        found, given = [], {s.place: self._name(s.value) for s in self._arguments}
+        for target, value in zip(self._portable.targets, self._program.outputs, strict=True):
+            new = self._notation.operand(value)
+            if target.place in given:
+                found.append(f"{given[target.place]}[...] = {new}")
+            elif target.kind != "result":
+                new = new if value.is_array or value.dtype is None else f"np.asarray({new})"
+                found.append(f"parameters[{self._portable.labels[target.place]!r}] = {new}")
         return [*found, f"return {self.returned()}"]
-
-    def key(self, target: Location) -> str:
-        """Return the name of the tensor that an output belongs to."""
-        same = [s for s in self._portable.sources if s.kind == "array" and s.place[1] == target.place[1]]
-        if same:
-            return self._keys.get(same[0], self._name(same[0].value))
-        return str(getattr(target.owner, "name", None) or self._name(self._values[target]))
 
     def returned(self) -> str:
         """Return the text of the function's result."""
@@ -191,20 +176,17 @@ class Module:
         lines = [f"{portable.name}, as a program of NumPy calls:", ""]
         lines += [f"    import {self._module}", f"    result = {self._module}.run({called})", "", "`run` takes", ""]
         lines += [f"    {self._name(s.value)}: {_kind(s.value, shape(s.value))}" for s in self._arguments]
-        if self._parameters:
+        if portable.labels:
             lines.append("    parameters: a dictionary of these, by default the one in this module, as it was saved")
+        changed = {t.place: ", replaced" for t in portable.targets}
         for s in self._parameters:
-            replaced = ", replaced" if s in self._replaced.values() else ""
-            lines.append(f"        {self._keys[s]}: {_kind(s.value, shape(s.value))}{replaced}")
+            lines.append(f"        {self._keys[s]}: {_kind(s.value, shape(s.value))}{changed.pop(s.place, '')}")
+        lines += [f"        {portable.labels[place]}: put there" for place in changed if place in portable.labels]
         for s in self._numbers:
             lines.append(f"    {self._name(s.value)}: a number, {literal(present(s))} unless it is given")
-        lines += ["    gradients: None, or a dictionary to put the gradients into"] if self._gradients else []
-        result = portable.result
-        kind = ""
-        if isinstance(result, Placeholder):
-            value = self._program.outputs[result.number]
-            kind = f", {_kind(value, shape(value))}"
-        lines += ["", f"and returns {self.returned()}{kind}."]
+        values = [self._program.outputs[x.number] for x in [portable.result] if isinstance(x, Placeholder)]
+        kinds = [f", {_kind(value, shape(value))}" for value in values]
+        lines += ["", f"and returns {self.returned()}{''.join(kinds)}."]
         lines += ["", f"It is for these shapes alone: {portable.reason}."] if portable.reason else []
         return "\n".join(lines)
 

@@ -39,14 +39,14 @@ class Portable:
 
     `shapes` are those of its values; `rows` maps a symbol to the argument whose first axis has that length. Without
     `rows`, `reason` says why the program is only for the traced shapes. `labels` are the names of what it reads besides
-    its arguments and hyperparameters.
+    its arguments and hyperparameters, and of what it changes, by their places.
     """
 
     name: str
     program: Program
     lowered: Lowered
     trace: Trace
-    labels: dict[Value, str]
+    labels: dict[Any, str]
     shapes: dict[Value, tuple[int, ...]] = field(default_factory=dict)
     rows: dict[str, Value] = field(default_factory=dict)
     reason: str = ""
@@ -116,7 +116,7 @@ def for_any_rows(replay: Replay, own: list[Any]) -> Portable:
     roots = {label: x for label, x in reversed(objects) if isinstance(x, Module)}
 
     def of(lowered: Lowered, trace: Trace) -> Portable:
-        return Portable(replay.name, merged(lowered.plain.copy()), lowered, trace, labelled(lowered.sources, roots))
+        return Portable(replay.name, merged(lowered.plain.copy()), lowered, trace, labelled(lowered, roots))
 
     def traced_again(lengths: dict[int, int]) -> Portable:
         found: list[Portable] = []
@@ -266,8 +266,8 @@ def present(source: Location) -> Any:
     return source.value.concrete if source.kind == "gradient" else source.now()
 
 
-def labelled(sources: list[Location], roots: dict[str, Module]) -> dict[Value, str]:
-    """Return unique names for the arrays of a program: 0.weight is the first layer's weight.
+def labelled(lowered: Lowered, roots: dict[str, Module]) -> dict[Any, str]:
+    """Return unique names for what a program reads or changes: 0.weight is the first layer's weight.
 
     If several modules have such a name, it begins with the name of the module.
     """
@@ -277,11 +277,17 @@ def labelled(sources: list[Location], roots: dict[str, Module]) -> dict[Value, s
             names.setdefault(id(t), (label, name))
         for name, module in root.named_modules():
             names.setdefault(id(held_by(module)), (label, f"{name}." if name else ""))
-    found: dict[Value, str] = {}
-    for s in [s for s in sources if not is_given(s) and s.kind != "hyperparameter"]:
-        label, own = names.get(id(s.owner), ("", "")) if s.kind in ("array", "entry") else ("", "")
+    for s in [s for s in lowered.sources if s.kind == "array"]:
+        names.setdefault(s.place[1], ("", s.value.name.removesuffix("#")))
+    found: dict[Any, str] = {}
+    given = {s.place for s in lowered.sources if is_given(s)}
+    for s in [*lowered.sources, *lowered.targets]:
+        if s.kind in ("hyperparameter", "result") or s.place in given or s.place in found:
+            continue
+        label, own = names.get(s.place[1], ("", "")) if s.kind != "state" else ("", "")
         own = f"{own}{s.key}" if s.kind == "entry" else own or s.value.name.removesuffix("#")
+        own += ".grad" if s.kind == "gradient" else ""
         own = f"{label}.{own}" if own in found.values() else own
         names_of_it = (own if n == 1 else f"{own}_{n}" for n in itertools.count(1))
-        found[s.value] = next(name for name in names_of_it if name not in found.values())
+        found[s.place] = next(name for name in names_of_it if name not in found.values())
     return found

@@ -16,7 +16,7 @@ from ..program import over_leaves
 from ..refusals import effect
 from ..signature import GENERATORS
 from .proxies import is_of_a_trace, plain
-from .snapshot import CONTAINERS, MISSING, bound, entries_of, holds, paired, same
+from .snapshot import CONTAINERS, MISSING, bound, holds, same, state_of
 from .table import Table
 
 _ALWAYS_DRAWN_FROM = [np.random.mtrand._rand, vars(random)["_inst"]]
@@ -27,7 +27,7 @@ class Effects:
 
     def __init__(self, table: Table, arguments: list[Any], twins: list[Any]) -> None:
         self._table, self._snapshot = table, table.snapshot
-        self._twins = [(x, entries_of(x)) for x in twins]
+        self._twins = [(x, state_of(x)) for x in twins]
         given = [x for x in [*table.objects, *arguments] if not isinstance(x, (ModuleType, Module, Optimizer, Tensor))]
         attributes = [own for x in given if type(own := getattr(x, "__dict__", None)) is dict]
         self._attributes = {*map(id, attributes)}
@@ -52,8 +52,8 @@ class Effects:
             if isinstance(x, np.ndarray):
                 return f"writes into an array{line}"
             if isinstance(x, type) or id(x) in self._attributes:
-                now, old = vars(x) if isinstance(x, type) else x, paired(then)
-                name = next(n for n in [*now, *old] if now.get(n, MISSING) is not old.get(n, MISSING))
+                names = [*(vars(x) if isinstance(x, type) else x), *then]
+                name = next(name for name in names if bound(x, name) is not then.get(name, MISSING))
                 return f"sets the attribute {name!r}{self._table.line_of(name)}"
             if id(x) in self._snapshot.live and id(x) not in self._table.labels:
                 return "changes what a module or an optimiser holds"

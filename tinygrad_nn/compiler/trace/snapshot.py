@@ -123,7 +123,7 @@ class Snapshot:
             return False
         very_same = [*map(len, self._views)] == self._lengths and [*chain.from_iterable(self._named)] == self._names
         very_same = very_same and all(map(is_, chain.from_iterable(self._views), self._parts))
-        return very_same or all(_alike(entries_of(x), then, live) for x, then, live in self._compared)
+        return very_same or all(_alike(entries_of(x), entries_of(then), live) for x, then, live in self._compared)
 
     def changed(self) -> Iterator[tuple[Any, Any]]:
         """Yield each object that holds something else now, live or not, with what it held; no generators."""
@@ -145,8 +145,10 @@ class Snapshot:
 
 def state_of(x: Any) -> Any:
     """Return what a container, a class or an array holds, or the state of a generator."""
-    if isinstance(x, (*CONTAINERS, type)):
-        return entries_of(x)
+    if isinstance(x, (dict, type)):
+        return dict(vars(x) if isinstance(x, type) else x)
+    if isinstance(x, CONTAINERS):
+        return [*x]
     return x.copy() if isinstance(x, np.ndarray) else pickle.dumps(_bits(x).__getstate__())
 
 
@@ -154,8 +156,7 @@ def holds(x: Any, then: Any) -> bool:
     """Return whether an object holds what it held."""
     if isinstance(x, np.ndarray):
         return bool(x.tobytes() == then.tobytes())
-    now = state_of(x)
-    return bool(now == then) if isinstance(then, bytes) else all_same(now, then)
+    return state_of(x) == then if isinstance(then, bytes) else all_same(entries_of(x), entries_of(then))
 
 
 def _restore(x: Any, then: Any) -> None:
@@ -166,14 +167,13 @@ def _restore(x: Any, then: Any) -> None:
         if x.flags.writeable:
             x[...] = then
     elif isinstance(x, type):
-        old, now = paired(then), vars(x)
-        for name in [name for name in {*old, *now} if now.get(name, MISSING) is not old.get(name, MISSING)]:
-            bind(x, name, old.get(name, MISSING))
-    elif len(held := entries_of(x)) != len(then) or not all(map(is_, held, then)):
+        for name in [name for name in {*then, *vars(x)} if bound(x, name) is not then.get(name, MISSING)]:
+            bind(x, name, then.get(name, MISSING))
+    elif len(held := entries_of(x)) != len(old := entries_of(then)) or not all(map(is_, held, old)):
         x.clear()
         if isinstance(x, dict):
             kind = OrderedDict if isinstance(x, OrderedDict) else dict  # not a subclass: a Counter would count
-            for key, part in paired(then).items():
+            for key, part in then.items():
                 kind.__setitem__(x, key, part)
         else:
             x.update(then) if isinstance(x, set) else x.extend(then)
@@ -187,12 +187,6 @@ def held_by(x: Any) -> dict[str, Any]:
     """Return the dictionary of a module or an optimiser, without telling a tracer."""
     held: dict[str, Any] = object.__getattribute__(x, "__dict__")
     return held
-
-
-def paired(entries: list[Any]) -> dict[Any, Any]:
-    """Return a dictionary, given its keys and then its values."""
-    half = len(entries) // 2
-    return dict(zip(entries[:half], entries[half:], strict=True))
 
 
 def bound(holder: Any, name: str) -> Any:
@@ -243,4 +237,4 @@ def _alike(now: list[Any], then: list[Any], live: set[int]) -> bool:
 def entries_of(x: Any) -> list[Any]:
     """Return what a list, deque, tuple, dictionary, set or class holds, including a dictionary's keys."""
     x = vars(x) if isinstance(x, type) else x
-    return [*x] if isinstance(x, (list, deque, tuple, set, frozenset)) else [*x, *x.values()]
+    return [*x, *x.values()] if isinstance(x, (dict, MappingProxyType)) else [*x]
