@@ -103,18 +103,14 @@ def _described(x: Any, flat: list[Any], seen: dict[int, int]) -> Any:
         return kind, *[_described(part, flat, seen) for part in x]
     if isinstance(x, np.ndarray):
         raise CompileError(f"an argument is a {kind.__name__}, which computes in a way of its own; pass np.asarray(x)")
-    return _constant(x, set(), [])
+    return constant(x, [])
 
 
-def objects_in(x: Any) -> list[Any]:
-    """Return an object that is not part of the program, and those that it holds, as deep as it is described."""
-    met: list[Any] = []
-    _constant(x, set(), met)
-    return met
+def constant(x: Any, met: list[Any], inside: frozenset[int] = frozenset()) -> Any:
+    """Return the description of an object that is not part of the program: its type, and what it holds.
 
-
-def _constant(x: Any, inside: set[int], met: list[Any]) -> Any:
-    """Return the description of an object that is not part of the program: its type, and what it holds."""
+    The objects that can change are appended to `met`, as deep as they are described.
+    """
     kind = type(x)
     if kind is str or kind is int or x is None:
         return kind, x
@@ -122,14 +118,14 @@ def _constant(x: Any, inside: set[int], met: list[Any]) -> Any:
         return kind, repr(x) if isinstance(x, (float, complex, np.generic)) else x
     if isinstance(x, MethodType):  # made anew at each access
         with suppress(CompileError):
-            return kind, Identity(x.__func__), _constant(x.__self__, inside, met)
+            return kind, Identity(x.__func__), constant(x.__self__, met, inside)
         return kind, Identity(x.__func__), Identity(x.__self__)
     met.append(x)
     if isinstance(x, _BY_IDENTITY) or "__wrapped__" in getattr(x, "__dict__", ()):  # such as compiled functions
         return kind, Identity(x)
     if id(x) in inside:
         raise CompileError(not_described(kind.__name__))
-    parts = [_constant(part, inside | {id(x)}, met) for part in _held_in(x)]
+    parts = [constant(part, met, inside | {id(x)}) for part in _held_in(x)]
     return (kind, frozenset(parts)) if isinstance(x, (set, frozenset)) else (kind, *parts)
 
 

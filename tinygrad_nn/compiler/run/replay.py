@@ -50,12 +50,11 @@ class Replay:
         self.lowered = lowered
         self.trace = trace
         self.name: str = title
-        emitter = Emitter(lowered)
-        self.source: str = emitter.source(title)
-        space: dict[str, Any] = dict(emitter.functions.missing)
-        exec(builtins.compile(self.source, f"<{title}>", "exec"), space)
+        self._emitter = Emitter(lowered)
+        self.source: str = self._emitter.source(title)
+        space = self.made_of(self.source)
         self.stale: tuple[type[Exception], ...] = (Stale, space["Unusual"])
-        self.build: Callable[[], Any] = functools.partial(space["build"], [v.concrete for v in emitter.large])
+        self.build: Callable[[], Any] = space["build"]
         self.steps: list[Any] = [self.build()]
         space = Wrapper(trace).functions(title)
         self.fetch: Callable[..., Any] = space["fetch"]
@@ -65,6 +64,12 @@ class Replay:
         self.turns: list[Turn] = turns_of([x for x in owners if not isinstance(x, int)])
         self._changed_arguments = sorted({x for x in owners if isinstance(x, int)})
         self.draws: list[tuple[Any, str]] = [(s.owner, s.key[0]) for s in lowered.sources if s.kind == "draw"]
+
+    def made_of(self, source: Any, **more: Any) -> dict[str, Any]:
+        """Return what the program's text defines, by name; `build` has its constants."""
+        space: dict[str, Any] = more | self._emitter.functions.missing
+        exec(builtins.compile(source, f"<{self.name}>", "exec"), space)
+        return space | {"build": functools.partial(space["build"], [v.concrete for v in self._emitter.large])}
 
     def __call__(self, flat: list[Any]) -> Any:
         """Return the function's result. Raises what the program raises, or one of `stale`, with nothing changed."""

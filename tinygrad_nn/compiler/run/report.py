@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from statistics import median
 from time import perf_counter
 from typing import Any
 
 from ..program import Program, Value
-from ..write.emit import Emitter
 from .replay import Made, Replay
 
 _RUNS, _SECONDS = 20, 0.5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """What one replay of a program costs; it prints as a table.
 
@@ -42,21 +43,18 @@ class Report:
         """The most that the program holds at once beyond its inputs, in bytes."""
         return sum(self.memory.values())
 
-    def __str__(self) -> str:
-        named = ", ".join([f"{name} {n}" for name, n in self.calls.items()])
-        parts = ", ".join([f"{what} {_bytes(n)}" for what, n in self.memory.items() if n])
+    def __repr__(self) -> str:
+        parts = [f"{what} {n:,}" for what, n in self.memory.items() if n]
         rows = [
-            ("lines", f"{self.lines}, of them guards {self.guards}"),
-            ("calls", named),
-            ("memory", f"{_bytes(self.peak)} ({parts})"),
+            f"  lines    {self.lines}, of them guards {self.guards}",
+            f"  calls    {', '.join([f'{name} {n}' for name, n in self.calls.items()])}",
+            f"  memory   {self.peak:,} bytes ({', '.join(parts)})",
         ]
         for made in self.programs:
             spent = (made.tracing, made.compiling, made.checking)
             took = "{:.1f} ms tracing, {:.1f} compiling, {:.1f} checking".format(*[1e3 * t for t in spent])
-            rows.append(("program", f"({made.arguments}): {made.reason}; {took}"))
-        return "\n".join([self.name, *[f"  {what:<9}{text}" for what, text in rows]])
-
-    __repr__ = __str__
+            rows.append(f"  program  ({made.arguments}): {made.reason}; {took}")
+        return "\n".join([self.name, *rows])
 
 
 def reported(replay: Replay, programs: Iterable[Made]) -> Report:
@@ -85,11 +83,6 @@ def _most_allocated(program: Program, others: set[Value]) -> int:
     return highest
 
 
-def _bytes(n: int) -> str:
-    sizes = [(10**9, "GB"), (10**6, "MB"), (10**3, "kB")]
-    return next((f"{n / size:.3g} {unit}" for size, unit in sizes if n >= size), f"{n} bytes")
-
-
 @dataclass(frozen=True, repr=False)
 class Profile:
     """The median time of each line of a program, in seconds; it prints as a table.
@@ -107,35 +100,33 @@ class Profile:
         return sum(seconds for _, seconds in self.lines)
 
     def __str__(self) -> str:
-        rows = [f"{self.name}: {1e6 * self.total:,.1f} us a replay, medians of {self.runs} runs"]
-        for text, seconds in self.lines:
-            rows.append(f"{1e6 * seconds:11,.1f} us {seconds / (self.total or 1.0):6.1%}  {text}")
-        return "\n".join(rows)
+        rows = [f"{1e6 * t:11,.1f} us {t / (self.total or 1.0):6.1%}  {text}" for text, t in self.lines]
+        return "\n".join([f"{self!r}, medians of {self.runs} runs", *rows])
 
     def __repr__(self) -> str:
-        return f"<profile of {self.name}: {1e6 * self.total:,.1f} us a replay>"
+        return f"{self.name}: {1e6 * self.total:,.1f} us a replay"
 
 
 def profiled(replay: Replay, flat: list[Any]) -> Profile:
     """Return the profile of a program. Raises what the program raises."""
-    inputs, emitter = replay.fetch(flat), Emitter(replay.lowered)
-    times: dict[int | None, list[float]] = {None: []}
+    tree = ast.parse(replay.source)
+    *_, step = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "step"]
+    block = next(node for node in step.body if isinstance(node, ast.With))
+    written = ["with np.errstate(...)", *[str(ast.get_source_segment(replay.source, line)) for line in block.body]]
+    probed = [[line, *ast.parse(f"probe({n})").body] for n, line in enumerate(block.body, start=1)]
+    block.body = [*ast.parse("probe(0)").body, *chain.from_iterable(probed)]
+    times: list[list[float]] = [[] for _ in written]
     before = 0.0
 
-    def probe(number: int | None) -> None:
+    def probe(number: int) -> None:
         nonlocal before
-        times.setdefault(number, []).append(perf_counter() - before)
+        times[number].append(perf_counter() - before)
         before = perf_counter()  # again, so that the time of this function is not counted
 
-    space: dict[str, Any] = {"probe": probe}
-    exec(emitter.source("probed", probe=True), space)
-    space |= emitter.functions.missing
-    step = space["build"]([v.concrete for v in emitter.large])
+    inputs, run = replay.fetch(flat), replay.made_of(ast.fix_missing_locations(tree), probe=probe)["build"]()
     end = perf_counter() + _SECONDS
-    while (runs := len(times[None])) < _RUNS or (runs < 50 * _RUNS and perf_counter() < end):
+    while (runs := len(times[0])) < _RUNS or (runs < 50 * _RUNS and perf_counter() < end):
         before = perf_counter()
-        step(*inputs)
-    lines = replay.lowered.program.lines
-    texts = [["with np.errstate(...)"] if n is None else emitter.written(lines[n]) for n in times]
-    found = zip(["; ".join(map(str.strip, text)) for text in texts], map(median, times.values()), strict=True)
-    return Profile(replay.name, tuple(found), runs)
+        run(*inputs)
+    texts = ["; ".join(map(str.strip, text.splitlines())) for text in written]
+    return Profile(replay.name, tuple(zip(texts, map(median, times), strict=True)), runs)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...tensor.handle import Tensor
-from ..signature import SCALARS, objects_in
+from ..signature import SCALARS, constant
 from .table import innermost
 from .tracer import Tracer
 
@@ -60,7 +60,7 @@ class Arguments:
         elif kind is dict or kind is OrderedDict:
             twin = kind((key, self.replaced(x, str(key), place)) for key, x in tree.items())
         else:
-            self.objects += objects_in(tree)
+            constant(tree, self.objects)
             return tree
         self.containers.append(twin)
         return twin

@@ -9,31 +9,31 @@ import random
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from operator import methodcaller
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.random import bit_generator
 
 from ...engine.trees import leaves
+from ...engine.watching import watcher
 from ...nn.module import Module
 from ..program import over_leaves
 from ..refusals import effect, random_drawn
 from ..turns import Turn
 from .callers import in_package, users_line
 from .proxies import Proxy, plain
+from .recorder import Recorder
 from .snapshot import MISSING, bind, held_by
 
-_tracing: ContextVar[Any] = ContextVar("tracing", default=None)  # the tracer of this thread or task
 _turn = Turn()
 
 
 class Patch:
-    """A function of a class or module, and what is called in its place in contexts that trace.
+    """A function of a class or module, and what is called in its place by a traced function.
 
-    That is `instead(tracer, function, *args, **kwargs)`. In all other contexts the function works as before. If an
-    interrupt leaves the patch half applied, the next `want` puts it right.
+    That is `instead(tracer, function, *args, **kwargs)`. For all others the function works as before. If an interrupt
+    leaves the patch half applied, the next `want` puts it right.
     """
 
     def __init__(self, owner: Any, name: str, instead: Callable[..., Any]) -> None:
@@ -43,8 +43,9 @@ class Patch:
 
         @functools.wraps(self._function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
-            tracer, function = _tracing.get(), self._function
-            return function(*args, **kwargs) if tracer is None else instead(tracer, function, *args, **kwargs)
+            tracer, function = watcher(), self._function
+            traces = isinstance(tracer, Recorder)
+            return instead(tracer, function, *args, **kwargs) if traces else function(*args, **kwargs)
 
         self.wrapped = wrapped
         self.tracers: weakref.WeakSet[Any] = weakref.WeakSet()  # weak, as an interrupt may keep one from being removed
@@ -63,14 +64,12 @@ class Patch:
 
 @contextmanager
 def telling(tracer: Any, patches: Sequence[Patch]) -> Iterator[None]:
-    """Let functions tell the tracer when they are called in the body, in this context."""
-    token = _tracing.set(tracer)
+    """Let functions tell the tracer when they are called in the body."""
     try:
         for patch in patches:
             patch.want(tracer, True)
         yield
     finally:
-        _tracing.reset(token)
         for patch in patches:
             patch.want(tracer, False)
 
@@ -129,7 +128,7 @@ _OF_OBJECTS = frozenset({*dir(object)} - {"__dict__"})  # these say nothing abou
 def _read(tracer: Any, function: Any, module: Any, name: str) -> Any:
     """Return what a traced function sees of a module's attribute: for an array or a generator, a proxy."""
     x = function(module, name)
-    if not tracer.traces() or name in _OF_OBJECTS or tracer.is_made_inside(module):
+    if name in _OF_OBJECTS or tracer.is_made_inside(module):
         return x
     tracer.snapshot.meet(module)
     held = held_by(module)
@@ -145,7 +144,7 @@ def _read(tracer: Any, function: Any, module: Any, name: str) -> Any:
 
 
 def _set(tracer: Any, function: Any, module: Any, name: str, value: Any) -> None:
-    if tracer.traces() and not tracer.is_made_inside(module):
+    if not tracer.is_made_inside(module):
         tracer.snapshot.meet(module)
         held = held_by(module)  # m.w -= step sets the very tensor that is there
         if name not in held or held[name] is not value or type(value) is np.ndarray:
@@ -156,15 +155,13 @@ def _set(tracer: Any, function: Any, module: Any, name: str, value: Any) -> None
 MODULES_TOLD = [Patch(Module, "__getattribute__", _read), Patch(Module, "__setattr__", _set)]
 
 
-def _entropy(tracer: Any, function: Any, *args: Any, **kwargs: Any) -> Any:
-    if tracer.traces():
-        raise tracer.refusal(random_drawn(f" at {users_line()}"))
-    return function(*args, **kwargs)
+def _entropy(tracer: Any, *_: Any, **__: Any) -> NoReturn:
+    raise tracer.refusal(random_drawn(f" at {users_line()}"))
 
 
 def _seeded(tracer: Any, function: Any, generator: Any, *args: Any, **kwargs: Any) -> Any:
     if [*args, *kwargs.values()] in ([], [None]):
-        return _entropy(tracer, function, generator, *args, **kwargs)
+        _entropy(tracer)
     return function(generator, *args, **kwargs)
 
 

@@ -44,7 +44,6 @@ class Recorder(Watcher):
         self.constants: dict[int, tuple[np.ndarray, Value]] = {}
         self.viewed: set[Value] = set()
         self.arrays: weakref.WeakValueDictionary[int, Traced] = weakref.WeakValueDictionary()
-        self.answered: set[tuple[Value, type, Any]] = set()
         self.open: bool = True
         self.singular: bool = False
         self.refused: CompileError | None = None
@@ -197,8 +196,7 @@ class Recorder(Watcher):
 
     def guarded(self, value: Value, answer: Any) -> Any:
         """Restrict the program to this answer about a number, and return the answer."""
-        if self.open and (value, type(answer), answer) not in self.answered:
-            self.answered.add((value, type(answer), answer))  # True is 1, and says less
+        if self.open:
             self.lines.append(Line(GUARD, (value, answer), {}, (), users_line()))
         return answer
 

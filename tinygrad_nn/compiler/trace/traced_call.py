@@ -218,8 +218,6 @@ def _results(tree: Any, targets: list[Location], tracer: Tracer) -> Any:
         if isinstance(x, (Tensor, Proxy)) or kind is np.ndarray:
             targets.append(Location(tracer.value(x), "result", None, len(targets)))
             return Placeholder(len(targets) - 1, Tensor if isinstance(x, Tensor) else np.ndarray)
-        if kind is slice:
-            return over_leaves(plain, x)
         if isinstance(x, _IMMUTABLE) and not (isinstance(x, frozenset) and any(map(is_of_a_trace, x))):
             return x
         name = kind.__name__

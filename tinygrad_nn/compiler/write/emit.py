@@ -56,17 +56,13 @@ class Emitter(Expressions):
         self.built: set[Value] = set()
         self.head: list[str] = []
 
-    def source(self, name: str, probe: bool = False, checks: bool = False) -> str:
-        """Return the whole file of a program of that name.
-
-        With `probe`, a global function `probe` gets the number of each line after it, and None before the first. With
-        `checks`, `step` checks the shapes and dtypes that it is given.
-        """
+    def source(self, name: str, checks: bool = False) -> str:
+        """Return the whole file of a program; with `checks`, `step` checks the shapes and dtypes that it is given."""
         self.set_aside()
         names = [self._names.of(v) for v in self._program.inputs]
         arrays = [(name, v) for name, v in zip(names, self._program.inputs, strict=True) if v.is_array and checks]
         body = [f"{name} = checked({name!r}, {name}, {literal(v.dtype)}, {v.shape})" for name, v in arrays]
-        body += self.body(probe)
+        body += self.body()
         large = [f"{self._names.of(v)}, " for v in self.large]
         lines = ["def build(constants=()):"]
         lines += [f"    {''.join(large)[:-1]} = constants"] if large else []
@@ -110,15 +106,12 @@ class Emitter(Expressions):
         if self.head and self.head[-1]:
             self.head.append("")
 
-    def body(self, probe: bool) -> list[str]:
+    def body(self) -> list[str]:
         """Return the lines of `step`."""
-        found = ["probe(None)"] if probe else []
-        for number, line in enumerate(self._program.lines):
-            if line.outputs and all(o in self.built and o.base is not None for o in line.outputs):
-                continue
-            found += self.written(line)
-            if probe:
-                found.append(f"probe({number})")
+        found: list[str] = []
+        for line in self._program.lines:
+            if not line.outputs or not all(o in self.built and o.base is not None for o in line.outputs):
+                found += self.written(line)
         returned = ", ".join(map(self._names.of, self._program.outputs))
         guarded = [f"    {line}" for line in found or ["pass"]]
         return [errstate(self._program.raising), *guarded, f"return ({returned}{',' if returned else ''})"]

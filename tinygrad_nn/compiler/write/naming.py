@@ -29,7 +29,7 @@ _SHORT = METHODS | {
 # Names that the text around a program uses: its own, and those of Python's builtins.
 _RESERVED = {
     "np", "memory", "step", "build", "constants", "Unusual", "run", "parameters", "gradients",
-    "saved", "file", "checked", "probe", "state", "error", "bool", "float", "repr", "slice", "abs", "dict",
+    "saved", "file", "checked", "state", "error", "bool", "float", "repr", "slice", "abs", "dict",
     "isinstance", "type", "Exception", "ValueError", "FloatingPointError",
 }  # fmt: skip
 
