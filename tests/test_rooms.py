@@ -69,13 +69,13 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (350, 312, 1_289),
     "engine": (1_250, 1_249, 8_991),
     "tensor": (1_148, 1_148, 9_025),
-    "ops": (3_073, 2_895, 32_037),
+    "ops": (3_087, 2_895, 32_142),
     "ops.linalg": (873, 840, 8_984),
     "ops.numpy": (2_408, 2_284, 27_102),
-    "ops.windows": (772, 772, 8_532),
+    "ops.windows": (772, 772, 8_540),
     "ops.recurrent": (405, 400, 4_666),
     "transforms": (550, 549, 4_277),
-    "nn": (2_570, 1_835, 17_970),
+    "nn": (2_605, 1_835, 18_255),
     "optim": (1_225, 814, 8_238),
     "compiler": (981, 700, 6_561),
     "compiler.trace": (2_262, 1_100, 19_069),
@@ -90,7 +90,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (216, 216, 1_678),
     "the top": (266, 250, 1_534),
 }
-WHOLE = (33_055, 27_790, 289_079)
+WHOLE = (33_104, 27_790, 289_477)
 
 
 def name_of(path: pathlib.Path) -> str:

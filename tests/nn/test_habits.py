@@ -116,6 +116,8 @@ def test_a_setting_is_pytorchs_or_is_said_not_to_be_here() -> None:
         (lambda: optim.SGD(PARAMETERS, 0.1).step(closure=None), "step has no closure="),
         (lambda: nn.Linear(2, 2).named_parameters(prefix="a"), "named_parameters has no prefix=.*; put it before"),
         (lambda: nn.Linear(2, 2).parameters(recurse=False), "parameters has no recurse=.*; take those"),
+        (lambda: nn.Linear(2, 2).state_dict(prefix="a"), "state_dict has no prefix=.*; put it before"),
+        (lambda: nn.Linear(2, 2).load_state_dict({}, assign=True), "load_state_dict has no assign=.*; leave it out"),
         (lambda: nn.Linear(2, 2).parameters(1), "takes 1 positional argument"),
     ],
 )

@@ -65,9 +65,18 @@ def test_orthogonal_draws_are_uniform_over_rotations_and_reflections() -> None:
     assert 150 < np.sum(np.array(entries) > 0) < 250
 
 
+@pytest.mark.parametrize("name", [name for name in init.__all__ if name not in ("article", "calculate_gain", "fans")])
+def test_a_seed_stands_for_its_generator(name: str) -> None:
+    draw = getattr(init, name)
+    assert np.array_equal(draw(7, (4, 3)), draw(generator(), (4, 3)))
+    assert not np.array_equal(draw(None, (4, 3)), draw(None, (4, 3)))
+
+
 @pytest.mark.parametrize(
     ("call", "match"),
     [
+        (lambda: init.normal(generator(), (5,), std=-1), "std must be a finite number, 0 or more, got -1"),
+        (lambda: init.trunc_normal(generator(), (5,), std=0), "std must be above 0, got 0"),
         (lambda: init.xavier_normal(generator(), (5,)), r"\(out, in, \*kernel\), got shape \(5,\); use zeros"),
         (lambda: init.orthogonal(generator(), (5,)), "fans are those of a weight"),
         (lambda: init.calculate_gain("swish"), "no gain is known for 'swish'; write one of linear, sigmoid, tanh"),

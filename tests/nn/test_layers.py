@@ -253,16 +253,26 @@ LOOSE: Any = nn  # without the types that forbid such calls
         (lambda: LOOSE.ReLU(True), TypeError, r"ReLU: too many positional arguments; see help\(nn.ReLU\)"),
         (lambda: LOOSE.MaxPool2d(), TypeError, "MaxPool2d: missing a required argument: 'kernel_size'; see help"),
         (lambda: nn.Conv1d(1, 1, 3, padding_mode="wrap"), ValueError, "padding_mode must be 'zeros', 'reflect', "),
-        (lambda: nn.Linear(2.0, 1), TypeError, r"each size of a layer must be a whole number, 0 or more, got 2\.0"),  # type: ignore[arg-type]
+        (lambda: LOOSE.Linear(2.0, 1), TypeError, r"in_features must be a whole number, got 2\.0 of type float"),
+        (lambda: LOOSE.Conv2d("2", 4, 3), TypeError, "in_channels must be a whole number, got '2' of type str"),
+        (lambda: LOOSE.Conv1d(2, 4, 3, groups=2.0), TypeError, r"groups must be a whole number, got 2\.0"),
+        (lambda: LOOSE.Embedding(3, 2, 1.5), TypeError, r"padding_idx must be a whole number, got 1\.5"),
+        (lambda: LOOSE.MultiheadAttention(4, 2, kdim="2"), TypeError, "kdim must be a whole number, got '2'"),
+        (lambda: LOOSE.GRU([2], 3), TypeError, r"input_size must be a whole number, got \[2\] of type list"),
         (lambda: nn.LayerNorm(-1), ValueError, "each size of a layer must be a whole number, 0 or more, got -1"),
         (lambda: LOOSE.GroupNorm(1.5, 3), TypeError, "num_groups must be a whole number"),
         (lambda: LOOSE.Dropout("0.5"), TypeError, "p must be from 0 to 1, got '0.5' of type str"),
         (
-            lambda: nn.AdaptiveAvgPool2d((2, 2, 2))(np.ones((1, 5, 5))),
+            lambda: nn.AdaptiveAvgPool2d((2, 2, 2)),
             ValueError,
-            r"output_size is \(2, 2, 2\), and needs",
+            r"output_size is \[2, 2, 2\]; give one integer, or 2, of",
         ),
-        (lambda: nn.AdaptiveAvgPool2d(0)(np.ones((1, 5, 5))), ValueError, "output_size must be a whole number, 1 or"),
+        (lambda: nn.AdaptiveAvgPool2d(2)(np.ones(5)), ValueError, "output_size is 2, and needs 2 of the axes of the"),
+        (
+            lambda: LOOSE.MaxPool2d(np.ones((1, 3))),
+            ValueError,
+            r"kernel_size is array\(\[\[1\., 1\., 1\.\]\]\); give one integer, or 2",
+        ),
         (lambda: nn.GELU("erf"), ValueError, "approximate must be 'none' or 'tanh', got 'erf'"),
     ],
 )
@@ -336,6 +346,8 @@ def test_batch_norm_refuses_too_few_values_to_train_on(rows: int) -> None:
     layer = nn.BatchNorm1d(2)
     with pytest.raises(ValueError, match=r"more than one value per channel; take larger batches, or eval\(\)"):
         layer(np.ones((rows, 2)))
+    with pytest.raises(ValueError, match="or eval\\(\\) with running statistics"):
+        nn.BatchNorm1d(2, track_running_stats=False).eval()(np.ones((rows, 2)))
     assert layer.eval()(np.ones((rows, 2))).shape == (rows, 2)
 
 

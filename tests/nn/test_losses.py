@@ -268,6 +268,9 @@ Z, Y = tg.zeros((2, 3)), np.array([0, 2])
     [
         (lambda: tg.cross_entropy(Z, [0, 3]), ValueError, r"label 3 at \(1,\) names no class: it must be from 0 to 2"),
         (lambda: tg.nll_loss(Z, [-1, 0]), ValueError, r"label -1 at \(0,\)"),
+        (lambda: tg.nll_loss(Z, Y, ignore_index=None), TypeError, "ignore_index must be a whole number, got None"),
+        (lambda: tg.cross_entropy(Z, Y, ignore_index="1"), TypeError, "ignore_index must be a whole number, got '1'"),
+        (lambda: tg.cross_entropy(np.ones((2, 0)), Y), ValueError, "names no class"),
         (lambda: tg.cross_entropy(Z, [0.0, 1.0]), TypeError, r"integers, got dtype float64; write y.astype\(int\)"),
         (lambda: tg.cross_entropy(Z, [0]), ValueError, r"\(2, 3\) need class labels of shape \(2,\), got \(1,\)"),
         (lambda: tg.nll_loss(Z, Y, [1.0, 2.0]), ValueError, r"entry for each of the 3 classes, got shape \(2,\)"),

@@ -12,6 +12,9 @@ import tinygrad_nn as tg
 from tinygrad_nn.engine.trees import leaves, map_leaves
 from tinygrad_nn.errors import DtypeError, GradientError
 
+LOOSE: Any = tg.nn
+LAYERS = [{"input_dim": 2, "output_dim": 1, "activation": "relu"}]
+
 
 class Affine(tg.nn.Module):
     def __init__(self, n: int) -> None:
@@ -60,17 +63,55 @@ def test_a_state_that_does_not_fit_lists_all_that_is_wrong_and_changes_nothing()
         "layers.0.weight": np.zeros((5, 5)),
         "heads.left.weight": np.zeros((3, 2), np.float32),
         "stray": np.zeros(1),
+        "none": None,
+        "ragged": [[1.0], [2.0, 3.0]],
     }
     with pytest.raises(tg.errors.StateError) as caught:
         tower.load_state_dict(state)
     for part in (
         "layers.1.weight is missing",
         "stray is not a parameter here",
+        "none is None of type NoneType, which is no array: None of dtype object",
+        "ragged is [[1.0], [2.0, 3.0]] of type list, which is no array",
         "layers.0.weight has shape (5, 5), needs (1, 2)",
         "heads.left.weight has dtype float32, needs float64: use .astype",
     ):
         assert part in str(caught.value)
     assert all((p.data == 1).all() for p in tower.parameters())
+
+
+def test_a_state_may_hold_parameters() -> None:
+    layer, other = tg.nn.Linear(2, 1, seed=0), tg.nn.Linear(2, 1, seed=1)
+    layer.load_state_dict(dict(other.named_parameters()))
+    assert layer.weight.tolist() == other.weight.tolist()
+    assert layer.weight is not other.weight
+
+
+@pytest.mark.parametrize(
+    ("call", "advice"),
+    [
+        (lambda: tg.nn.Linear(2, 1, seed=-1), "a seed is a whole number, a generator"),
+        (lambda: LOOSE.Linear(2, 1, seed="a"), "a seed is a whole number, a generator"),
+        (lambda: LOOSE.TransformerEncoderLayer(2, 1, seed="a"), "a seed is a whole number, a generator"),
+        (lambda: tg.nn.Linear(2, 1).reset_parameters("a"), "a seed is a whole number, a generator"),
+        (lambda: LOOSE.DenseNetwork(LAYERS, seed="a"), "a seed is a whole number, a generator"),
+        (lambda: LOOSE.DenseNetwork(LAYERS, seed=-1), "a seed is a whole number, a generator"),
+        (lambda: tg.nn.Linear(2, 1, dtype="foo"), "a dtype is one of NumPy's: write dtype=np.float32 or 'float32'"),
+        (lambda: tg.nn.Sequential(tg.nn.Linear(2, 1)).astype("foo"), "a dtype is one of NumPy's: write dtype="),
+    ],
+)
+def test_a_wrong_seed_or_dtype_gets_one_note(call: Any, advice: str) -> None:
+    with pytest.raises((TypeError, ValueError)) as raised:
+        call()
+    assert [note.startswith(advice) for note in raised.value.__notes__] == [True]
+
+
+def test_a_layer_that_is_given_a_tuple_says_so() -> None:
+    network = tg.nn.Sequential(tg.nn.GRU(2, 3, seed=0), tg.nn.Linear(3, 1, seed=0))
+    with pytest.raises(tg.errors.DetachedError) as raised:
+        network(np.ones((4, 2)))
+    words = "in layer 1: Linear(in_features=3, out_features=1), given (4, 3), (1, 3); it takes a Tensor, not a tuple: "
+    assert any(note.startswith(f"{words}pass one of its entries; on the way") for note in raised.value.__notes__)
 
 
 def test_parameters_that_are_replaced_by_tensors_without_grad_stay_parameters() -> None:

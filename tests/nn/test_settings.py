@@ -26,6 +26,8 @@ NETWORK = [{"input_dim": 2, "output_dim": 1, "activation": "relu"}]
 CASES: list[tuple[str, dict[str, Any], str, list[Any]]] = [
     *[(f"BatchNorm{n}d", {"num_features": 2}, "eps", AT_LEAST_0) for n in (1, 2)],
     *[(f"BatchNorm{n}d", {"num_features": 2}, "momentum", [x for x in SHARE if x is not None]) for n in (1, 2)],
+    ("AdaptiveAvgPool1d", {"output_size": 2}, "output_size", [0, 1.5, "2", (2, 2), np.ones(1)]),
+    ("AdaptiveAvgPool2d", {"output_size": 2}, "output_size", [0, (2, -1), (2, 2, 2), [1.5, None], "a"]),
     ("AvgPool2d", {"kernel_size": 2}, "count_include_pad", [*NO_SWITCH, None]),
     ("BatchNorm2d", {"num_features": 2}, "track_running_stats", NO_SWITCH),
     ("Conv1d", {"in_channels": 1, "out_channels": 1, "kernel_size": 1}, "bias", NO_SWITCH),
@@ -52,6 +54,7 @@ CASES: list[tuple[str, dict[str, Any], str, list[Any]]] = [
     ("LayerNorm", {"normalized_shape": 2}, "eps", AT_LEAST_0),
     ("LayerNorm", {"normalized_shape": 2}, "normalized_shape", [-1, 1.5, NAN, "2"]),
     ("LeakyReLU", {}, "negative_slope", FINITE),
+    *[(kind, {}, "axis", ["a", 1.5, None, True, (0, "a")]) for kind in ("LogSoftmax", "Softmax")],
     ("MSELoss", {}, "reduction", [*NO_NAMES, "batchmean"]),
     ("LayerNorm", {"normalized_shape": 2}, "elementwise_affine", NO_SWITCH),
     ("Linear", {"in_features": 2, "out_features": 1}, "bias", NO_SWITCH),
@@ -66,7 +69,7 @@ CASES: list[tuple[str, dict[str, Any], str, list[Any]]] = [
     ("TransformerEncoderLayer", ENCODER, "activation", ["other", None, 1]),
     ("TransformerEncoderLayer", ENCODER, "norm_first", NO_SWITCH),
 ]
-REMEDY = "must be|write"
+REMEDY = "must be|write|give one integer"
 
 
 @pytest.mark.parametrize(("kind", "needed", "setting", "bad"), CASES)
@@ -177,7 +180,6 @@ def test_no_attribute_takes_anything(x: Any) -> None:
         ("MultiheadAttention", "num_heads", 4),
         ("GRU", "bidirectional", True),
         ("DenseNetwork", "architecture", [*NETWORK, {"input_dim": 1, "output_dim": 1, "activation": "relu"}]),
-        ("AdaptiveAvgPool2d", "output_size", 3),
         ("DataLoader", "dataset", [np.ones(2), np.ones(3)]),
     ],
 )

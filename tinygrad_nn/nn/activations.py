@@ -9,17 +9,22 @@ from ..ops.activation import elu, gelu, leaky_relu, relu, silu, softplus
 from ..ops.elementwise import maximum, minimum, sigmoid, tanh
 from ..ops.fused import log_softmax, softmax
 from ..ops.selection import where
-from ..ops.settings import finite, one_of, optional, positive
+from ..ops.settings import finite, integer, one_of, optional, positive
 from ..tensor.creation import as_tensor
 from .of_functions import OfFunction, module_of
+
+
+def _axis(name: str, x: Any) -> Any:
+    return tuple([integer(name, n) for n in x]) if isinstance(x, (list, tuple)) else integer(name, x)
+
 
 ReLU = module_of(relu, "ReLU", __name__)
 Tanh = module_of(tanh, "Tanh", __name__)
 Sigmoid = module_of(sigmoid, "Sigmoid", __name__)
 SiLU = module_of(silu, "SiLU", __name__)
 ELU = module_of(elu, "ELU", __name__, alpha=finite)
-Softmax = module_of(softmax, "Softmax", __name__)
-LogSoftmax = module_of(log_softmax, "LogSoftmax", __name__)
+Softmax = module_of(softmax, "Softmax", __name__, axis=_axis)
+LogSoftmax = module_of(log_softmax, "LogSoftmax", __name__, axis=_axis)
 
 
 class Identity(OfFunction, function=lambda x: as_tensor(x)):

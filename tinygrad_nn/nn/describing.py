@@ -56,7 +56,10 @@ def _output_shapes(module: Any, input: Any) -> dict[int, str]:
 def locate(error: Exception, module: Any, named: Iterable[tuple[str, Any]], given: Any) -> None:
     """Add a note to an error raised by the module or one of those `named` inside; it replaces notes from inside."""
     way = _way(_operands(error) or given)
-    layer, inputs = vars(error).setdefault("_layer", (module, f"given {_shapes(given)}{way}"))
+    nested = "; it takes a Tensor, not a tuple: pass one of its entries" * any(
+        isinstance(x, tuple) for x in given[0][:1]
+    )
+    layer, inputs = vars(error).setdefault("_layer", (module, f"given {_shapes(given)}{nested}{way}"))
     whole = "" if layer is module else f"; the whole {type(module).__name__} was given {_shapes(given)}"
     name = next((name for name, m in named if m is layer), "")
     first, *within = f"{layer!r}".split("\n")

@@ -1,4 +1,4 @@
-"""Initial values of parameters: each function draws from the generator it is given and returns an array.
+"""Initial values of parameters: each function draws from a generator, or that of a seed, and returns an array.
 
 Shapes are those of weights, (out, in, *kernel): fan_in is in times the kernel's size, fan_out is out times it.
 """
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..ops.settings import number, positive
 from .habits import unknown
 
 
@@ -35,7 +36,7 @@ def uniform(generator: np.random.Generator, shape: tuple[int, ...], a: float = 0
     >>> tg.nn.init.uniform(np.random.default_rng(0), (2,), -1, 1)
     array([ 0.27392337, -0.46042657])
     """
-    return generator.uniform(a, b, shape)
+    return np.random.default_rng(generator).uniform(a, b, shape)
 
 
 def normal(generator: np.random.Generator, shape: tuple[int, ...], mean: float = 0.0, std: float = 1.0) -> np.ndarray:
@@ -46,7 +47,7 @@ def normal(generator: np.random.Generator, shape: tuple[int, ...], mean: float =
     >>> tg.nn.init.normal(np.random.default_rng(0), (2,), std=0.5)
     array([ 0.06286511, -0.06605243])
     """
-    return generator.normal(mean, std, shape)
+    return np.random.default_rng(generator).normal(mean, number("std", std), shape)
 
 
 def trunc_normal(
@@ -62,7 +63,8 @@ def trunc_normal(
     >>> tg.nn.init.trunc_normal(np.random.default_rng(0), (1000,), a=-1, b=1).max() <= 1
     np.True_
     """
-    low, high = (math.erf((bound - mean) / (std * math.sqrt(2))) for bound in (a, b))
+    width, generator = positive("std", std) * math.sqrt(2), np.random.default_rng(generator)
+    low, high = (math.erf((bound - mean) / width) for bound in (a, b))
     if high - low < 2e-3:
         raise ValueError(f"hardly any normal draw of mean {mean} and std {std} lies from {a} to {b}; use wider bounds")
     x = generator.normal(mean, std, shape)
@@ -109,7 +111,7 @@ def xavier_uniform(generator: np.random.Generator, shape: tuple[int, ...], gain:
     np.True_
     """
     bound = gain * math.sqrt(6 / max(sum(fans(shape)), 1))
-    return generator.uniform(-bound, bound, shape)
+    return uniform(generator, shape, -bound, bound)
 
 
 def xavier_normal(generator: np.random.Generator, shape: tuple[int, ...], gain: float = 1.0) -> np.ndarray:
@@ -120,7 +122,7 @@ def xavier_normal(generator: np.random.Generator, shape: tuple[int, ...], gain: 
     >>> tg.nn.init.xavier_normal(np.random.default_rng(0), (1, 2)).shape
     (1, 2)
     """
-    return generator.normal(0.0, gain * math.sqrt(2 / max(sum(fans(shape)), 1)), shape)
+    return normal(generator, shape, 0.0, gain * math.sqrt(2 / max(sum(fans(shape)), 1)))
 
 
 def _kaiming_std(shape: tuple[int, ...], a: float, mode: str, nonlinearity: str) -> float:
@@ -143,7 +145,7 @@ def kaiming_uniform(
     np.True_
     """
     bound = math.sqrt(3) * _kaiming_std(shape, a, mode, nonlinearity)
-    return generator.uniform(-bound, bound, shape)
+    return uniform(generator, shape, -bound, bound)
 
 
 def kaiming_normal(
@@ -157,7 +159,7 @@ def kaiming_normal(
     >>> tg.nn.init.kaiming_normal(np.random.default_rng(0), (1, 2), nonlinearity="relu").shape
     (1, 2)
     """
-    return generator.normal(0.0, _kaiming_std(shape, a, mode, nonlinearity), shape)
+    return normal(generator, shape, 0.0, _kaiming_std(shape, a, mode, nonlinearity))
 
 
 def orthogonal(generator: np.random.Generator, shape: tuple[int, ...], gain: float = 1.0) -> np.ndarray:
@@ -173,7 +175,7 @@ def orthogonal(generator: np.random.Generator, shape: tuple[int, ...], gain: flo
     """
     fans(shape)
     rows, columns = shape[0], math.prod(shape[1:])
-    q, r = np.linalg.qr(generator.standard_normal((max(rows, columns), min(rows, columns))))
+    q, r = np.linalg.qr(normal(generator, (max(rows, columns), min(rows, columns))))
     q *= np.where(np.diagonal(r) < 0, -1.0, 1.0)  # otherwise draws are not uniform over the orthogonal matrices
     return np.ascontiguousarray(gain * (q if rows >= columns else q.T)).reshape(shape)
 

@@ -10,7 +10,7 @@ from ..ops.axes import one_axis
 from ..ops.broadcasting import broadcast_to
 from ..ops.fused import all_count, class_entries, class_labels, log_softmax, softmax_cross_entropy
 from ..ops.reduction import sum
-from ..ops.settings import number
+from ..ops.settings import integer, number
 from ..ops.shaping import moveaxis
 from ..tensor.declaring import composite, sample
 from ..tensor.handle import Tensor
@@ -52,7 +52,7 @@ def nll_loss(
     >>> tg.nll_loss(tg.log([[0.5, 0.5], [0.9, 0.1]]), [0, -100]).round(3).item()
     0.693
     """
-    x, which = _last(input, axis), {"labels": target, "ignore_index": ignore_index}
+    x, which = _last(input, axis), {"labels": target, "ignore_index": integer("ignore_index", ignore_index)}
     weights = _weights(x, weight)
     return _averaged(-x * weights, weights, which, reduction)
 
@@ -74,7 +74,7 @@ def cross_entropy(
     [0.693, 0.0]
     """
     number("label_smoothing", label_smoothing, 1)
-    x, which = _last(input, axis), {"labels": target, "ignore_index": ignore_index}
+    x, which = _last(input, axis), {"labels": target, "ignore_index": integer("ignore_index", ignore_index)}
     is_soft = np.shape(target) == input.shape
     if weight is None and label_smoothing == 0 and not is_soft:
         labels = class_labels(target, (x,))
@@ -83,7 +83,7 @@ def cross_entropy(
     if is_soft and ignore_index >= 0:
         raise ValueError(f"{ignore_index=} names a class, and the target has probabilities; leave it out")
     costs, weights = -log_softmax(x), _weights(x, weight)
-    share = label_smoothing / x.shape[-1]
+    share = label_smoothing / max(x.shape[-1], 1)
     if is_soft:
         q = _last(like(x, target), axis)
         q = q * (1 - label_smoothing) + share if label_smoothing else q

@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from ..engine.arrays import as_array
+from ..engine.arrays import as_array, raw
 from ..engine.trees import mapped
-from ..errors import StateError, given
+from ..errors import DetachedError, DtypeError, StateError, given
 from ..ops.settings import Explained, switch
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor, convert, replace_values
@@ -169,7 +169,7 @@ class Module(Explained, settings={"training": switch}):
         """Return the result of `forward`."""
         try:
             return self.forward(*args, **kwargs)
-        except (ValueError, IndexError) as error:  # mostly shapes that do not fit
+        except (ValueError, IndexError, DetachedError, DtypeError) as error:  # mostly shapes that do not fit
             locate(error, self, _walk("", self), (args, kwargs))
             raise
 
@@ -324,12 +324,17 @@ class Module(Explained, settings={"training": switch}):
         """
         if not isinstance(state_dict, Mapping):
             raise StateError(f"a state is a dict of arrays by name, got {given(state_dict)}; load that of state_dict()")
-        arrays = {name: as_array(value) for name, value in state_dict.items()}
+        arrays, problems = {}, []
+        for name, value in state_dict.items():
+            try:
+                arrays[name] = as_array(raw(value))
+            except (TypeError, ValueError) as error:
+                problems.append(f"{name} is {given(value)}, which is no array: {error}")
         tensors = dict(self._tensors(_PARAMETER, _BUFFER))
         first = {id(t): name for name, t in reversed(tensors.items()) if name in arrays}
-        problems = []
         if strict:
-            problems = [f"{name} is missing" for name, t in _once(tensors.items()) if id(t) not in first]
+            missing = [name for name, t in _once(tensors.items()) if id(t) not in first and name not in state_dict]
+            problems += [f"{name} is missing" for name in missing]
             problems += [f"{name} is not a parameter here" for name in arrays if name not in tensors]
         found = [(name, tensors[name], array) for name, array in arrays.items() if name in tensors]
         for name, t, array in found:

@@ -193,9 +193,12 @@ class BatchNorm1d(_Normalization, settings={"momentum": optional(share)}):
             axes = " or ".join(map(str, self._dimensions))
             raise ValueError(f"{self!r} takes {axes} axes, (N, {self.num_features}, ...), got {x.shape}")
         shape = (-1, *(1,) * (x.ndim - 2))
-        if self.training and x.size < 2 * self.num_features:
-            raise ValueError("batch norm trains on more than one value per channel; take larger batches, or eval()")
         if self.training or not self.track_running_stats:
+            if x.size < 2 * self.num_features:
+                raise ValueError(
+                    "the batch needs more than one value per channel; take larger batches, or eval() with "
+                    "running statistics"
+                )
             others = (0, *range(2, x.ndim))
             # The mean of large numbers loses digits, so the first sample's mean is subtracted before.
             near = mean(x.detach()[:1], axis=others, keepdims=True)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..ops.joining import concatenate
-from ..ops.settings import whole_number
+from ..ops.settings import Check
 from ..ops.windows.pooling import avg_pool1d, avg_pool2d, max_pool1d, max_pool2d
+from ..ops.windows.sliding import per_axis
 from ..tensor.creation import as_tensor
 from .layers import of_windows
 from .of_functions import OfFunction, module_of
@@ -20,22 +21,36 @@ AvgPool1d = module_of(avg_pool1d, "AvgPool1d", __name__, **of_windows(1, [None])
 AvgPool2d = module_of(avg_pool2d, "AvgPool2d", __name__, **of_windows(2, [None]))
 
 
+def _sizes(axes: int, output_size: Any) -> Any:
+    return output_size if isinstance(output_size, (tuple, list)) else (output_size,) * axes
+
+
+def _size_of(axes: int) -> dict[str, Check]:
+    """Return the check of a number for all axes, or a number or None for each."""
+
+    def check(name: str, x: Any) -> Any:
+        per_axis([1 if n is None else n for n in _sizes(axes, x)], axes, name, 1)
+        return x
+
+    return {"output_size": check}
+
+
 def _adaptive(axes: int, x: Any, output_size: Any) -> Any:
     """Return the means over windows such that the last axes get the given lengths; None keeps a length."""
-    sizes = output_size if isinstance(output_size, (tuple, list)) else (output_size,) * axes
     x = as_tensor(x)
-    if len(sizes) != axes or x.ndim < axes:
+    if x.ndim < axes:
         raise ValueError(f"output_size is {output_size}, and needs {axes} of the axes of the input, {x.shape}")
-    for axis, k in zip(range(-axes, 0), sizes, strict=True):
+    for axis, k in zip(range(-axes, 0), _sizes(axes, output_size), strict=True):
         if k is not None:
-            whole_number("output_size", k)
             n, behind = x.shape[axis], (slice(None),) * (-1 - axis)
             windows = [slice(i * n // k, -(-(i + 1) * n // k)) for i in range(k)]
             x = concatenate([x[(..., w, *behind)].mean(axis=axis, keepdims=True) for w in windows], axis=axis)
     return x
 
 
-class AdaptiveAvgPool1d(OfFunction, function=lambda x, output_size: _adaptive(1, x, output_size)):
+class AdaptiveAvgPool1d(
+    OfFunction, function=lambda x, output_size: _adaptive(1, x, output_size), settings=_size_of(1)
+):  # fmt: skip
     """AdaptiveAvgPool2d over the last axis only. Shapes: (..., L) -> (..., output_size).
 
     >>> import tinygrad_nn as tg
@@ -44,7 +59,9 @@ class AdaptiveAvgPool1d(OfFunction, function=lambda x, output_size: _adaptive(1,
     """
 
 
-class AdaptiveAvgPool2d(OfFunction, function=lambda x, output_size: _adaptive(2, x, output_size)):
+class AdaptiveAvgPool2d(
+    OfFunction, function=lambda x, output_size: _adaptive(2, x, output_size), settings=_size_of(2)
+):  # fmt: skip
     """Means over windows, chosen to give output_size. Shapes: (..., H, W) -> (..., *output_size).
 
     Along n entries, window i of k goes from ⌊i n / k⌋ to ⌈(i + 1) n / k⌉, exclusive. A size is a number for both axes,

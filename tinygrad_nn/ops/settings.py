@@ -32,7 +32,7 @@ SETTINGS = {
     a tg.data.Subset in its order | generator: write seed=, which takes a generator | num_workers pin_memory timeout
     worker_init_fn multiprocessing_context prefetch_factor persistent_workers: leave it out: batches are made where
     they are used | closure: call it before the step | prefix: put it before each name | recurse: take those whose name
-    has no dot | map_location weights_only: leave it out
+    has no dot | map_location weights_only assign keep_vars destination: leave it out
 """),
     "Keras": table("""
     learning_rate: write lr= | beta_1 beta_2: write betas=(0.9, 0.999) | epsilon: write eps= | clipnorm global_clipnorm:
@@ -47,9 +47,13 @@ SETTINGS = {
 }
 _NOTES = {
     "data type .* not understood|as a data type": "a dtype is one of NumPy's: write dtype=np.float32 or 'float32'",
-    "SeedSequence": "a seed is a whole number, a generator of NumPy's, or None: write seed=0",
+    "SeedSequence|expected non-negative|Seed must|Cannot cast scalar": "a seed is a whole number, a generator of "
+    "NumPy's, or None: write seed=0",
 }
-_CALLED = "__init__", "step", "named_parameters", "named_buffers", "named_modules", "parameters", "buffers"
+_CALLED = [
+    *["__init__", "step", "named_parameters", "named_buffers", "named_modules", "parameters", "buffers", "astype"],
+    *["reset_parameters", "state_dict", "load_state_dict"],
+]
 
 
 def is_number(x: Any) -> bool:
@@ -128,21 +132,30 @@ def optional(check: Check) -> Check:
     return lambda name, x: None if x is None else check(name, x)
 
 
+_SWITCHES: dict[Any, Check] = {"bool": switch, bool: switch}
+_SIZES: dict[Any, Check] = {"int": integer, "int | None": optional(integer)}
+
+
 def explained(function: Function) -> Function:
-    """Return the function; it checks its switches. If it lacks a setting of another library, it says what to write."""
-    code, switches = function.__code__, _annotated(function, "bool", bool)
+    """Return the function; it checks its switches, a constructor also its whole numbers.
+
+    If it lacks a setting of another library, it says what to write.
+    """
+    code, is_constructor = function.__code__, function.__name__ == "__init__"
+    kinds = _SWITCHES | _SIZES if is_constructor else _SWITCHES
+    checks = {name: check for kind, check in kinds.items() for name in _annotated(function, kind)}
 
     @functools.wraps(function)
     def call(*args: Any, **settings: Any) -> Any:
-        passed = dict(zip(code.co_varnames[: code.co_argcount], args)) | settings if switches else {}
-        for name in [name for name in switches if name in passed]:
-            switch(name, passed[name])
+        passed = dict(zip(code.co_varnames[: code.co_argcount], args)) | settings if checks else {}
+        for name in [name for name in checks if name in passed]:
+            checks[name](name, passed[name])
         try:
             return function(*args, **settings)
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             found = re.search(r"unexpected keyword argument '(\w+)'|Optimizer\.step\(\) takes 1 positional", str(error))
             name = (found[1] or "closure") if found else ""
-            what = type(args[0]).__name__ if function.__name__ == "__init__" else function.__name__
+            what = type(args[0]).__name__ if is_constructor else function.__name__
             for library in [library for library, names in SETTINGS.items() if name in names]:
                 raise TypeError(f"{what} has no {name}=, which is {library}'s; {SETTINGS[library][name]}") from None
             known = [name for name in signature(function).parameters if name != "self"]
@@ -150,7 +163,8 @@ def explained(function: Function) -> Function:
                 near = difflib.get_close_matches(name, known, 1) or known
                 raise TypeError(f"{what} has no {name}=; write {', '.join(f'{name}=' for name in near)}") from None
             for advice in [advice for words, advice in _NOTES.items() if re.search(words, str(error))]:
-                error.add_note(advice)
+                if advice not in getattr(error, "__notes__", ()):  # of a layer within
+                    error.add_note(advice)
             raise
 
     return call  # type: ignore[return-value]
@@ -171,7 +185,7 @@ class Explained:
     def __init_subclass__(cls, settings: Mapping[str, Check] = {}, fixed: Iterable[str] = (), **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         made = vars(cls).get("__init__")
-        switches, sizes = _annotated(made, "bool"), _annotated(made, "int", "int | None")
+        switches, sizes = _annotated(made, "bool"), _annotated(made, *_SIZES)
         cls._settings = {**dict.fromkeys(switches, switch), **cls._settings, **settings}
         cls._fixed = cls._fixed | {name for name in sizes if name not in cls._settings} | {*fixed}
         for name in [name for name in _CALLED if callable(vars(cls).get(name))]:

@@ -71,7 +71,7 @@ class Windows(NamedTuple):
 def per_axis(value: Any, ndim: int, name: str, least: int) -> tuple[int, ...]:
     """Return a parameter as one integer per axis. Raises ValueError if there are more or fewer, or one is too small."""
     found = list(value) if isinstance(value, Iterable) else [value]
-    numbers = tuple([operator.index(n) for n in found if hasattr(n, "__index__")])
+    numbers = tuple([operator.index(n) for n in found if hasattr(n, "__index__") and not np.ndim(n)])
     numbers = numbers * ndim if len(found) == 1 else numbers
     if len(numbers) != ndim or any(n < least for n in numbers):
         raise ValueError(f"{name} is {value!r}; give one integer{f', or {ndim},' * (ndim > 1)} of at least {least}")
