@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ..program import Line, Program, Value
 
@@ -35,28 +36,34 @@ def planned(program: Program) -> Plan:
 
     Lines are visited from the last to the first, so that the last reader of a value is met first. A pointwise line
     writes over an operand that no line reads afterwards, if it has the same shape, dtype and strides. Otherwise, the
-    smallest free block that is large enough is taken.
+    smallest free part of the block that is large enough is taken, or a new one.
     """
     written = {line.outputs[0] for line in program.lines if takes_out(line)}
     places: dict[Value, int | Value] = {output: output for output in program.outputs}
-    memory = _Memory()
-    given = [v.root for line in program.lines if line.function.kind == "operation" for v in line.reads()]
-    for value in [v for v in dict.fromkeys(given) if v in written and v not in places]:
-        places[value] = memory.take(value)  # to the end: by its values, an operation may return what it is given
+    sizes: dict[Any, int] = {}  # of the block's parts, by their offsets
+    free = set[Any]()
+
+    def place(value: Value) -> None:
+        if value in written and value not in places:
+            size = -(-max(value.nbytes, 1) // _ALIGNED) * _ALIGNED
+            fitting = [(sizes[offset], offset) for offset in free if sizes[offset] >= size]
+            size, offset = min(fitting, default=(size, sum(sizes.values())))
+            sizes[offset], places[value] = size, offset
+            free.discard(offset)
+
+    for value in [v for line in program.lines if line.function.kind == "operation" for v in line.reads()]:
+        place(value.root)  # to the end: by its values, an operation may return what it is given
     for line in reversed(program.lines):
-        for output in written.intersection(line.outputs):
-            if output not in places:  # no line reads it
-                places[output] = memory.take(output)
-            over = next((v for v in _overwritable(line, output) if v in written and v not in places), None)
-            if over is not None:
-                places[over] = places[output]
-                memory.move(output, over)
-        for root in [v.root for v in line.reads()]:
-            if root in written and root not in places:
-                places[root] = memory.take(root)
-        for output in line.outputs:
-            memory.free(output)
-    return Plan(places, memory.top)
+        outputs = written.intersection(line.outputs)
+        for output in outputs:
+            place(output)
+            over = [v for v in _overwritable(line, output) if v in written and v not in places]
+            places |= dict.fromkeys(over[:1], places[output])
+        for value in line.reads():
+            place(value.root)
+        held = {places.get(v) for v in line.reads()}
+        free |= {places[v] for v in outputs if places[v] in sizes} - held
+    return Plan(places, sum(sizes.values()))
 
 
 def _overwritable(line: Line, output: Value) -> list[Value]:
@@ -71,29 +78,3 @@ def _overwritable(line: Line, output: Value) -> list[Value]:
     fits = [v for v in operands if v.base is None and (v.shape, v.dtype, v.strides) == kind]
     return [v for v in fits if not any(o.root is v and o is not v for o in line.reads())]
 
-
-class _Memory:
-    """Blocks that are taken and free, in the order of their offsets."""
-
-    def __init__(self) -> None:
-        self.taken: dict[Value, tuple[int, int]] = {}
-        self.top = 0
-
-    def take(self, value: Value) -> int:
-        size = -(-value.nbytes // _ALIGNED) * _ALIGNED
-        start, best = 0, None
-        for low, high in [*sorted(self.taken.values()), (self.top, self.top)]:
-            if low - start >= size and (best is None or low - start < best[1]):
-                best = start, low - start
-            start = max(start, high)
-        offset = start if best is None else best[0]
-        self.taken[value] = offset, offset + size
-        self.top = max(self.top, offset + size)
-        return offset
-
-    def move(self, old: Value, new: Value) -> None:
-        if old in self.taken:
-            self.taken[new] = self.taken.pop(old)
-
-    def free(self, value: Value) -> None:
-        self.taken.pop(value, None)
