@@ -41,7 +41,6 @@ EXCEPTED = {
     "compiler/trace/proxies.py:__getattr__": "NumPy's own words, for code that asks whether there is an attribute",
     "__main__.py:module": "the exit code",
     "compiler/write/mathematics.py:printed": "the printer goes on with the call as it stands",
-    "compiler/write/notation.py:in_python": "the printer goes on with the call as it stands",
     "interop/onnx.py:indexed": "the exporter words what it can't write",
     "interop/onnx.py:lstm": "the exporter words what it can't write",
     "interop/onnx.py:reduced": "the exporter words what it can't write",

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..compiler.compiled import compile
 from ..compiler.write.explain import Listing
+from ..compiler.write.mathematics import OF
 from ..compiler.write.naming import Names
 from ..errors import CompileError, GradientError
 from ..tensor.handle import Tensor
@@ -20,7 +21,7 @@ from ..transforms.autograd import grad
 from .nodes import GraphNode
 from .terms import Contribution
 
-_OURS = re.compile(r"\b(dL/d|d?)(v\d+_|[yg]\d*_)(?![A-Za-z0-9_])")
+_OURS = re.compile(rf"\b(dL{OF}|d?)(v\d+_|[yg]\d*_)(?![A-Za-z0-9_])")
 
 
 class Formula(NamedTuple):
@@ -72,11 +73,11 @@ def _called(node: GraphNode, given: list[str], wanted: list[str]) -> Formula:
     """Return the formula of an operation that can't be compiled by itself, or of one of several outputs."""
     if node.operation == "item":
         part = f"v0_[{given[0].removeprefix('output ')}]"
-        return Formula({"": [f"y_ = {part}"], "outputs": [f"d{part} = g_"]}, {"outputs": "dL/dy_"})
+        return Formula({"": [f"y_ = {part}"], "outputs": [f"d{part} = g_"]}, {"outputs": f"dL{OF}y_"})
     operands = {name: f"v{i}_" for i, name in enumerate(given)}
     args = ", ".join([operands.get(name) or repr(x) for name, x in node.inputs.items()])
     code = {n: [f"d{operands[n]} = {node.operation}_vjp(g_)"] for n in wanted}
-    rules = dict.fromkeys(wanted, f"{node.operation}_vjp(dL/dy_)")
+    rules = dict.fromkeys(wanted, f"{node.operation}_vjp(dL{OF}y_)")
     return Formula({"": [f"y_ = {node.operation}({args})"]} | code, rules)
 
 
@@ -126,9 +127,9 @@ def _traced(node: GraphNode, given: list[str], wanted: list[str], sound: float |
         handed_on = text.rpartition("'slope': ")[2].partition("}")[0]
         slope = f"dv{given.index(argument)}_ = {handed_on}"
         formula.code[argument] = _code(text, "backward", slope)
-        left, _, right = [f"dL/{slope}", *text.derivation][-1].partition(" = ")
+        left, _, right = [f"dL{OF}{slope[1:]}", *text.derivation][-1].partition(" = ")
         rule = right if right and not left.endswith("]") else "scatter_add(g_)"
-        formula.rules[argument] = re.sub(r"\bg(\d*)_", r"dL/dy\1_", rule)
+        formula.rules[argument] = re.sub(r"\bg(\d*)_", rf"dL{OF}y\1_", rule)
     return formula
 
 
@@ -157,7 +158,7 @@ def derivation(nodes: list[GraphNode], formulas: Formulas) -> list[str]:
         if isinstance(node.seen, tuple):  # what arrived is shown at its outputs
             continue
         parts = " + ".join([part_of(c, formulas) for c in node.contributions])
-        lines.append(f"dL/d{node.symbol} = {parts if node.arrived is None else f'hook({parts})'}")
+        lines.append(f"dL{OF}{node.symbol} = {parts if node.arrived is None else f'hook({parts})'}")
         texts = [formulas.of(c.source).code[c.argument] for c in node.contributions if c.source is not None]
         functions |= dict.fromkeys(text for code in texts for text in code)
     return [*lines, *equations(functions)]

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..compiler.write.mathematics import MATHML, Mathematics
+from ..compiler.write.mathematics import MATHML, OF, Mathematics
 from ..engine.outputs import Parts
 from .culprits import pulled
 from .formulas import Formulas, equations, part_of
@@ -103,7 +103,7 @@ class Page:
             rule, code = part_of(contribution, self._formulas), self._formulas.of(node).code[contribution.argument]
             relation = "=" if contribution is parent.contributions[0] else "+="
             code = [*code[:-1], code[-1].replace(" = ", f" {relation} ", 1)]
-            text += self.formula(f"dL/d{parent.symbol} = {rule}", code, relation) + _added(parent, contribution)
+            text += self.formula(f"dL{OF}{parent.symbol} = {rule}", code, relation) + _added(parent, contribution)
         title = f"backward: from {node.name} to {names}" if names else f"backward: at {node.name}"
         return Step(title, node.number, [x.number for x, _ in given], text + _line(node))
 

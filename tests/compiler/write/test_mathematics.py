@@ -18,19 +18,19 @@ from inspection.networks import figure_1
 from slopes import leaf
 
 import tinygrad_nn as tg
-from tinygrad_nn.compiler.write.mathematics import LATEX, MATHML, Mathematics, latex_of
+from tinygrad_nn.compiler.write.mathematics import LATEX, MATHML, Mathematics, latex_of, shown
 from tinygrad_nn.inspection.graphs import Graph
 from tinygrad_nn.testing import programs
 from tinygrad_nn.testing.random_programs import Program
 
 LINES = {
-    "dL/dW1 = dL/dZ1ᵀ · X": r"\frac{\partial L}{\partial {W}_{1}}="
+    "dLǀW1 = dLǀZ1.T @ X": r"\frac{\partial L}{\partial {W}_{1}}="
     r"{\left(\frac{\partial L}{\partial {Z}_{1}}\right)}^{\top }X",
-    "dL/db = Σ (dL/dZ ∘ Z2_2)": r"\frac{\partial L}{\partial b}=\sum \frac{\partial L}{\partial Z}\odot "
+    "dLǀb = Σ(dLǀZ * ǀ * Z2_2)": r"\frac{\partial L}{\partial b}=\sum \frac{\partial L}{\partial Z}\odot "
     r"{Z}_{\mathrm{2,2}}",
     "W2 = W_2": r"{W}_{2}=\mathrm{W\_2}",
     "y = window_maximum(x, windows=Windows(2))": r"y=\operatorname{window\_maximum}\left(x\right)",
-    "dL/dZ = dL/dA ∘ relu'(Z)": r"\frac{\partial L}{\partial Z}=\frac{\partial L}{\partial A}\odot "
+    "dLǀZ = dLǀA * ǀ * relu__prime(Z)": r"\frac{\partial L}{\partial Z}=\frac{\partial L}{\partial A}\odot "
     r"{\operatorname{relu}}^{'}\left(Z\right)",
     "y = 2 * x ** 2 / (a + b)": r"y=\frac{2{x}^{2}}{a+b}",
     "y = (a + b) * c - d * (-e)":
@@ -38,9 +38,12 @@ LINES = {
     "dZ = dA * (A > 0)": r"\mathrm{dZ}=\mathrm{dA}\cdot \left[A>0\right]",
     "y = np.sqrt(x) + np.abs(x)": r"y=\sqrt{x}+\left|x\right|",
     "y = x[1:].sum(axis=0)": r"y={\sum }_{\texttt{axis=0}}{x}_{\texttt{1:}}",
-    "dL2/d(dL/dx) = a_b": r"\frac{\partial {L}_{2}}{\partial \frac{\partial L}{\partial x}}=\mathrm{a\_b}",
+    "dL2ǀdLǀx = a_b": r"\frac{\partial {L}_{2}}{\partial \frac{\partial L}{\partial x}}=\mathrm{a\_b}",
     "x[1:] += y": r"\texttt{x[1:]\ +=\ y}",
     "y = x if a else b": r"y=\texttt{x\ if\ a\ else\ b}",
+    "dLǀx = Σ(g) * ǀ * y + Σ(g)": r"\frac{\partial L}{\partial x}=\left(\sum g\right)\odot y+\sum g",
+    "y = np.linalg.inv(x) // 2": r"y=\texttt{inv(x)\ //\ 2}",
+    "y = np.linalg.inv(x)": r"y=\operatorname{inv}\left(x\right)",
 }  # fmt: skip
 
 
@@ -49,7 +52,7 @@ def test_lines_are_latex(line: str) -> None:
     assert Mathematics(LATEX).equation(line) == LINES[line]
 
 
-@pytest.mark.parametrize("line", [*LINES, "y = a < b", "y = f('<&>')", "dL/dx = dL/d_0_weight"])
+@pytest.mark.parametrize("line", [*LINES, "y = a < b", "y = f('<&>')", "dLǀx = dLǀ_0_weight"])
 def test_lines_are_mathml(line: str) -> None:
     tree = ET.fromstring(Mathematics(MATHML).equation(line))
     allowed = {"mrow", "mi", "mn", "mo", "mfrac", "msup", "msub", "msqrt", "mtext"}
@@ -88,13 +91,14 @@ def test_a_derivation_is_what_the_comments_say_and_the_code_where_they_say_less(
         return tg.autograd.grad(tg.binary_cross_entropy_with_logits(network.logits(X), y), network.parameters())
 
     compiled(X, y)
-    lines = compiled.explain().derivation
+    lines = [shown(line) for line in compiled.explain().derivation]
     assert lines[0] == "L = loss"
     assert "dL/dW5 = dL/dZ5ᵀ · A4" in lines
     assert compiled.explain().to_latex().count("\\\\\n") == len(lines) - 1
     scattered = tg.compile(tg.grad(lambda x: (x[1:] * x[:2] * x.sum()).sum()))
     scattered(np.ones(3))
-    assert scattered.explain().derivation[-2:] == ["dL/dx = assigned1.copy()", "dL/dx[1:] = assigned1[1:] + dL/dpart1"]
+    last = [shown(line) for line in scattered.explain().derivation[-2:]]
+    assert last == ["dL/dx = assigned1.copy()", "dL/dx[1:] = assigned1[1:] + dL/dpart1"]
     bounded = tg.compile(tg.grad(lambda x: (tg.clip(x, -1, 1) * np.sign(x)).sum()))
     bounded(np.ones(3))
     assert bounded.explain().derivation[-1].startswith("dx = "), "a line without a comment is left out"
@@ -111,7 +115,7 @@ def test_a_derivation_has_one_notation_for_each_adjoint() -> None:
     )
     step = tg.compile(lambda x: (model(x) ** 2).sum().backward())
     step(np.ones((2, 3)))
-    lines = step.explain().derivation
+    lines = [shown(line) for line in step.explain().derivation]
     assert "dadd1 = dL/drelu1 ∘ (relu1 > 0)" in lines
     defined = [line.partition(" = ")[0] for line in lines]
     for line in lines:

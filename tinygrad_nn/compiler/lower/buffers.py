@@ -77,4 +77,3 @@ def _overwritable(line: Line, output: Value) -> list[Value]:
     kind = output.shape, output.dtype, output.strides
     fits = [v for v in operands if v.base is None and (v.shape, v.dtype, v.strides) == kind]
     return [v for v in fits if not any(o.root is v and o is not v for o in line.reads())]
-

@@ -1,12 +1,15 @@
-"""What the lines of a backward pass compute, in the notation of a derivation: dL/dx = dL/dy ∘ f'(x)."""
+"""What the lines of a backward pass compute, as a derivation: dL/dx = dL/dy ∘ f'(x)."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from ..lower.rewrites import causes
 from ..program import Line, Program, Value
 from ..trace.tracer import Tracer
 from .folding import STATEMENTS
-from .notation import OF, Derivation, Notation, in_notation
+from .mathematics import ENTRYWISE, OF, shown
+from .notation import Notation
 
 _WIDE = 110
 
@@ -16,8 +19,8 @@ def loss(number: int) -> str:
     return "L" if number == 1 else f"L{number}"
 
 
-class Adjoints(Derivation):
-    """Writes above a line which adjoint it computes.
+class Adjoints(Notation):
+    """Writes lines of a derivation, and above a line of the program which adjoint it computes.
 
     Three kinds of adjoints are left out: that of a value that is read in place of another, since it is only a part of
     that one's; that of a value with several in a pass; and that of a value that also reaches the loss detached. A value
@@ -45,7 +48,7 @@ class Adjoints(Derivation):
         self._of = {value: primal for (_, primal), value in reversed(self._values.items())}
 
     def symbol(self, value: Value) -> str:
-        """Return a value's name in a derivation, in Python: dLǀx for the adjoint of x."""
+        """Return a value's name in a derivation: dLǀx for the adjoint of x."""
         if value not in self._of:
             return self._notation.name(value)
         return f"d{loss(self._pass_of[value])}{OF}{self.symbol(self._of[value])}"
@@ -54,18 +57,30 @@ class Adjoints(Derivation):
         """Return the adjoint that a line computes, or is needed for; nothing outside of backward passes."""
         value, found = line.outputs[0], ""
         if value in self._of:
-            (found, *_) = self.statements(line)
+            text, *_ = self.statements(line)
+            found = shown(text)
             if line.function.kind in STATEMENTS or len(found) > _WIDE:
-                found = in_notation(self.symbol(value))
+                found = shown(self.symbol(value))
         elif value in self._pass_of and (whole := self.first_adjoint(value)) is not None:
-            found = f"for {in_notation(self.symbol(whole))}"
+            found = f"for {shown(self.symbol(whole))}"
         self._above.update(line.outputs)
         return found
 
     def statements(self, line: Line) -> list[str]:
-        """Return a line as a derivation shows it, that of a function's rule as dL/dx = dL/dy ∘ f'(x)."""
+        """Return a line as a derivation has it, that of a function's rule as dL/dx = dL/dy ∘ f'(x)."""
         slope = self.slope(line) if line.outputs[0] in self._of else ""
         return [slope] if slope else super().statements(line)
+
+    def templated(self, template: str, args: Any) -> str:
+        """Return operands with an operator; that of entries is told from others."""
+        arrays = template == "{0} * {1}" and all(isinstance(x, Value) and x.shape for x in args)
+        return super().templated(f"{{0}}{ENTRYWISE}{{1}}" if arrays else template, args)
+
+    def reduction(self, line: Line) -> str:
+        """Return a sum as Σ, anything else as it is called."""
+        if line.function.text == "np.add.reduce" and not line.kwargs.get("keepdims"):
+            return self.call("Σ", line.args[:1], {})
+        return super().reduction(line)
 
     def first_adjoint(self, value: Value) -> Value | None:
         """Return the first adjoint that a value is used for, among those of values that are defined above."""
@@ -87,4 +102,4 @@ class Adjoints(Derivation):
         if not made or g is None or g is value or not span.operation.pointwise or len(span.operation.arguments) > 1:
             return ""
         slope = f"{span.operation.name}__prime({self.symbol(self._of[value])})"
-        return in_notation(f"{self.symbol(value)} = {self.symbol(g)} // {slope}")
+        return f"{self.symbol(value)} = {self.symbol(g)}{ENTRYWISE}{slope}"

@@ -1,7 +1,7 @@
-"""Lines of a derivation as mathematics: one printer, which writes LaTeX or MathML.
+"""Lines of a derivation as mathematics: as text in comments, and by one printer as LaTeX or MathML.
 
-It reads what `explain()` prints: Python, or the notation of its comments, dL/dx, · for products of matrices, ∘ for
-those of entries, ᵀ, Σ and f'. This becomes Python first, and what Python parses is printed; all else stays as it is.
+A derivation is Python, in which dLǀx stands for dL/dx, x * ǀ * y for the product of entries, and f__prime for f'. What
+Python can't parse stays as it is.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ import re
 from collections.abc import Iterable
 from html import escape
 
-from .notation import OF, in_python
-
-_LEVELS = {ast.Add: 1, ast.Sub: 1, ast.Mult: 2, ast.MatMult: 2, ast.FloorDiv: 2, ast.Div: 4, ast.Pow: 4}
+OF = "ǀ"  # a letter, so that Python takes dLǀx for a name
+ENTRYWISE = f" * {OF} * "
+_IN_TEXT = {" @ ": " · ", ENTRYWISE: " ∘ ", ".T": "ᵀ", "__prime(": "'("}
+_LEVELS = {ast.Add: 1, ast.Sub: 1, ast.Mult: 3, ast.MatMult: 3, ast.Div: 5, ast.Pow: 5}
 _COMPARED = {ast.Gt: ">", ast.Lt: "<", ast.GtE: "≥", ast.LtE: "≤", ast.Eq: "=", ast.NotEq: "≠"}
-_SIGNS = {ast.Add: "+", ast.Sub: "−", ast.MatMult: "", ast.FloorDiv: "⊙", ast.Mult: "·", ast.USub: "−", ast.Invert: "∑"}
-_ATOM = 5
+_SIGNS = {ast.Add: "+", ast.Sub: "−", ast.MatMult: "", ast.Mult: "·"}
+_SUM, _PRODUCT, _ATOM = 2, 3, 6
 _KNOWN = {"exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh", "arcsin", "arccos", "arctan", "max", "min"}
-_SHORT = {"maximum": "max", "minimum": "min", "absolute": "abs"}
+_SHORTER = {"maximum": "max", "minimum": "min", "absolute": "abs"}
 
 # How a language writes mathematics.
 LATEX, MATHML = 0, 1
@@ -72,8 +73,8 @@ class Mathematics:
         return self.put("sign", escape(symbol) or "&#8290;")
 
     def text(self, text: str) -> str:
-        """Return code as it stands."""
-        return self.put("text", self.escaped(text))
+        """Return code as it stands in comments."""
+        return self.put("text", self.escaped(shown(text)))
 
     def name(self, text: str) -> str:
         """Return a name, or a number."""
@@ -92,13 +93,12 @@ class Mathematics:
 
     def equation(self, text: str, relation: str = "=") -> str:
         """Return a line `left = right`, or an expression, as mathematics, or as code if it can't be parsed."""
-        sides = re.split(r"(?<![=<>!]) = ", text, maxsplit=1)
-        return self.row(*[x for side in sides for x in (self.sign(relation), self.expression(side))][1:])
+        return self.row(*[x for side in text.split(" = ", 1) for x in (self.sign(relation), self.expression(side))][1:])
 
     def expression(self, text: str) -> str:
         """Return an expression as mathematics."""
         try:
-            return self.printed(ast.parse(in_python(text.strip()), mode="eval").body)[0]
+            return self.printed(ast.parse(text.strip(), mode="eval").body)[0]
         except (SyntaxError, NotImplementedError):
             return self.text(text)
 
@@ -109,21 +109,23 @@ class Mathematics:
                 return self.named(name), _ATOM
             case ast.Constant(int() | float() as number):
                 return self.name(repr(number)), _ATOM
-            case ast.UnaryOp(ast.USub() | ast.Invert() as sign, x):
-                return self.row(self.sign(_SIGNS[type(sign)]), self.within(x, 2)), 2
+            case ast.UnaryOp(ast.USub(), x):
+                return self.row(self.sign("−"), self.within(x, _PRODUCT)), _PRODUCT
+            case ast.BinOp(ast.BinOp(x, ast.Mult(), ast.Name(name)), ast.Mult(), y) if name == OF:
+                return self.row(self.within(x, _PRODUCT), self.sign("⊙"), self.within(y, _PRODUCT + 1)), _PRODUCT
             case ast.BinOp(op=operator) if type(operator) in _LEVELS:
                 return self.binary(node, _LEVELS[type(operator)])
             case ast.Compare(a, [operator], [b]) if type(operator) in _COMPARED:
                 sides = self.within(a, 1), self.sign(_COMPARED[type(operator)]), self.within(b, 1)
                 return self.fenced(self.row(*sides), "[", "]"), _ATOM
             case ast.Attribute(x, "T" | "mT"):
-                return self.put("raised", self.base(x), self.sign("⊤")), 4
+                return self.put("raised", self.base(x), self.sign("⊤")), 5
             case ast.Subscript(x, index):
                 return self.put("lowered", self.base(x), self.text(ast.unparse(index))), _ATOM
             case ast.Tuple(parts) | ast.List(parts):
                 return self.listed(parts, []), _ATOM
-            case ast.Call(ast.Attribute(ast.Name("np"), name) | ast.Name(name), args, keywords):
-                return self.called(name, args, keywords)
+            case ast.Call(function, args, keywords) if re.fullmatch(r"(np\.(linalg\.)?)?\w+", ast.unparse(function)):
+                return self.called(ast.unparse(function).rpartition(".")[2], args, keywords)
             case ast.Call(ast.Attribute(x, name), args, keywords):
                 return self.called(name, [x, *args], keywords)
         raise NotImplementedError
@@ -162,14 +164,14 @@ class Mathematics:
     def called(self, name: str, args: list[ast.expr], keywords: list[ast.keyword]) -> tuple[str, int]:
         """Return a call: a root, an absolute value, a sum, or a function of its arguments."""
         name, prime, _ = name.partition("__prime")
-        name = _SHORT.get(name, name)
+        name = _SHORTER.get(name, name)
         if len(args) == 1 and not keywords and name in ("sqrt", "abs"):
             inner = self.within(args[0], 0)
             return self.put("root", inner) if name == "sqrt" else self.fenced(inner, "|", "|"), _ATOM
-        if len(args) == 1 and name == "sum":
+        if len(args) == 1 and name in ("sum", "Σ"):
             over = ",".join(map(ast.unparse, keywords))
             sign = self.put("lowered", self.sign("∑"), self.text(over)) if over else self.sign("∑")
-            return self.row(sign, self.within(args[0], 2)), 2
+            return self.row(sign, self.within(args[0], _PRODUCT)), _SUM
         known = self._language == LATEX and name in _KNOWN
         function = f"\\{name}" if known else self.put("function", self.escaped(name))
         function = self.put("raised", function, self.sign("′")) if prime else function
@@ -186,3 +188,16 @@ def latex_of(lines: Iterable[str], names: dict[str, str] | None = None) -> str:
     """Return the lines of a derivation as LaTeX for amsmath, one equation for each."""
     printer = Mathematics(LATEX, names)
     return "\\begin{align*}\n" + " \\\\\n".join([printer.equation(line, "&=") for line in lines]) + "\n\\end{align*}"
+
+
+def shown(text: str) -> str:
+    """Return a derivation as comments show it: · and ∘ for products, ᵀ, Σ, f' and dL/dx."""
+    for code, sign in _IN_TEXT.items():
+        text = text.replace(code, sign)
+    text = re.sub(r"\bnp\.(linalg\.)?", "", text)
+    return re.sub(rf"\w+{OF}\w+", lambda match: _quotient(match[0]), text)
+
+
+def _quotient(adjoint: str) -> str:
+    loss, _, primal = adjoint.partition(OF)
+    return f"{loss}/d({_quotient(primal)})" if OF in primal else f"{loss}/d{primal}"

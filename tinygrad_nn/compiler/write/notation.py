@@ -1,4 +1,4 @@
-"""Lines of a program as expressions: in infix NumPy, and in the notation of a derivation."""
+"""Lines of a program as expressions in infix NumPy, as one would write them."""
 
 from __future__ import annotations
 
@@ -114,61 +114,3 @@ class Notation(Expressions):
             del kept["initial"]
         name, text = METHODS[line.function.text], self.operand(x)
         return self.call(f"{text}.{name}", (), kept) if text.isidentifier() else self.call(f"np.{name}", (x,), kept)
-
-
-_TAKEN = {"{0} // {1}": "floor_divide", "~{0}": "invert"}
-
-
-class Derivation(Notation):
-    """A derivation's notation, in Python: `//` stands for products of entries, `~` for a sum, dLǀx for dL/dx."""
-
-    def statements(self, line: Line) -> list[str]:
-        """Return a line as a derivation shows it; calls that change entries are NumPy's."""
-        found = map(in_notation, super().statements(line))
-        return (
-            list(found)
-            if line.function.kind in CHANGING
-            else [re.sub(r"\bnp\.(linalg\.)?", "", text) for text in found]
-        )
-
-    def templated(self, template: str, args: Any) -> str:
-        """Return operands with an operator; one that stands for something else is a function."""
-        if template in _TAKEN:
-            return self.call(_TAKEN[template], args, {})
-        arrays = all(isinstance(x, Value) and x.shape for x in args)
-        return super().templated("{0} // {1}" if template == "{0} * {1}" and arrays else template, args)
-
-    def reduction(self, line: Line) -> str:
-        """Return a sum as Σ, anything else as it is called."""
-        if line.function.text == "np.add.reduce" and not line.kwargs.get("keepdims"):
-            return f"~{self.inner(line.args[0])}"
-        return super().reduction(line)
-
-
-OF = "ǀ"  # a letter, so that Python takes dLǀx for a name
-_SIGNS = {"·": "@", "∘": "//", "ᵀ": ".T", "Σ ": "~"}
-
-
-def in_notation(text: str) -> str:
-    """Return Python as a derivation shows it: · and ∘ for products, ᵀ, Σ, f' and dL/dx."""
-    text = re.sub(rf"\w+{OF}\w+", lambda match: _adjoint(match[0]), text.replace("__prime(", "'("))
-    for sign, symbol in _SIGNS.items():
-        text = text.replace(symbol, sign)
-    return text
-
-
-def _adjoint(name: str) -> str:
-    loss, _, primal = name.partition(OF)
-    return f"{loss}/d({_adjoint(primal)})" if OF in primal else f"{loss}/d{primal}"
-
-
-def in_python(text: str) -> str:
-    """Return the notation of a derivation as Python, in which adjoints are names. Raises SyntaxError for other code."""
-    if "//" in text or "~" in text:
-        raise SyntaxError
-    for sign, symbol in _SIGNS.items():
-        text = text.replace(sign, symbol)
-    text, before = re.sub(r"(\w)'\(", r"\1__prime(", text), ""
-    while before != text:  # of an adjoint's adjoint, the inner one first
-        before, text = text, re.sub(r"\b(dL\d*)/d(?:\((\w+)\)|(\w+))", rf"\1{OF}\2\3", text)
-    return text
