@@ -85,12 +85,12 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "checking": (2_699, 2_699, 24_465),
     "inspection": (2_264, 1_800, 18_048),
     "testing": (2_299, 2_299, 20_076),
-    "training": (2_667, 1_648, 21_746),
+    "training": (2_689, 1_648, 21_969),
     "interop": (1_511, 1_405, 14_542),
     "reference": (216, 216, 1_678),
     "the top": (266, 250, 1_534),
 }
-WHOLE = (33_057, 27_789, 289_220)
+WHOLE = (33_079, 27_789, 289_443)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -1,6 +1,8 @@
 """Trainings that break off and go on, to the last bit; checkpoints of another training, damage, and no room."""
 
+import copy
 import errno
+import functools
 import itertools
 import json
 import os
@@ -9,6 +11,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -261,6 +264,40 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(tmp_path: Path) -> N
         Parts().train(tmp_path, resume=True)
 
 
+def entries(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path to each entry of a tree of dictionaries and lists, those of settings left out."""
+    for key in tree if isinstance(tree, dict) else range(len(tree)) if isinstance(tree, list) else ():
+        if key != "settings":
+            yield (*path, key)
+            yield from entries(tree[key], (*path, key))
+
+
+MISSING = object()
+
+
+def test_a_checkpoint_that_lacks_anything_is_a_file_error_and_changes_nothing(tmp_path: Path) -> None:
+    """Its checksum is right, so it was written so: by another version, or by someone who means harm."""
+    Parts().train(tmp_path, epochs=2, every_steps=3, **HELD_OUT)
+    newest = max(tmp_path.glob("step*"))
+    whole, untouched = load_tree(newest), Parts().left()
+    paths = [*entries(whole)]
+    assert len(paths) > 100
+    for path, value in itertools.product(paths, [MISSING, "x"]):
+        tree: Any = copy.deepcopy(whole)
+        part = functools.reduce(lambda found, key: found[key], path[:-1], tree)
+        if value is MISSING:
+            del part[path[-1]]
+        else:
+            part[path[-1]] = value
+        save_tree(newest, tree)
+        parts = Parts()
+        with pytest.raises(
+            FileError, match=r"step-\d+.npz does not hold all of this training \(.*\); drop that file to go"
+        ):
+            parts.train(tmp_path, epochs=2, every_steps=3, resume=True, keep=99, **HELD_OUT)
+        assert parts.left() == untouched, path
+
+
 def test_a_full_disk_is_one_error_and_nothing_is_lost(tmp_path: Path) -> None:
     whole, parts, before = Parts(), Parts(), resource.getrlimit(resource.RLIMIT_FSIZE)
     expected = whole.train(None)
@@ -384,6 +421,10 @@ def test_arrays_come_back_as_they_lay_in_memory(tmp_path: Path) -> None:
     tg.save(tmp_path / "c.npz", {"x": x})
     with pytest.raises(FileError, match="is no checkpoint, though named like one; name it otherwise"):
         load_tree(tmp_path / "c.npz")
+    for text in ("[", '{"array": "absent", "axes": null}', "[" * 10_000, '{"array": [], "axes": []}', "[1]"):
+        tg.save(tmp_path / "d.npz", {"tree": np.frombuffer(text.encode(), np.uint8)})
+        with pytest.raises(FileError, match="is no checkpoint, though named like one; name it otherwise"):
+            load_tree(tmp_path / "d.npz")
 
 
 def test_a_checkpoint_holds_as_many_tensors_as_there_are(tmp_path: Path) -> None:

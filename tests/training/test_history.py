@@ -65,6 +65,8 @@ def test_a_history_is_a_table_by_name_and_a_file(tmp_path: pathlib.Path) -> None
     lines = (tmp_path / "history.csv").read_text().splitlines()
     assert lines == ["epoch,cost,f1", "0,1.0,nan", "1,0.30000000000000004,nan", "2,0.25,0.5"]
     assert len(repr(tg.History(cost=[0.5] * 1000)).splitlines()) == 22
+    history.figures["late"] = [7.0]  # as a callback may add it
+    assert [line.split()[3:] for line in repr(history).splitlines()] == [["late"], ["7"], [], []]
     twin = pickle.loads(pickle.dumps(history))
     assert twin.cost == history.cost
     with pytest.raises(AttributeError, match="'loss' was not recorded; use one of cost, accuracy"):

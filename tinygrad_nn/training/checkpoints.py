@@ -22,6 +22,7 @@ from ..tensor.handle import replace_values
 from .epochs import Training
 from .files import load, save
 from .formats import bytes_of
+from .reading import require
 from .loader import TensorDataset
 
 _NAMES = f"step-{'[0-9]' * 10}.npz"
@@ -49,8 +50,8 @@ class Checkpoints:
     def begin(self, training: Training, resume: bool) -> None:
         """Continue from the newest checkpoint if `resume`; if there is none, write the first one.
 
-        Raises FileError if the folder holds checkpoints and `resume` is False, or can't be written to, and StateError
-        if they belong to another training.
+        Raises FileError if the folder holds checkpoints and `resume` is False or the newest is not whole, or if it
+        can't be written to, and StateError if they belong to another training.
         """
         self.settings, found = settings_of(training), self._found()  # the former waits for all ranks
         if found and not resume:
@@ -61,8 +62,8 @@ class Checkpoints:
             except FileError as error:
                 warn(f"{error}. The checkpoint before it is used")
                 continue
-            compare(tree["settings"], self.settings)
-            restore(training, tree)
+            compare(tree.get("settings"), self.settings)
+            restore(training, tree, path)
             self.newest = (training.updates, training.position)
             return
         if found:
@@ -128,31 +129,49 @@ def captured(training: Training) -> dict[str, Any]:
     }
 
 
-def restore(training: Training, state: dict[str, Any]) -> None:
-    """Set a training to a captured state. Raises StateError if it does not fit; nothing is changed then."""
-    steps, own = training.steps, state["ranks"][training.steps.rank]
-    before = steps.optimizer.state_dict()
+def restore(training: Training, state: dict[str, Any], path: Path) -> None:
+    """Set a training to the captured state of a file. Raises FileError, on all ranks, if it does not fit on one.
+
+    Nothing is changed then.
+    """
+    before, wrong = captured(training), None
     try:
-        steps.optimizer.load_state_dict(state["optimizer"])
-        if training.scheduler is not None:
-            training.scheduler.load_state_dict(state["scheduler"])
-    except BaseException:
-        steps.optimizer.load_state_dict(before)
-        raise
-    values, training.best_arrays = (
-        {name: np.asarray(x, steps.tensors[name].dtype) for name, x in (state[kind] | own[kind]).items()}
-        for kind in ("tensors", "best_arrays")
-    )  # with several ranks, arrays have become lists
+        _set(training, state)
+    except Exception as error:  # what is missing, or of another type or shape, shows in many ways
+        wrong = f"{type(error).__name__}: {error}"
+    if told := [each for each in training.steps.gathered(wrong) if each is not None]:
+        _set(training, before)
+        raise FileError(f"{path} does not hold all of this training ({told[0]}); drop that file to go on from the one before")
+
+
+def _set(training: Training, state: dict[str, Any]) -> None:
+    steps, own = training.steps, state["ranks"][training.steps.rank]
+
+    def arrays(kind: str) -> dict[str, np.ndarray]:
+        """Return arrays for all tensors, which may have become lists, or for none."""
+        found = {name: np.asarray(x, steps.tensors[name].dtype) for name, x in (state[kind] | own[kind]).items()}
+        for name in steps.tensors if found else ():
+            require(found[name].shape == steps.tensors[name].shape, f"{kind}.{name} has shape {found[name].shape}")
+        return found
+
+    steps.optimizer.load_state_dict(state["optimizer"])
+    if training.scheduler is not None:
+        training.scheduler.load_state_dict(state["scheduler"])
+    values, training.best_arrays = arrays("tensors"), arrays("best_arrays")
     replace_values([(t, values[name]) for name, t in steps.tensors.items()])
     for name, t in steps.tensors.items():
         t.requires_grad = state["trained"][name]
     for name, generator in steps.generators.items():
         generator.bit_generator.state = own["generators"][name]
     for name in (*_OF_ALL, *_OF_EACH):
-        setattr(training, name, (state | own)[name])
+        value = (state | own)[name]
+        require(type(value) is type(getattr(training, name)), f"{name} is {given(value)}")
+        setattr(training, name, value)
+    training.means = {name: float(mean) for name, mean in training.means.items()}
     training.loader.generator.bit_generator.state = training.drawn
-    training.history.figures = {name: entries.tolist() for name, entries in state["history"].items()}
-    training.history.seconds = state["seconds"]
+    history, names = state["history"], (*training.history.figures, *state["history"])
+    training.history.figures = {name: [*map(float, history[name])] for name in names}
+    training.history.seconds = float(state["seconds"])
 
 
 def settings_of(training: Training) -> dict[str, Any]:
@@ -188,8 +207,9 @@ def settings_of(training: Training) -> dict[str, Any]:
     return {"the number of ranks": len(each)} | settings
 
 
-def compare(was: dict[str, Any], now: dict[str, Any]) -> None:
+def compare(was: Any, now: dict[str, Any]) -> None:
     """Raise StateError, with a list of the differences, if the settings of two trainings differ."""
+    was = was if isinstance(was, dict) else {}
     names = [name for name in was | now if was.get(name) != now.get(name)]
     if names:
         raise StateError(
@@ -206,11 +226,9 @@ def save_tree(path: Path, tree: dict[str, Any]) -> None:
     save(path, arrays | {_TREE: np.frombuffer(text.encode(), np.uint8)})
 
 
-def load_tree(path: Path) -> Any:
+def load_tree(path: Path) -> dict[str, Any]:
     """Return the tree of a file; tuples became lists. Raises FileError."""
     arrays = load(path)
-    if _TREE not in arrays:
-        raise FileError(f"{path} is no checkpoint, though named like one; name it otherwise")
 
     def with_arrays(found: dict[str, Any]) -> Any:
         if found.keys() != {"array", "axes"}:
@@ -218,7 +236,10 @@ def load_tree(path: Path) -> Any:
         array, axes = arrays[found["array"]], found["axes"]
         return array[()] if axes is None else copied(array.transpose(np.argsort(axes)))
 
-    return json.loads(arrays[_TREE].tobytes(), object_hook=with_arrays)
+    try:
+        return dict(json.loads(arrays[_TREE].tobytes(), object_hook=with_arrays))
+    except (LookupError, TypeError, ValueError, RecursionError) as error:
+        raise FileError(f"{path} is no checkpoint, though named like one; name it otherwise") from error
 
 
 def _packed(name: str, tree: Any, arrays: dict[str, np.ndarray]) -> Any:

@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from itertools import zip_longest
 from os import PathLike
 from typing import Any
 
@@ -78,7 +79,7 @@ class History:
     def _rows(self, text: Any) -> list[tuple[str, ...]]:
         """Return names and figures as texts, without those that are empty or, as a regression's accuracy, all nan."""
         shown = {name: x for name, x in self.figures.items() if x and not all(map(math.isnan, x))}
-        figures = zip(*[map(text, entries) for entries in shown.values()], strict=True)
+        figures = zip_longest(*[map(text, entries) for entries in shown.values()], fillvalue="")
         return [("epoch", *shown), *[(str(i), *each) for i, each in enumerate(figures)]]
 
     def __repr__(self) -> str:
