@@ -44,11 +44,14 @@ class Programs:
     exact: bool
     key: Any = None
 
+    def __post_init__(self) -> None:
+        self.together: bool = hasattr(type(self.optimizer), "exchange")  # is one of several ranks
+
     def update(self, batches: list[Batch]) -> list[tuple[Tensor, Any]]:
         """Make one step of gradient descent; return the cost of each batch before the step, and the scores.
 
-        Of several batches, the cost of each is multiplied by its share of the samples. An optimiser of several ranks
-        makes the step after it has exchanged the gradients.
+        Of several batches, the cost of each is multiplied by its share of the samples. With several ranks, `finish` is
+        to be called when the gradients are exchanged.
         """
         cost, found, rows = Cost(self.module, self.loss), [], sum(rows_of(X) for X, _, _ in batches)
         self.optimizer.zero_grad()
@@ -57,11 +60,15 @@ class Programs:
             value = cost.of(read, y, weights)
             (value if len(batches) == 1 else value * (rows_of(X) / rows)).backward()
             found.append((value.detach(), cost.scores(read)))
-        if not hasattr(type(self.optimizer), "exchange"):
-            if self.clip_norm is not None:
-                clip_grad_norm_(self.optimizer.parameters, self.clip_norm)
-            self.optimizer.step()
+        if not self.together:
+            self.finish()
         return found
+
+    def finish(self) -> None:
+        """Clip the gradients, and make the optimiser's step with them."""
+        if self.clip_norm is not None:
+            clip_grad_norm_(self.optimizer.parameters, self.clip_norm)
+        (self.optimizer.inner if self.together else self.optimizer).step()
 
     def cost(self, parameters: dict[str, Any], X: Any, y: Any) -> tuple[Tensor, Any]:
         """Return the cost of the module with other parameters, and the scores."""
@@ -182,11 +189,11 @@ class Steps:
         wanted = are_ours(module, loss, optimizer) if compiled is None else compiled
         self.steps_worth_compiling: float = (WORTH_COMPILING if compiled is None else 0) if wanted else math.inf
         self.by_program: set[int] = set()
-        self.together: bool = hasattr(type(optimizer), "exchange")  # is one of several ranks
         self.rank: int = getattr(optimizer, "rank", 0)
         self.gathered: Callable[..., list[Any]] = getattr(optimizer, "gathered", lambda own: [own])  # from each rank
         self.programs: Programs = programs_for(module, loss, optimizer, clip_norm, exact, by_default)
         self.optimizer: Any = self.programs.optimizer
+        self.together: bool = self.programs.together
         self.now: Any = None  # the state before this step, and the step's batches
         self.last: Any = None  # the same for the last step whose cost was finite
         self.look()
@@ -235,9 +242,7 @@ class Steps:
             self._diverged(f"the cost became {mean} in epoch {epoch}", self.now if sound else self.last)
         self.last = self.now
         if self.together:
-            if self.programs.clip_norm is not None:
-                clip_grad_norm_(self.optimizer.parameters, self.programs.clip_norm)
-            self.optimizer.inner.step()
+            self.programs.finish()
         return found
 
     def update_or_else(self, batches: list[Batch]) -> list[tuple[Tensor, Any]]:
