@@ -219,6 +219,13 @@ def test_the_scale_of_weights_is_as_high_as_their_images(tmp_path: Path) -> None
         lambda: plots.plot_data(np.ones((3, 3)), [0, 1, 1]),
         lambda: plots.plot_data(np.ones((3, 2)), [0, 1]),
         lambda: plots.plot_boundary(lambda points: np.ones(len(points)), np.ones((3, 2)), [0, 1]),
+        lambda: plots.plot_boundary(lambda points: np.ones(len(points)), np.ones((0, 2)), []),
+        lambda: plots.plot_boundary(lambda points: np.ones(len(points)), [[0.0, math.inf]], [0]),
+        lambda: plots.plot_data(np.ones((1, 2)) * 1j, [0]),
+        lambda: plots.plot_predictions([1j], [1j]),
+        lambda: plots.plot_confusion([math.inf], [0]),
+        lambda: plots.plot_confusion([10**12], [0]),
+        lambda: plots.plot_weights(np.ones((2, 0))),
     ],
 )
 def test_what_makes_no_picture_is_refused(call: Any) -> None:
@@ -232,3 +239,7 @@ def test_a_boundary_is_of_two_features_and_one_probability() -> None:
         plots.plot_boundary(lambda points: points[:, 0], np.ones((4, 3)), np.ones(4))
     with pytest.raises(DataError, match=r"gave \(4, 2\) for 4 points; return one for each"):
         plots.plot_boundary(lambda points: points, np.ones((4, 2)), np.ones(4))
+    with pytest.raises(DataError, match=r"gave \(4,\) for 10000 points; return one for each"):
+        plots.plot_boundary(lambda points: np.ones(4), np.ones((4, 2)), np.ones(4))
+    assert plots.plot_data(np.ones((0, 2)), []).get_title(loc="left") == "0 points"
+    assert plots.plot_weights(np.ones((2, 3, 3)), columns=10**9).images[0].get_array().shape == (23, 46)

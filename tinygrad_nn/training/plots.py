@@ -20,6 +20,7 @@ __all__ = ["plot_boundary", "plot_confusion", "plot_data", "plot_history", "plot
 
 STYLE = "tinygrad_nn.training.pictures"
 _GRID = 100  # points along an axis
+_CLASSES = 1000  # no picture shows more
 
 
 @contextmanager
@@ -51,9 +52,16 @@ def plot_data(X: Any, y: Any, ax: Any = None) -> Any:
     return ax
 
 
+def _numbers(x: Any) -> np.ndarray:
+    array = as_array(raw(x))
+    if array.dtype.kind == "c":
+        raise errors.DataError("complex numbers have no place on an axis; pass x.real")
+    return array
+
+
 def _labelled(X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return points (n, 2) and their classes (n,) as arrays."""
-    X, y = as_array(raw(X)), np.ravel(as_array(raw(y)))
+    X, y = _numbers(X), np.ravel(_numbers(y))
     if X.ndim != 2 or X.shape[1] != 2 or len(X) != len(y):
         raise errors.DataError(f"X has shape {X.shape}, and there are {len(y)} classes; pass (n, 2), a class for each")
     return X, y
@@ -65,7 +73,8 @@ def _points(X: np.ndarray, y: np.ndarray, ax: Any) -> None:
         if (chosen := y == label).any():
             ax.scatter(*X[chosen].T, marker="os^DvP*X"[i % 8], label=f"class {label:g}", **looks)
     ax.set(xlabel="x₁", ylabel="x₂")
-    ax.legend(loc="upper right", frameon=True, framealpha=0.85, edgecolor="none")
+    if len(X):
+        ax.legend(loc="upper right", frameon=True, framealpha=0.85, edgecolor="none")
 
 
 def plot_history(history: Any, ax: Any = None, held_out: str = "validation") -> Any:
@@ -126,12 +135,24 @@ def _looks_flat(curve: Sequence[float]) -> bool:
 
 
 def probability_grid(predict: Callable[[np.ndarray], Any], X: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return the x (100,) and y (100,) of a grid around points (n, 2), and the probability of class 1 (100, 100)."""
+    """Return the x (100,) and y (100,) of a grid around points (n, 2), and the probability of class 1 (100, 100).
+
+    Raises DataError if there is no point, or one that is not finite.
+    """
+    if not (len(X) and np.isfinite(X).all()):
+        raise errors.DataError(f"a boundary lies around points, got {X.shape}; pass one or more, all finite")
     least, most = X.min(axis=0), X.max(axis=0)
     room = np.where(most > least, (most - least) / 6, 1)
     x, y = np.linspace(least - room, most + room, _GRID, axis=1)
     points = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-    return x, y, as_array(raw(predict(points))).reshape(_GRID, _GRID)
+    return x, y, _probabilities(predict, points).reshape(_GRID, _GRID)
+
+
+def _probabilities(predict: Callable[[np.ndarray], Any], points: np.ndarray) -> np.ndarray:
+    found = _numbers(predict(points))
+    if found.size != len(points):
+        raise errors.DataError(f"predict gave {found.shape} for {len(points)} points; return one for each, as p[:, 1]")
+    return found.ravel()
 
 
 def plot_boundary(
@@ -146,10 +167,7 @@ def plot_boundary(
     >>> axes = tg.plots.plot_boundary(lambda points: 1.0 * (points[:, 1] < 0.2), X, y)
     """
     X, y = _labelled(X, y)
-    found = as_array(raw(predict(X)))
-    if found.size != len(X):
-        raise errors.DataError(f"predict gave {found.shape} for {len(X)} points; return one for each, as p[:, 1]")
-    wrong = (np.ravel(found) > 0.5) != (y > 0.5)
+    wrong = (_probabilities(predict, X) > 0.5) != (y > 0.5)
     grid = probability_grid(predict, X)
     rings = {"s": 130, "facecolors": "none", "edgecolors": "black", "linewidths": 1.6, "zorder": 4}
     with drawing(ax) as ax:
@@ -182,10 +200,12 @@ def plot_confusion(y_true: Any, y_pred: Any, classes: Sequence[str] | None = Non
     >>> tg.plots.plot_confusion([0, 0, 1], [0, 1, 1]).get_title(loc="left")
     '2 of 3 right'
     """
-    truth, found = np.ravel(as_array(raw(y_true))), np.ravel(as_array(raw(y_pred)))
+    truth, found = np.ravel(_numbers(y_true)), np.ravel(_numbers(y_pred))
     both = np.concatenate([truth, found])
-    if len(truth) != len(found) or not len(both) or not ((both >= 0) & (both % 1 == 0)).all():
-        raise errors.DataError(f"{len(truth)} classes and {len(found)} predictions; pass indices, 0 or more, of each")
+    right = len(truth) == len(found) > 0 and ((both >= 0) & (both < _CLASSES)).all() and not (both % 1).any()
+    if not right:
+        told = f"{len(truth)} classes and {len(found)} predictions"
+        raise errors.DataError(f"{told}; pass indices, from 0 to {_CLASSES - 1}, of each")
     n = int(both.max()) + 1 if classes is None else len(classes)
     if both.max() >= n:
         raise errors.DataError(f"classes has {n} names, and there is a class {int(both.max())}; pass a name for each")
@@ -221,7 +241,7 @@ def plot_predictions(y_true: Any, y_pred: Any, ax: Any = None) -> Any:
     >>> tg.plots.plot_predictions([0.0, 1.0, 2.0], [0.5, 1.0, 1.5]).get_title(loc="left")
     'Off by 0.408 (RMSE), R² 0.750'
     """
-    truth, found = (np.atleast_1d(as_array(raw(y))).astype(float) for y in (y_true, y_pred))
+    truth, found = (np.atleast_1d(_numbers(y)).astype(float) for y in (y_true, y_pred))
     finite = truth.size and np.isfinite(truth).all() and np.isfinite(found).all()
     if not finite or truth.size != found.size or len(truth) != len(found):
         raise errors.DataError(f"predictions {found.shape} for the truth {truth.shape}; pass a finite one for each")
@@ -254,17 +274,18 @@ def plot_weights(weights: Any, shape: tuple[int, int] | None = None, columns: in
     >>> tg.plots.plot_weights(np.eye(9)).get_title(loc="left")
     '9 images of 3 × 3'
     """
-    images = as_array(raw(weights)).astype(float)  # whole numbers have sizes that they can't hold
+    images = _numbers(weights).astype(float)  # whole numbers have sizes that they can't hold
     if images.ndim == 2:
         side = math.isqrt(images.shape[1])
-        height, width = shape or (side, side)
+        height, width = [whole_number("each of shape", n, 0) for n in shape or (side, side)]
         if height * width != images.shape[1]:
             raise errors.DataError(f"{images.shape[1]} weights are no {height} x {width} image; pass shape=")
-        images = images.reshape(-1, height, width)
+        images = images.reshape(len(images), height, width)
     if images.ndim < 3 or not images.size:
         raise errors.DataError(f"weights of shape {images.shape} are no images; pass (..., height, width)")
     images = images.reshape(-1, *images.shape[-2:])
     columns = math.ceil(math.sqrt(len(images))) if columns is None else whole_number("columns", columns)
+    columns = min(columns, len(images))
     most = np.abs(images).max() or 1
     with drawing(ax) as ax:
         scale, least = (_scale("white", "C0"), 0) if images.min() >= 0 else (_scale("C0", "white", "C1"), -most)
