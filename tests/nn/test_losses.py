@@ -210,6 +210,8 @@ def test_the_classes_may_lie_on_any_axis(loss: Any) -> None:
     x, y = np.random.default_rng(0).normal(size=(2, 3, 4)), np.array([[0, 2, 1, 1], [2, 2, 0, 1]])
     last = loss(np.moveaxis(x, 1, 2), y, np.array([1.0, 2.0, 0.5]), reduction="none")
     assert same([loss(x, y, np.array([1.0, 2.0, 0.5]), reduction="none", axis=1)], [last])
+    unsigned = loss(np.moveaxis(x, 1, 2), y.astype(np.uint64), np.array([1.0, 2.0, 0.5]), reduction="none")
+    assert same([unsigned], [last])
 
 
 def test_the_weights_of_a_module_are_buffers() -> None:
@@ -266,6 +268,7 @@ Z, Y = tg.zeros((2, 3)), np.array([0, 2])
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
+        (lambda: tg.cross_entropy(Z, np.array([0, 3], np.uint64)), ValueError, r"label 3 at \(1,\) names no class"),
         (lambda: tg.cross_entropy(Z, [0, 3]), ValueError, r"label 3 at \(1,\) names no class: it must be from 0 to 2"),
         (lambda: tg.nll_loss(Z, [-1, 0]), ValueError, r"label -1 at \(0,\)"),
         (lambda: tg.nll_loss(Z, Y, ignore_index=None), TypeError, "ignore_index must be a whole number, got None"),

@@ -169,11 +169,9 @@ def class_labels(value: Any, inputs: Any) -> Any:
     """Return class indices as an array of the logits' shape without the last axis. Raises ValueError, TypeError."""
     labels = copied(value.data if isinstance(value, Tensor) else value)
     shape = np.shape(inputs[0])
-    if labels.dtype.kind not in "iu":
-        if labels.size:
-            raise TypeError(
-                f"class labels, which come second, are integers, got dtype {labels.dtype}; write y.astype(int)"
-            )
+    if labels.size and labels.dtype.kind not in "iu":
+        raise TypeError(f"class labels, which come second, are integers, got dtype {labels.dtype}; write y.astype(int)")
+    if not np.can_cast(labels.dtype, np.intp):  # uint64, which NumPy adds to other integers as floats
         labels = labels.astype(np.intp)
     if labels.shape != shape[:-1]:
         raise ValueError(f"logits of shape {shape} need class labels of shape {shape[:-1]}, got {labels.shape}")

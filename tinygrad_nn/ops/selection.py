@@ -46,7 +46,7 @@ def flat_indices(shape: tuple[int, ...], indices: Any, axis: int) -> Any:
         raise ValueError(f"indices of shape {indices.shape} need as many axes as the tensor of shape {shape}")
     if indices.size and not (-n <= indices.min() and indices.max() < n):
         raise IndexError(f"an index is out of bounds for axis {axis} with size {n}; it must be from {-n} to {n - 1}")
-    strides = np.cumprod([1, *shape[:0:-1]])[::-1]
+    indices, strides = indices.astype(np.intp, casting="same_kind"), np.cumprod([1, *shape[:0:-1]])[::-1]
     others = np.ix_(*[np.arange(1 if i == axis else length) * strides[i] for i, length in enumerate(shape)])
     flat = np.where(indices < 0, indices + n, indices) * strides[axis]
     for i, offset in enumerate(others):
