@@ -69,7 +69,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (350, 312, 1_289),
     "engine": (1_250, 1_249, 8_991),
     "tensor": (1_148, 1_148, 9_025),
-    "ops": (3_087, 2_895, 32_142),
+    "ops": (3_085, 2_895, 32_171),
     "ops.linalg": (873, 840, 8_984),
     "ops.numpy": (2_408, 2_284, 27_102),
     "ops.windows": (772, 772, 8_540),
@@ -85,12 +85,12 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "checking": (2_699, 2_699, 24_465),
     "inspection": (2_264, 1_800, 18_048),
     "testing": (2_299, 2_299, 20_076),
-    "training": (2_689, 1_648, 21_969),
+    "training": (2_725, 1_648, 22_189),
     "interop": (1_511, 1_405, 14_542),
     "reference": (216, 216, 1_678),
     "the top": (266, 250, 1_534),
 }
-WHOLE = (33_079, 27_789, 289_443)
+WHOLE = (33_113, 27_789, 289_692)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -73,7 +73,7 @@ class Parts:
         return {name: g.bit_generator.state for name, g in self.module.generators().items()}
 
 
-HELD_OUT = {"validation": (X[:20], LABELS[:20]), "early_stopping": 2}
+HELD_OUT: dict[str, Any] = {"validation": (X[:20], LABELS[:20]), "early_stopping": 2}
 
 
 @pytest.mark.parametrize("break_at", [pytest.param(5, marks=pytest.mark.slow), 22])
@@ -292,7 +292,7 @@ def test_a_checkpoint_that_lacks_anything_is_a_file_error_and_changes_nothing(tm
         save_tree(newest, tree)
         parts = Parts()
         with pytest.raises(
-            FileError, match=r"step-\d+.npz does not hold all of this training \(.*\); drop that file to go"
+            FileError, match=r"step-\d+.npz does not hold all of this training \(.*\); drop it to go on"
         ):
             parts.train(tmp_path, epochs=2, every_steps=3, resume=True, keep=99, **HELD_OUT)
         assert parts.left() == untouched, path

@@ -210,7 +210,7 @@ def test_parts_of_parts_are_batched_with_and_without_a_loop() -> None:
     assert [batch["y"][0].tolist() for batch in DataLoader(Subset(Squares(9), [8, 1]), 2)] == [[64, 1]]
 
 
-@pytest.mark.parametrize("indices", [[True, False, True], [0.5, 1.0]])
+@pytest.mark.parametrize("indices", [[True, False, True], [0.5, 1.0], 1, [[0], [1]]])
 def test_indices_are_whole_numbers(indices: Any) -> None:
     """A mask would be the indices 0 and 1."""
     with pytest.raises(DataError, match=r"indices are whole numbers, got dtype .*; pass np\.flatnonzero"):

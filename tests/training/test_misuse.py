@@ -31,7 +31,8 @@ def test_frozen_parameters_are_refused_where_none_is_left_to_train() -> None:
 
 
 @pytest.mark.parametrize(
-    ("returned", "words"), [(None, "None"), ([0.5], r"\[0.5\] of"), (np.ones(2), "ndarray of shape"), ("a", "'a'")]
+    ("returned", "words"),
+    [(None, "None"), (10**400, "1000"), ([0.5], r"\[0.5\] of"), (np.ones(2), "ndarray of shape"), ("a", "'a'")],
 )
 def test_a_metric_that_returns_no_number_is_named(returned: Any, words: str) -> None:
     network, X, y = problem()
@@ -145,10 +146,25 @@ PAIRS = tg.data.TensorDataset(np.ones((30, 2)), np.zeros(30))
         ({"X": tg.data.Subset(PAIRS, [0])}, DataError, "X is a Subset; pass arrays, or to tg.train a DataLoader"),
         ({"validation": (tg.data.DataLoader(PAIRS), [1])}, DataError, "validation X is a DataLoader; pass arrays"),
         ({"accumulate": 0}, ValueError, "accumulate must be a whole number, 1 or more, got 0"),
-        ({"clip_norm": -1.0}, ValueError, "max_norm must be a number, 0 or more, got -1.0"),
+        ({"clip_norm": -1.0}, ValueError, "clip_norm must be a finite number, 0 or more, got -1.0"),
         ({"sample_weight": [1.0]}, DataError, r"it needs one number per sample, \(30,\)"),
         ({"sample_weight": [-1.0] * 30}, DataError, "row 0 of sample_weight holds -1.0"),
-        ({"sample_weight": [0] * 30}, DataError, "all samples are 0; give at least one"),
+        ({"sample_weight": [0] * 30}, DataError, "all samples add up to 0.0; pass some above 0"),
+        ({"sample_weight": [1e308] * 30}, DataError, "all samples add up to inf; pass some above 0, and none so large"),
+        ({"X": {}}, DataError, "X can't be read as numbers"),
+        ({"X": {"a": {}}}, DataError, r"X\['a'\] can't be read as numbers"),
+        ({"validation": (np.ones((0, 2)), [])}, DataError, "there are no samples: validation X has 0 rows"),
+        (
+            {"validation": tg.data.DataLoader(PAIRS, collate_fn=lambda s: None)},
+            DataError,
+            "a batch is None of .*, and X",
+        ),
+        (
+            {"validation": tg.data.DataLoader(PAIRS, collate_fn=lambda s: (1,) * 3)},
+            DataError,
+            "a batch is .*, and X and",
+        ),
+        ({"validation": tg.data.DataLoader([])}, DataError, "no samples to make a batch of; pass one or more"),
         ({"class_weight": {0: 1}}, DataError, r"a weight of 0 or more for \[0\.0, 1\.0\], got \{0: 1\}"),
         *[({"class_weight": {0: 1, 1: x}}, DataError, "a weight of 0 or more for") for x in (-1, "2", math.nan)],
         ({"class_weight": np.ones(2)}, DataError, r'must be "balanced", or .* for \[0\.0, 1\.0\], got \[1\. 1\.\]'),

@@ -22,8 +22,8 @@ from ..tensor.handle import replace_values
 from .epochs import Training
 from .files import load, save
 from .formats import bytes_of
-from .reading import require
 from .loader import TensorDataset
+from .reading import require
 
 _NAMES = f"step-{'[0-9]' * 10}.npz"
 _LEFT = f".{'[0-9a-f]' * 16}.tmp"  # by writers that were killed
@@ -141,7 +141,7 @@ def restore(training: Training, state: dict[str, Any], path: Path) -> None:
         wrong = f"{type(error).__name__}: {error}"
     if told := [each for each in training.steps.gathered(wrong) if each is not None]:
         _set(training, before)
-        raise FileError(f"{path} does not hold all of this training ({told[0]}); drop that file to go on from the one before")
+        raise FileError(f"{path} does not hold all of this training ({told[0]}); drop it to go on from the one before")
 
 
 def _set(training: Training, state: dict[str, Any]) -> None:

@@ -156,7 +156,7 @@ class Cost:
             found = metric(scores, y)
             try:
                 own[name] = float(found)
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 returned = f"the metric {name} returned {given(found)}, which is no number"
                 raise TypeError(f"{returned}; return one, as float(np.mean(...)) is") from None
         return own

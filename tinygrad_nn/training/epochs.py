@@ -22,6 +22,14 @@ from .steps import Steps
 ROWS_AT_ONCE = 1000  # at least, for validation in batches
 
 
+def pair_of(loader: DataLoader, rows: np.ndarray) -> Any:
+    """Return X and y of these rows as a loader's batch. Raises DataError for a batch that is no pair."""
+    found = loader.batch(rows)
+    if not (isinstance(found, (tuple, list)) and len(found) == 2):
+        raise DataError(f"a batch is {given(found)}, and X and y are needed; return pairs from the dataset")
+    return found
+
+
 @dataclass
 class Training:
     """A training in progress: its parts, its position, and how to run an epoch.
@@ -87,13 +95,10 @@ class Training:
                 self.means[name] = mean + (figure - mean) * (size / self.rows)
 
     def _batch(self, rows: Any) -> Any:
-        """Return X, y and weights, or None, of a batch. Raises DataError for a loader's that is no pair of samples."""
+        """Return X, y and weights, or None, of a batch."""
         if self.arrays is not None:
             return self.arrays if self.whole else picked(self.arrays, rows)
-        found = self.loader.batch(rows)
-        if not (isinstance(found, (tuple, list)) and len(found) == 2):
-            raise DataError(f"a batch is {given(found)}, and X and y are needed; return pairs from the dataset")
-        X, y = found
+        X, y = pair_of(self.loader, rows)
         return *self.steps.cost.checked(X, y, "a batch's "), None
 
     def _of_all(self, figures: dict[str, float], rows: int) -> dict[str, float]:

@@ -73,8 +73,9 @@ class Subset:
     def __init__(self, dataset: Dataset, indices: Any) -> None:
         self.dataset: Dataset = dataset
         found = as_array(indices)
-        if found.size and found.dtype.kind not in "iu":
-            raise DataError(f"indices are whole numbers, got dtype {found.dtype}; pass np.flatnonzero(mask)")
+        if found.ndim != 1 or (found.size and found.dtype.kind not in "iu"):
+            got = f"dtype {found.dtype} of shape {found.shape}"
+            raise DataError(f"indices are whole numbers, got {got}; pass np.flatnonzero(mask)")
         self.indices: np.ndarray = found.astype(np.intp)
 
     def __len__(self) -> int:
@@ -117,6 +118,8 @@ def collate(samples: Sequence[Any]) -> Any:
     >>> tg.data.collate([(1.5, {"id": 7}), (2.5, {"id": 8})])
     (array([1.5, 2.5]), {'id': array([7, 8])})
     """
+    if not len(samples):
+        raise DataError("there are no samples to make a batch of; pass one or more")
     first, parts, found = samples[0], tuple(samples), []
     try:
         for parts in zip(*[[*aligned(sample, first)] for sample in samples], strict=True):

@@ -17,13 +17,13 @@ from ..errors import DataError, given
 from ..nn.dense import DenseNetwork
 from ..nn.label_losses import cross_entropy
 from ..nn.module import Module
-from ..ops.settings import explained, whole_number
+from ..ops.settings import explained, number, optional, whole_number
 from ..optim import Optimizer
 from ..optim.lr_scheduler import LRScheduler
 from .blas_threads import limited_blas, threads_for
 from .checkpoints import Checkpoints
 from .cost import LOSSES, Loss, Metric
-from .epochs import Training
+from .epochs import Training, pair_of
 from .history import History, counted, newest_figures
 from .loader import DataLoader
 from .samples import dtype_of, rows_of, weights_of
@@ -96,7 +96,7 @@ def train(
         "accumulate": accumulate, "clip_norm": clip_norm, "early_stopping": early_stopping,
     }  # fmt: skip
     if isinstance(validation, DataLoader):
-        validation = validation.batch(np.arange(len(validation.dataset)))
+        validation = pair_of(validation, np.arange(len(validation.dataset)))
     _check(options, validation, metrics, on_epoch)
     if checkpoint is None and (resume or every is not None or every_steps is not None):
         raise ValueError("resume=, every= and every_steps= are about checkpoints; pass checkpoint=, a folder for them")
@@ -167,6 +167,7 @@ def _check_workers(steps: Steps, arrays: Any, options: Mapping[str, Any], compil
 
 def _check(options: Mapping[str, Any], validation: Any, metrics: Any, on_epoch: Any) -> None:
     """Raise TypeError, ValueError or DataError for impossible arguments."""
+    optional(number)("clip_norm", options["clip_norm"])
     for name in ("batch_size", "accumulate", "early_stopping", "workers"):
         if options[name] is not None or name == "accumulate":
             whole_number(name, options[name])

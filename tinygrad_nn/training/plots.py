@@ -53,7 +53,7 @@ def plot_data(X: Any, y: Any, ax: Any = None) -> Any:
 
 
 def _numbers(x: Any) -> np.ndarray:
-    array = as_array(raw(x))
+    array: np.ndarray = as_array(raw(x))
     if array.dtype.kind == "c":
         raise errors.DataError("complex numbers have no place on an axis; pass x.real")
     return array

@@ -28,7 +28,7 @@ def as_samples(name: str, values: Any, dtype: Any = None) -> Any:
     """
     if isinstance(values, (DataLoader, Subset, TensorDataset)):
         raise DataError(f"{name} is a {type(values).__name__}; pass arrays, or to tg.train a DataLoader for X and y")
-    if isinstance(values, dict):
+    if isinstance(values, dict) and values:
         return {key: as_samples(f"{name}[{key!r}]", part, dtype) for key, part in values.items()}
     if isinstance(values, tuple) and values and all(isinstance(part, (np.ndarray, Tensor)) for part in values):
         return tuple([as_samples(f"{name}[{i}]", part, dtype) for i, part in enumerate(values)])
@@ -46,7 +46,7 @@ def check_rows(X: Any, y: Any, which: str = "", least: int = 1) -> None:
     arrays = [(f"{which}{name}", array) for name, tree in (("X", X), ("y", y)) for array in leaves(tree)]
     count = len(arrays[0][1]) if arrays and arrays[0][1].ndim else 0
     if count < least:
-        raise DataError("there are no samples: X has 0 rows, and needs at least one")
+        raise DataError(f"there are no samples: {which}X has 0 rows, and needs at least one")
     for name, array in arrays:
         if array.ndim == 0 or len(array) != count:
             raise DataError(f"{which}X has {count} rows, {name} has shape {array.shape}; each sample needs one label")
@@ -98,9 +98,10 @@ def weights_of(y: Any, sample_weight: Any, class_weight: Any, dtype: Any, gather
         if not (right and all(is_number(own[label]) and 0 <= own[label] < np.inf for label in known)):
             raise DataError(f'class_weight must be "balanced", or a weight of 0 or more for {[*known]}, got {own}')
         weights = weights * np.array([own[label] for label in known], float)[of_labels]
-    total, samples = np.sum(gathered([weights.sum(), count]), axis=0)
-    if not total > 0:
-        raise DataError("the weights of all samples are 0; give at least one sample a weight above 0")
+    with np.errstate(over="ignore"):
+        total, samples = np.sum(gathered([weights.sum(), count]), axis=0)
+    if not 0 < total < np.inf:
+        raise DataError(f"the weights of all samples add up to {total}; pass some above 0, and none so large")
     return np.asarray(weights / (total / samples), dtype)
 
 
