@@ -92,4 +92,15 @@ def large() -> Graph:
     return graph
 
 
-PAGES: list[Callable[[], Graph]] = [watched_figure_1, twice, large, single, *EXAMPLES]
+def with_wide_names() -> Graph:
+    """Return a graph with names of the widest letters, and large complex values."""
+    names = ["W" * 24, "M@W%" * 6, "\N{GRINNING FACE}" * 24, "\N{FULLWIDTH LATIN CAPITAL LETTER W}" * 12, "i" * 24]
+    layer = type("W" * 24, (tg.nn.Module,), {"forward": lambda self, x: x * 2})()
+    with tg.watch() as graph:
+        for name in names:
+            layer(tg.tensor(np.full(60, 1j), name=name))
+            layer(tg.tensor(np.ones(2), requires_grad=True, name=name)).sum().backward()
+    return graph
+
+
+PAGES: list[Callable[[], Graph]] = [watched_figure_1, twice, large, single, with_wide_names, *EXAMPLES]

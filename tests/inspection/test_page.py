@@ -261,3 +261,9 @@ def test_a_graph_without_a_step_has_a_page_too(tmp_path: Path) -> None:
         pass
     for graph in (empty, tg.graph(leaf(3.0))):
         assert "1. nothing was computed" in Text(page_of(graph, tmp_path / "page.html")).text
+
+
+def test_a_heat_map_of_complex_numbers_shows_their_absolute_values(tmp_path: Path) -> None:
+    with tg.watch() as graph:
+        tg.tensor(np.full(60, 3j)) * 1
+    assert "absolute values, (60,), from 3 to 3, mean 3" in page_of(graph, tmp_path / "page.html")

@@ -9,6 +9,7 @@ the longest path, dummies where an edge passes a layer, orders by barycentres.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from typing import Any
 from .nodes import GraphNode
 
 MOST = 150  # boxes in a picture, roughly: if there are more, groups replace their contents
-_CHARACTER, _LINE = 7.2, 15.0  # the size of text, in pixels
+_COLUMN, _LINE = 7.3, 15.0  # a letter and a line of text, in pixels
 GAP, BETWEEN, PORT, MARGIN, TITLE = 18.0, 40.0, 10.0, 14.0, 20.0  # pixels
 _SWEEPS, _SORTED = 20, 14  # sweeps over all layers, and how many of them reorder the layers
 
@@ -43,7 +44,7 @@ class Box:
     ways: dict[tuple[Box, Box], list[Point]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.width: float = max(_CHARACTER * max(map(len, self.lines)) + 22, 48) if self.lines else PORT
+        self.width: float = max(_COLUMN * max(map(_columns, self.lines)) + 22, 48) if self.lines else PORT
         self.height: float = _LINE * len(self.lines) + 10 if self.lines else 0.0
 
     def walk(self) -> Iterator[Box]:
@@ -51,6 +52,11 @@ class Box:
         yield self
         for box in self.inner:
             yield from box.walk()
+
+
+def _columns(text: str) -> int:
+    """Return the width of a text: a letter is 1, one of Chinese, Japanese or Korean, or an emoji, 2."""
+    return len(text) + sum(unicodedata.east_asian_width(c) in "FW" for c in text)
 
 
 Edge = tuple[Box, Box]

@@ -216,7 +216,8 @@ def _shown(x: Any, name: str) -> str:
     array = np.asarray(x)
     if array.size <= _NUMBERS:
         return f"<pre>{escape(np.array2string(array, precision=3, max_line_width=70))}</pre>"
-    numbers = f"{array.shape}, from {array.min():.4g} to {array.max():.4g}, mean {array.mean():.4g}"
+    sizes, array = ("absolute values, ", np.abs(array)) if np.iscomplexobj(array) else ("", array)
+    numbers = f"{sizes}{array.shape}, from {array.min():.4g} to {array.max():.4g}, mean {array.mean():.4g}"
     return f'<img alt="heat map of {escape(name)}" width="128" height="96" src="{_heat_map(array)}"><br>{numbers}'
 
 

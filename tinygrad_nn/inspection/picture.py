@@ -12,7 +12,7 @@ from .nodes import GraphNode
 
 # The colours of the library's plots, by Okabe and Ito, on any background; shapes tell the kinds apart as well.
 STYLE = """
-.tg-graph { font: 12px system-ui, "DejaVu Sans", sans-serif; fill: currentColor; }
+.tg-graph { font: 12px ui-monospace, "DejaVu Sans Mono", monospace; fill: currentColor; }
 .tg-graph rect, .tg-graph polygon { fill-opacity: .2; }
 .tg-graph .group > rect { fill: #888; fill-opacity: .07; stroke: #888; stroke-dasharray: 4 3; }
 .tg-graph .closed > rect { fill-opacity: .2; stroke-dasharray: none; }
