@@ -255,6 +255,9 @@ MODULES = [
     only_ours("a rule of one's own", lambda x: _planted(x).sum(), [1, -1], "_planted", (1,), "backward"),
     only_ours("a hook that returns nan", hooked, [1, 2], "hook", (0,), "backward"),
     only_ours("batch norm without eps", tg.nn.BatchNorm1d(2, eps=0.0), [[1, 2], [1, 3]], "divide", None),
+    only_ours(
+        "an inf that gates make finite", lambda x: tg.nn.GRU(2, 2, seed=0)(x), [[[INF, 1.0]]], "x", (0, 0, 0), "given",
+    ),
     only_ours("a float16 overflows", lambda x: x.astype(np.float16).sum(), [1, 1e6], "astype", (1,)),
 ]  # fmt: skip
 COMPILED = [
@@ -265,7 +268,19 @@ COMPILED = [
     only_ours("a step, a root", step(lambda w, x: tg.sqrt(w.sum()) * x.sum(), 2), [1, 2], "sqrt", (), "backward"),
     only_ours("a step, a power", step(lambda w, x: ((w + x) ** 0.5).sum(), 2), [1, 0], "power", (1,), "backward"),
 ]  # fmt: skip
-FAULTS = [*FORWARD, *[f._replace(phase="given") for f in GIVEN], *BACKWARD, *MODULES, *COMPILED]
+PASSES = [
+    only_ours("a tangent of sqrt", lambda x: tg.jvp(tg.sqrt, (x,), (np.ones(2),))[1], [0, 4], "sqrt", (0,), "backward"),
+    only_ours("a Hessian of sqrt", tg.hessian(lambda x: tg.sqrt(x).sum()), [4, 0], "sqrt", (1,), "backward"),
+    only_ours(
+        "a Hessian of a power times a vector",
+        lambda x: tg.hvp(lambda z: (z**1.5).sum(), (x,), (np.ones(2),)), [0, 4], "power", (0,), "backward",
+    ),
+    only_ours(
+        "a gradient at an array",
+        lambda _: tg.grad(lambda z: tg.sqrt(z).sum())(np.zeros(2)), 1, "sqrt", (0,), "backward",
+    ),
+]  # fmt: skip
+FAULTS = [*FORWARD, *[f._replace(phase="given") for f in GIVEN], *BACKWARD, *MODULES, *COMPILED, *PASSES]
 
 FAULTLESS = [
     forward("a mask of -inf", lambda m, s: (m.softmax(m.where(s > 0, s, -INF), -1) * s).sum(), [1, 2, -1], ""),

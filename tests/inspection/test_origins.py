@@ -311,6 +311,11 @@ def test_what_was_given_is_told_with_the_line_that_reads_it_first() -> None:
         y.backward(tg.tensor([1.0, np.nan]))
 
 
+def test_a_result_that_nothing_recorded_is_checked() -> None:
+    origin = tg.why_nan(lambda: tg.jvp(lambda z: 2 * z, (np.ones(1),), (np.array([np.inf]),))[1])
+    assert str(origin).startswith("a result[0] is inf as it was given")
+
+
 @pytest.mark.parametrize("nested", [lambda x: {"b": x}, lambda x: (x,), lambda x: [[x], np.ones(3)]])
 def test_arrays_in_what_is_nested_are_differentiated(nested: Any) -> None:
     def loss(given: Any) -> Any:
@@ -349,6 +354,22 @@ def test_a_number_that_is_not_finite_is_told() -> None:
     origin = tg.why_nan(lambda x: (x * np.inf).sum(), np.ones(2))
     assert origin is not None
     assert "replace the operand, which is not finite itself" in origin.remedy
+
+
+@pytest.mark.parametrize(
+    ("function", "x", "remedy"),
+    [
+        (lambda x: x**2, -1e200, "the result is beyond 1.8e+308"),
+        (lambda x: x**np.nan, 2.0, "replace the operand, which is not finite itself"),
+        (lambda x: x**0.5, -2.0, "a negative number has no real fractional power"),
+        (lambda x: tg.tensor(-2.0) ** x, 2.0, "a negative number has no real fractional power"),
+        (lambda x: np.mod(x, 0.0), 2.0, "add eps to the divisor"),
+    ],
+)
+def test_the_remedy_is_for_the_numbers_that_met(function: Any, x: float, remedy: str) -> None:
+    origin = tg.why_nan(function, x)
+    assert origin is not None
+    assert remedy in origin.remedy
 
 
 def test_a_hook_of_a_leaf_has_the_line_that_reads_the_leaf() -> None:

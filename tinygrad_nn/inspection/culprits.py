@@ -100,17 +100,25 @@ def recomputed(node: GraphNode, operands: Mapping[str, Any]) -> Any:
         return node.engine.forward(*([arrays] if node.engine.variadic else arrays), **node.settings)
 
 
+def read_by_rule(source: GraphNode) -> dict[str, Any]:
+    """Return what the rules of a node read: its cotangent "g", and the arrays that are kept, by the rules' names."""
+    kept = zip(getattr(source.engine, "slots", ()), source.kept or (), strict=False)
+    return {"g": source.seen} | {slot: x for slot, x in kept if isinstance(x, np.ndarray)}
+
+
 def pulled(part: Contribution, parent: GraphNode, operands: Mapping[str, Any]) -> Any:
-    """Return what a contribution's rule computes from another cotangent, the operand "g", in the parent's shape."""
+    """Return what a contribution's rule computes from other operands of `read_by_rule`, in the parent's shape."""
     source: Any = part.source
-    g = operands["g"]
+    g, kept = operands["g"], source.kept
+    if len(operands) > 1:
+        kept = [operands.get(slot, x) for slot, x in zip(source.engine.slots, source.kept, strict=False)]
     if isinstance(g, tuple):
         g = Whole(g)
         g.arrived = range(len(g))
     with np.errstate(all="ignore"), setting(recording, False):
-        c = part.rule.pull(g, source.kept)
+        c = part.rule.pull(g, kept)
         if isinstance(c, Parts):
             return c
         if part.rule.zero_safe is not None and has_nan(np.asarray(c)):
-            c = part.rule.zero_safe(part.rule, g, source.kept, c)
+            c = part.rule.zero_safe(part.rule, g, kept, c)
         return np.asarray(project(np.asarray(c), parent.node, source.node, part.rule))  # type: ignore[arg-type]

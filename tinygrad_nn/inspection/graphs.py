@@ -242,6 +242,10 @@ class Graph:
             return array
         return self.computed(array, self.add("data", shape=array.shape, dtype=array.dtype, stored=array))
 
+    def add_result(self, y: Tensor) -> GraphNode:
+        """Add a Tensor that was made of an array, such as a tangent that no recorded operation computed."""
+        return self.add("data", shape=y.shape, dtype=y.dtype, stored=y.data, given="a result")
+
     def computed(self, array: Any, node: GraphNode) -> GraphNode:
         """Return a node, after noting that it computed an array."""
         self._of_array[id(array)] = node, array

@@ -51,7 +51,7 @@ class GraphNode:
     kept: Any = None
     sums: list[int] = field(default_factory=list)  # checksums of `kept_arrays` when the node was recorded
     engine: Any = None  # the engine's operation, None for an item
-    by_rule: bool = False  # computed in a pass that is itself recorded
+    rule_of: Any = None  # the engine's node whose rule computed it, in a pass that is itself recorded
     arrived: Any = None  # the sum of the contributions, if hooks were called with it
     seen: Any = None  # the adjoint in the last watched pass
 
@@ -93,7 +93,9 @@ class GraphNode:
     @property
     def kept_arrays(self) -> list[tuple[str, Any]]:
         """The arrays that the engine keeps for the node's rules, with the rules' names for them."""
-        saved = zip(getattr(self.engine, "slots", ()), getattr(self.node, "saved", None) or (), strict=False)
+        if self.engine is None or self.node is None:
+            return []
+        saved = zip(self.engine.slots, self.node.saved or (), strict=False)
         found = [(slot, raw(x)) for slot, tree in saved for x in leaves(_of_checkpoint(tree))]
         return [(slot, x) for slot, x in found if isinstance(x, np.ndarray)]
 

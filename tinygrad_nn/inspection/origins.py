@@ -18,7 +18,7 @@ from ..engine.node import Node
 from ..errors import FreedGraphError
 from ..tensor.handle import Tensor
 from ..transforms.linearization import pulled as cotangents_of
-from .culprits import Index, blamed, entry, faults, indexed, positions, pulled, recomputed, there
+from .culprits import Index, blamed, entry, faults, indexed, positions, pulled, read_by_rule, recomputed, there
 from .nodes import GraphNode
 from .recorder import Recorder, results_of, watching
 from .remedies import LOST, remedy_for
@@ -101,6 +101,7 @@ def why_nan(function: Callable[..., Any], /, *inputs: Any) -> Origin | None:
             watchdog.check_values([node for y in ends if (node := watchdog.graph.get(y)) is not None])
             with suppress(FreedGraphError):  # the function went backward itself
                 cotangents_of(ends, [np.ones(y.shape, y.dtype) for y in ends], None, False, False)
+        watchdog.check_values([watchdog.graph.get(y) or watchdog.graph.add_result(y) for y in ends])
     except Anomaly as anomaly:
         return anomaly.origin
     return None
@@ -138,7 +139,7 @@ class Watchdog(Recorder):
     def _add(self, operation: Any, arrays: list[Any], parameters: Any, node: Any, y: Any, site: Any) -> GraphNode:
         self.check_step()
         added = super()._add(operation, arrays, parameters, node, y, site)
-        added.by_rule = site.passes > 0
+        added.rule_of = site.rule_of
         added.sums = [crc32(x.tobytes()) for _, x in added.kept_arrays]
         return added
 
@@ -186,7 +187,7 @@ class Watchdog(Recorder):
         self.check_step()
         super().closed()
         # Zero-safety may mask what rules compute.
-        self.check_values([n for n in self.graph.nodes if n.operation and not (n.children or n.by_rule)])
+        self.check_values([n for n in self.graph.nodes if n.operation and not (n.children or n.rule_of)])
 
     def check_values(self, nodes: list[GraphNode]) -> None:
         """Raise Anomaly if a node's value is not finite."""
@@ -226,9 +227,20 @@ class Watchdog(Recorder):
             if culprit is None or not isinstance(parent, GraphNode):
                 written = node.operands and np.isfinite(entry(recomputed(node, node.operands), index))
                 phase = "given" if node.engine is None else "write" if written else "forward"
+                if node.rule_of is not None and phase == "forward":
+                    return node.number, self.of_rule(node, index, value)
                 return node.number, self.origin(node, phase, index, value, there(node, index), node.name)
             value, node, index = entry(node.operands[culprit[0]], culprit[1]), parent, culprit[1]
         return self.from_gradient(self._adjoints[id(node.stored)], index)  # recorded rules computed it
+
+    def of_rule(self, computed: GraphNode, index: Index, value: Any) -> Origin:
+        """Return the origin at an entry of what a rule computed, or a rule of its rule: the user's operation."""
+        node = computed
+        while node.rule_of is not None:
+            node = self.graph.of_node(node.rule_of)
+        same = node.engine.pointwise and node.shape == computed.shape
+        argument = next((x.name for x in node.parents if x.shape == computed.shape), node.name)
+        return self.origin(node, "backward", index, value, there(node, index) if same else {}, argument)
 
     def from_gradient(self, node: GraphNode, index: Index) -> tuple[int, Origin]:
         """Return minus the number of the node whose rule first made a gradient not finite, and the origin."""
@@ -243,8 +255,11 @@ class Watchdog(Recorder):
             if source is None:
                 seed = GraphNode(node.number, "data", dtype=node.dtype, name=f"the cotangent of {node.name}")
                 return -node.number, self.origin(seed, "given", index, value, {})
-            culprit = blamed({"g": source.seen}, partial(pulled, part, node), index, {})
-            if culprit is None:
+            slot, where = blamed(read_by_rule(source), partial(pulled, part, node), index, {}) or ("", ())
+            operand = source if slot == "y" else source.inputs.get(slot)
+            if isinstance(operand, GraphNode) and operand.value is not None:
+                return self.from_value(operand, where)
+            if slot != "g":
                 numbers = there(source, index) if source.engine.pointwise and source.shape == node.shape else {}
                 return -source.number, self.origin(source, "backward", index, value, numbers, node.name)
-            node, index = source, culprit[1]
+            node, index = source, where

@@ -25,6 +25,7 @@ _OF_VALUES = table("""
 """)
 _AT_ZERO = table("""
     log log2 log10 power: add eps, or mask with where |
+    remainder fmod floor_divide: add eps to the divisor, or mask with where |
     divide reciprocal: add eps to the divisor, or mask with where; leave out a batch whose labels are all ignore_index
 """)
 # By the operation whose rule makes a cotangent not finite.
@@ -48,15 +49,14 @@ def remedy_for(operation: str, phase: str, operands: Mapping[str, Any], value: A
     most = np.finfo(dtype)
     beyond = f"is beyond {most.max:.2g}, the most that {dtype} holds; scale down"
     beyond += ", or compute in float64" * (most.bits < 64)
-    if phase == "backward":
+    numbers = [float(x) for x in operands.values() if np.ndim(x) == 0]
+    if phase == "backward" and not (operation == "power" and np.isnan(value)):
         wrong = "the numbers are too large there, or the rule is wrong: tg.gradcheck tells"
         return _OF_RULES.get(operation, f"the gradient {beyond}" if np.isinf(value) else wrong)
-    numbers = [float(x) for x in operands.values() if np.ndim(x) == 0]
-    decides = numbers[0 if operation == "power" else -1] if numbers else np.nan
-    if decides == 0 and operation in _AT_ZERO:
+    if numbers and numbers[0 if operation == "power" else -1] == 0 and operation in _AT_ZERO:
         return _AT_ZERO[operation]
-    if operation in _OF_VALUES and not (operation == "power" and decides > 0):
-        return _OF_VALUES[operation]
-    if not np.isfinite(numbers).all():
+    if operation != "where" and not np.isfinite(numbers).all():
         return "replace the operand, which is not finite itself, with another number"
+    if operation in _OF_VALUES and not (operation == "power" and np.isinf(value)):
+        return _OF_VALUES[operation]
     return f"the result {beyond}" if np.isinf(value) else "look at its operands there, and mask with where"

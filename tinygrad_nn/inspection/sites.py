@@ -48,8 +48,8 @@ class Line(NamedTuple):
 class Site:
     """What surrounds a computation: `line` and `frame` of the user's code, and `modules`, the outermost first.
 
-    `passes` counts the derivative passes between the user's line and here: a rule runs in one. `around` is the site of
-    the watched body; frames outside of it are not searched again.
+    `passes` counts the derivative passes between the user's line and here: a rule runs in one, that of the operation
+    that `rule_of` recorded. `around` is the site of the watched body; frames outside of it are not searched again.
     """
 
     def __init__(self, around: Site | None = None) -> None:
@@ -57,11 +57,14 @@ class Site:
         outer = around.frame if around else None
         self.frame: Any = None
         self.passes: int = 0
+        self.rule_of: Any = None
         self.modules: list[Module] = []
         while frame is not None and frame is not outer:
             code = frame.f_code
             if self.frame is None:
-                self.passes += code in _PASSES
+                if code in _PASSES:
+                    self.rule_of = self.rule_of or variables_of(frame).get("node")
+                    self.passes += 1
                 if not is_no_users(code.co_filename):
                     self.frame = frame
             if code.co_argcount and code.co_varnames[0] == "self":
