@@ -61,13 +61,16 @@ def test_cancellation_is_told() -> None:
     assert x.grad_terms().cancellation == np.inf
 
 
-def test_a_computed_tensor_has_terms_as_long_as_its_graph_is_kept() -> None:
+def test_a_computed_tensor_that_retains_its_gradient_has_terms() -> None:
     x = leaf([1.0, 2.0])
     with tg.watch() as graph:
         h = x * x
+        h.retain_grad()
         (h * h).sum().backward()
     np.testing.assert_array_equal(h.grad_terms().total, graph["h"].adjoint)
     assert len(h.grad_terms()) == 2
+    with pytest.raises(tg.errors.GradientError, match="and retain_grad before that if the tensor was computed"):
+        (x * x).grad_terms()
 
 
 def test_terms_go_with_their_leaf_and_others_have_none() -> None:

@@ -25,7 +25,7 @@ from .nodes import GraphNode, Memory, arguments_of, printable
 from .page import MOST, Page
 from .picture import dot_of, svg_of
 from .sites import Site
-from .terms import LIVE, brief
+from .terms import brief
 
 # The letters of an operation's operand and result.
 _LETTERS = {"linear": ("W", "Z")} | dict.fromkeys(ACTIVATIONS, ("Z", "A"))
@@ -56,7 +56,6 @@ class Graph:
         self.reached: set[GraphNode] = set()  # by the last watched pass
         self._forgotten: dict[int, dict[str, Any]] = {}  # by the number of an engine's node that is alive
         self.count: int = 0
-        LIVE.add(self)
 
     @property
     def nodes(self) -> list[GraphNode]:
@@ -241,10 +240,6 @@ class Graph:
         if not (isinstance(array, np.ndarray) and array.ndim):
             return array
         return self.computed(array, self.add("data", shape=array.shape, dtype=array.dtype, stored=array))
-
-    def add_result(self, y: Tensor) -> GraphNode:
-        """Add a Tensor that was made of an array, such as a tangent that no recorded operation computed."""
-        return self.add("data", shape=y.shape, dtype=y.dtype, stored=y.data, given="a result")
 
     def computed(self, array: Any, node: GraphNode) -> GraphNode:
         """Return a node, after noting that it computed an array."""

@@ -101,7 +101,8 @@ def why_nan(function: Callable[..., Any], /, *inputs: Any) -> Origin | None:
             watchdog.check_values([node for y in ends if (node := watchdog.graph.get(y)) is not None])
             with suppress(FreedGraphError):  # the function went backward itself
                 cotangents_of(ends, [np.ones(y.shape, y.dtype) for y in ends], None, False, False)
-        watchdog.check_values([watchdog.graph.get(y) or watchdog.graph.add_result(y) for y in ends])
+        for y in [y for y in ends if watchdog.graph.get(y) is None]:  # tangents, and results made of arrays
+            watchdog.check_values([GraphNode(0, "data", dtype=y.dtype, stored=y.data, name="a result")])
     except Anomaly as anomaly:
         return anomaly.origin
     return None

@@ -188,11 +188,12 @@ def _close(a: Any, b: Any) -> bool:
 def _added(parent: GraphNode, contribution: Contribution) -> str:
     """Return the HTML of a contribution, and of the sum of those up to it."""
     parts, adjoint = parent.contributions, f"∂L/∂{parent.name}"
-    values = [_whole(parent, part.value) for part in parts[: parts.index(contribution) + 1]]
+    count = [part is contribution for part in parts].index(True) + 1
+    values = [_whole(parent, part.value) for part in parts[:count]]
     if len(parts) == 1:
         shown = {adjoint: values[-1]}
     else:
-        shown = {f"contribution {len(values)} of {len(parts)} to {adjoint}": values[-1]}
+        shown = {f"contribution {count} of {len(parts)} to {adjoint}": values[-1]}
         shown["added up so far"] = functools.reduce(_sum, values)
     if parent.arrived is not None and contribution is parts[-1]:
         shown[adjoint + _HOOKED] = parent.seen

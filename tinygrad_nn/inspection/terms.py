@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import operator
 import weakref
 from typing import Any, NamedTuple
@@ -27,11 +26,10 @@ def _numbers(x: Any) -> str:  # ten times as fast as np.array2string
     return f"{x:.4g}" if isinstance(x, float) else str(x)
 
 
-LIVE: weakref.WeakSet[Any] = weakref.WeakSet()  # the graphs that are still alive
 _PATHS = {"seed": "the output itself", "hook": "added by its hooks", ".grad": "held in .grad before"}
 
 
-class Contribution:
+class Contribution(NamedTuple):
     """One summand of an adjoint: its `value`, computed by the rule of `source`, a GraphNode, for `argument`.
 
     `ways` is the number of paths from the output, 2**63 at most, `steps` the length of the shortest, `before` the
@@ -39,19 +37,13 @@ class Contribution:
     a pass begins with, "hook" for what hooks added, ".grad" for what `.grad` held before.
     """
 
-    __slots__ = "argument", "before", "rule", "source", "steps", "value", "ways"
-
-    def __init__(
-        self, value: Any, source: Any, argument: str, rule: Any = None, ways: int = 1, steps: int = 0,
-        before: Contribution | None = None,
-    ) -> None:  # fmt: skip
-        self.value: Any = value
-        self.source: Any = source
-        self.argument: str = argument
-        self.rule: Any = rule
-        self.ways: int = ways
-        self.steps: int = steps
-        self.before: Contribution | None = before
+    value: Any
+    source: Any
+    argument: str
+    rule: Any = None
+    ways: int = 1
+    steps: int = 0
+    before: Contribution | None = None
 
     @property
     def path(self) -> tuple[str, ...]:
@@ -141,32 +133,30 @@ def grad_terms(self: Tensor) -> Terms:
     3       b         1     multiply1 -> loss
     sum: 0.001, cancellation 1.2e+04
     """
-    passes, held = _LEAVES.get(id(self), []), list[Contribution]()
-    for node in [graph.get(self) for graph in LIVE] if not passes else ():
-        if node is not None and node.contributions:
-            passes = [Pass(node.contributions, node.arrived, node.seen, None)]
+    passes, held = _LEAVES.get(id(self), []), None
     if not passes:
         raise errors.GradientError(
-            "no watched backward pass came to this tensor; call backward inside `with tg.watch():`, and for a tensor "
-            "that was computed keep the graph: `with tg.watch() as graph:`"
+            "no watched backward pass came to this tensor; call backward inside `with tg.watch():`, and retain_grad "
+            "before that if the tensor was computed"
         )
     if self.grad is None or self.grad.data is passes[-1].held:  # the pass filled no `.grad`
         passes = passes[-1:]
-    elif not np.array_equal(passes[-1].whole, self.grad.data, equal_nan=True):
+    elif np.array_equal(passes[-1].whole, self.grad.data, equal_nan=True):
+        held = passes[0].held
+    else:
         raise errors.GradientError(
             "`.grad` has changed since the pass that was watched; call grad_terms() before that, or put the last "
             "backward inside `with tg.watch():` as well"
         )
-    elif passes[0].held is not None:
-        held = [Contribution(passes[0].held, None, ".grad")]
-    groups = [held] if held else []
+    found, total = list[Contribution](), held
     for one in passes:
         hooks = [] if one.arrived is None else [Contribution(one.seen - one.arrived, None, "hook")]
-        groups.append([*one.contributions, *hooks])
-    sums = [functools.reduce(operator.add, [term.value for term in group]) for group in groups]
-    terms = Terms(itertools.chain(*groups[bool(held) :], held))
-    terms.total = np.asarray(functools.reduce(operator.add, sums))
-    return terms
+        found += (terms := [*one.contributions, *hooks])
+        part = functools.reduce(operator.add, [term.value for term in terms])
+        total = part if total is None else total + part
+    result = Terms(found if held is None else [*found, Contribution(held, None, ".grad")])
+    result.total = np.asarray(total)
+    return result
 
 
 Tensor.grad_terms = grad_terms  # type: ignore[method-assign]
