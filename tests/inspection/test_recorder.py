@@ -40,8 +40,8 @@ def test_the_line_is_the_users() -> None:
         x.mean()
     for node in list(graph)[1:]:
         assert node.line is not None
-        assert (node.line.file, node.line.number) == (__file__, number + 1)
-        assert (node.line.text, node.line.function) == ("x.mean()", "test_the_line_is_the_users")
+        assert (node.line.filename, node.line.lineno) == (__file__, number + 1)
+        assert (node.line.line, node.line.name) == ("x.mean()", "test_the_line_is_the_users")
 
 
 def test_the_line_is_in_no_frozen_module() -> None:
@@ -50,7 +50,7 @@ def test_the_line_is_in_no_frozen_module() -> None:
     with tg.watch() as graph:
         names["double"](leaf(1.0))
     assert graph[1].line is not None
-    assert graph[1].line.text == 'names["double"](leaf(1.0))'
+    assert graph[1].line.line == 'names["double"](leaf(1.0))'
 
 
 def test_a_dense_network_has_the_articles_names() -> None:

@@ -95,7 +95,7 @@ class Graph:
             "dtype": [str(n.dtype) for n in nodes],
             "reads": [_some([getattr(x, "name", "") or brief(x) for x in n.inputs.values()]) for n in nodes],
             "module": [n.group for n in nodes],
-            "line": [n.line.short if n.line else "" for n in nodes],
+            "line": [n.place for n in nodes],
             "value": [brief(n.value) if watched else "" for n in nodes],
             "adjoint": [brief(n.adjoint) for n in nodes],
             "read by": [_some([child.name for child in n.children]) for n in nodes],

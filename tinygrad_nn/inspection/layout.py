@@ -109,8 +109,8 @@ def _box(node: GraphNode) -> Box:
 
 def _groups(node: GraphNode) -> list[tuple[str, int]]:
     """Return the labels and ids of the modules around a node; layers of the article's network count as modules."""
-    layer = re.fullmatch(r"(?:.*\b)?[ZA](\d+)", node.name) if "DenseNetwork" in dict(node.modules).values() else None
     own = [(": ".join(filter(None, module)), owner) for module, owner in zip(node.modules, node.owners)]
+    layer = re.fullmatch(r"(?:.*\b)?[ZA](\d+)", node.name) if node.group.endswith("DenseNetwork") else None
     return own + ([(f"layer {layer[1]}", 0)] if layer else [])
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from os.path import basename
+from traceback import FrameSummary
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +15,6 @@ from ..engine.node import Node
 from ..engine.trees import leaves
 from ..errors import in_columns
 from ..tensor.handle import Tensor
-from .sites import Line
 from .terms import Contribution
 
 MANY = 2**63  # ways are counted up to this number
@@ -27,7 +28,7 @@ class GraphNode:
     `settings` are the operation's parameters, such as an axis. `value`, `adjoint`, `contributions`, `line` and
     `modules` are known if the node was watched; `adjoint` also for a leaf whose `.grad` is filled. The adjoint of
     several outputs is a tuple of arrays. `modules` are the names and classes of the modules that computed the value,
-    the outermost first.
+    the outermost first. `line` is a `traceback.FrameSummary`.
     """
 
     number: int
@@ -41,7 +42,7 @@ class GraphNode:
     children: list[GraphNode] = field(default_factory=list)
     stored: Any = None
     contributions: list[Contribution] = field(default_factory=list)
-    line: Line | None = None
+    line: FrameSummary | None = None
     modules: tuple[tuple[str, str], ...] = ()
     owners: tuple[int, ...] = ()  # the ids of these modules
     given: str = ""  # the name that the user or a module has for it
@@ -103,6 +104,11 @@ class GraphNode:
     def group(self) -> str:
         """The innermost module that computed it, as "encoder.0: Linear"; "" outside of modules."""
         return "" if not self.modules else printable(": ".join(filter(None, self.modules[-1])))
+
+    @property
+    def place(self) -> str:
+        """The file's name and the number of its line."""
+        return "" if self.line is None else f"{basename(self.line.filename)}:{self.line.lineno}"
 
     def __repr__(self) -> str:
         return f"<{self.name or self.operation}: {self.operation or self.kind} of shape {self.shape}>"

@@ -210,7 +210,7 @@ class Watchdog(Recorder):
         name, at = node.name if phase == "given" else node.operation, node.line
         if at is None and node.engine is None:  # the first line that reads it, or begins the pass
             at = next((child.line for child in node.children if child.line), Site().line)
-        line, source = (str(at), at.text) if at else ("", "")
+        line, source = (f"{at.filename}:{at.lineno}, in {at.name}", at.line or "") if at else ("", "")
         lost = phase == "forward" and not node.inputs.keys() <= node.known.keys()  # recorded unwatched, or long ago
         advice = LOST if lost else remedy_for(name, phase, operands, value, node.dtype)
         return Origin(name, phase, index, float(value), operands, argument, line, source, node.group, advice)

@@ -155,8 +155,8 @@ def _line(node: GraphNode) -> str:
     if node.line is None:
         return ""
     layer = f" in {escape(node.group)}" if node.group else ""
-    source = f": <code>{escape(node.line.text)}</code>" if node.line.text else ""
-    return f"<p>{escape(node.line.short)}{layer}{source}</p>"
+    source = f": <code>{escape(node.line.line)}</code>" if node.line.line else ""
+    return f"<p>{escape(node.place)}{layer}{source}</p>"
 
 
 def _left(node: GraphNode, g: Any) -> Step:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import linecache
-import os
 import sys
 from collections.abc import Iterable
 from itertools import islice
+from traceback import FrameSummary
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -22,27 +21,6 @@ from ..tensor.handle import Tensor
 _PASSES = {pullback.__code__, pushforward.__code__}
 _HOLD_NOTHING = (int, float, str, np.generic, np.ndarray, Tensor, Module, ModuleType)  # a Module names its own parts
 _MOST, _EACH = 600, 200  # entries searched for a name: in total, and of one container
-
-
-class Line(NamedTuple):
-    """A line of the user's code; `str(line)` names it as tracebacks do."""
-
-    file: str
-    number: int
-    function: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.number}, in {self.function}"
-
-    @property
-    def short(self) -> str:
-        """The file's name and the line's number."""
-        return f"{os.path.basename(self.file)}:{self.number}"
-
-    @property
-    def text(self) -> str:
-        """The source code of the line, "" if it is not available."""
-        return linecache.getline(self.file, self.number).strip()
 
 
 class Site:
@@ -75,8 +53,10 @@ class Site:
         if frame is not None and around is not None:
             self.frame = self.frame or frame
             self.modules[: self.modules[:1] == around.modules[-1:]] = around.modules
-        code = self.frame and self.frame.f_code
-        self.line: Line | None = Line(code.co_filename, self.frame.f_lineno, code.co_name) if code else None
+        self.line: FrameSummary | None = None
+        if self.frame is not None:
+            code, number = self.frame.f_code, self.frame.f_lineno
+            self.line = FrameSummary(code.co_filename, number, code.co_name, lookup_line=False)
 
     def named(self, entries: bool = True) -> list[tuple[str, Any]]:
         """Return the names and values of variables in the user's innermost function, then the `entries` of the values.
