@@ -100,18 +100,10 @@ def recomputed(node: GraphNode, operands: Mapping[str, Any]) -> Any:
         return node.engine.forward(*([arrays] if node.engine.variadic else arrays), **node.settings)
 
 
-def read_by_rule(source: GraphNode) -> dict[str, Any]:
-    """Return what the rules of a node read: its cotangent "g", and the arrays that are kept, by the rules' names."""
-    kept = zip(getattr(source.engine, "slots", ()), source.kept or (), strict=False)
-    return {"g": source.seen} | {slot: x for slot, x in kept if isinstance(x, np.ndarray)}
-
-
 def pulled(part: Contribution, parent: GraphNode, operands: Mapping[str, Any]) -> Any:
-    """Return what a contribution's rule computes from other operands of `read_by_rule`, in the parent's shape."""
+    """Return what a contribution's rule computes from another cotangent, the operand "g", and other saved arrays."""
     source: Any = part.source
-    g, kept = operands["g"], source.kept
-    if len(operands) > 1:
-        kept = [operands.get(slot, x) for slot, x in zip(source.engine.slots, source.kept, strict=False)]
+    g, kept = operands["g"], [*(source.saved | operands).values()] if source.saved else source.kept
     if isinstance(g, tuple):
         g = Whole(g)
         g.arrived = range(len(g))

@@ -64,19 +64,23 @@ class GraphNode:
     @property
     def value(self) -> Any:
         """The value if it was watched, if the node is a leaf, or as long as the node's rule needs it; else None."""
-        if self.stored is not None or self.node is None:
-            return self.stored
-        if self.engine is None:
-            return None if self.tensor is None else self.tensor.data
-        return dict(zip(self.engine.slots, self.node.saved or (), strict=False)).get("y")
+        if self.stored is None and self.engine is None and self.tensor is not None:
+            return self.tensor.data
+        return self.saved.get("y") if self.stored is None else self.stored
+
+    @property
+    def saved(self) -> dict[str, Any]:
+        """What the engine keeps, or kept until a watched pass came, for the node's rules, by their names for it."""
+        if self.engine is None or self.node is None:
+            return {}
+        return dict(zip(self.engine.slots, self.kept or self.node.saved or (), strict=False))
 
     @property
     def known(self) -> dict[str, Any]:
         """The operands; if it was not watched when recorded, those that its rules read, as long as they are kept."""
-        if self.operands or self.engine is None or self.engine.variadic or self.node is None:
+        if self.operands or self.engine is None or self.engine.variadic:
             return self.operands
-        saved = zip(self.engine.arguments, self.kept or self.node.saved or (), strict=False)
-        return {argument: x for argument, x in saved if x is not None}
+        return {slot: x for slot, x in self.saved.items() if slot in self.engine.arguments and x is not None}
 
     @property
     def tensor(self) -> Tensor | None:
@@ -94,10 +98,8 @@ class GraphNode:
     @property
     def kept_arrays(self) -> list[tuple[str, Any]]:
         """The arrays that the engine keeps for the node's rules, with the rules' names for them."""
-        if self.engine is None or self.node is None:
-            return []
-        saved = zip(self.engine.slots, self.node.saved or (), strict=False)
-        found = [(slot, raw(x)) for slot, tree in saved for x in leaves(_of_checkpoint(tree))]
+        saved = {} if self.node is None or self.node.saved is None else self.saved
+        found = [(slot, raw(x)) for slot, tree in saved.items() for x in leaves(_of_checkpoint(tree))]
         return [(slot, x) for slot, x in found if isinstance(x, np.ndarray)]
 
     @property

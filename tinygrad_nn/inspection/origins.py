@@ -18,7 +18,7 @@ from ..engine.node import Node
 from ..errors import FreedGraphError
 from ..tensor.handle import Tensor
 from ..transforms.linearization import pulled as cotangents_of
-from .culprits import Index, blamed, entry, faults, indexed, positions, pulled, read_by_rule, recomputed, there
+from .culprits import Index, blamed, entry, faults, indexed, positions, pulled, recomputed, there
 from .nodes import GraphNode
 from .recorder import Recorder, results_of, watching
 from .remedies import LOST, remedy_for
@@ -188,7 +188,7 @@ class Watchdog(Recorder):
         self.check_step()
         super().closed()
         # Zero-safety may mask what rules compute.
-        self.check_values([n for n in self.graph.nodes if n.operation and not (n.children or n.rule_of)])
+        self.check_values([n for n in self.graph.nodes if n.operands and not (n.children or n.rule_of)])
 
     def check_values(self, nodes: list[GraphNode]) -> None:
         """Raise Anomaly if a node's value is not finite."""
@@ -256,7 +256,8 @@ class Watchdog(Recorder):
             if source is None:
                 seed = GraphNode(node.number, "data", dtype=node.dtype, name=f"the cotangent of {node.name}")
                 return -node.number, self.origin(seed, "given", index, value, {})
-            slot, where = blamed(read_by_rule(source), partial(pulled, part, node), index, {}) or ("", ())
+            read = {"g": source.seen} | {slot: x for slot, x in source.saved.items() if isinstance(x, np.ndarray)}
+            slot, where = blamed(read, partial(pulled, part, node), index, {}) or ("", ())
             operand = source if slot == "y" else source.inputs.get(slot)
             if isinstance(operand, GraphNode) and operand.value is not None:
                 return self.from_value(operand, where)
