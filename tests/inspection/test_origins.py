@@ -99,8 +99,6 @@ def test_a_training_loop_keeps_only_its_last_passes() -> None:
             optimizer.step()
             watching: Any = watcher()
             counts.append(len(watching.graph))
-        gc.collect()
-        assert len(watching.graph._forgotten) <= 5
     assert max(counts) <= 15
 
 
@@ -195,8 +193,8 @@ def test_a_checkpoint_is_a_node_of_a_graph() -> None:
 def test_what_is_older_than_two_passes_is_still_checked() -> None:
     x = tg.tensor([0.0, 2.0], requires_grad=True, name="x")
     for function, sentence in (
-        (tg.log, r"log of 0 at x\[0\] gives -inf.*: z = function\(x\)\)"),
-        (tg.sqrt, r"the rule of sqrt for x\[0\] gives inf.*: z = function\(x\)\)"),
+        (tg.log, r"log of 0 at x\[0\] gives -inf.*or more than two passes ago\)"),
+        (tg.sqrt, r"the rule of sqrt for x\[0\] gives inf.*or more than two passes ago\)"),
         (lambda x: tg.log(x) * 2, "compute its operands inside the watched block, too, at most two passes before"),
     ):
         with pytest.raises(FloatingPointError, match=sentence), tg.detect_anomaly():
@@ -204,6 +202,11 @@ def test_what_is_older_than_two_passes_is_still_checked() -> None:
             for _ in range(3):
                 (x * 2).sum().backward()
             z.sum().backward()
+    sentence = r"the rule of sqrt for x\[0\], of 0 at x.*: z = tg.sqrt\(x\)"
+    with pytest.raises(FloatingPointError, match=sentence), tg.detect_anomaly():
+        z = tg.sqrt(x)
+        for row in np.eye(2)[[1, 1, 1, 0]]:  # each pass reaches the same graph
+            z.backward(row, retain_graph=True)
     with pytest.raises(FloatingPointError, match="y, which the backward pass of exp still needs"), tg.detect_anomaly():
         y = tg.exp(x)
         for _ in range(3):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import weakref
 from collections import Counter
 from collections.abc import Iterator
 from os import PathLike
@@ -54,7 +53,6 @@ class Graph:
         self._of_node: dict[Any, GraphNode] = {}
         self._of_array: dict[int, tuple[GraphNode, Any]] = {}  # with the array, so that its id stays unique
         self.reached: set[GraphNode] = set()  # by the last watched pass
-        self._forgotten: dict[int, dict[str, Any]] = {}  # by the number of an engine's node that is alive
         self.count: int = 0
 
     @property
@@ -204,19 +202,14 @@ class Graph:
             self._of_node[new.node] = new
         return new
 
-    def forget(self, number: int) -> None:
-        """Drop the nodes before a number, except those that the current pass begins from.
-
-        Of those whose arrays the engine keeps, the line, modules, name and checksums are remembered.
-        """
-        old = {n for n in self._nodes if n.number < number} - self.reached
+    def forget(self, number: int, but: set[GraphNode]) -> None:
+        """Drop the nodes before a number, except some."""
+        old = {n for n in self._nodes if n.number < number} - but
         for node in old:
-            for _, array in node.kept_arrays:
-                about = {"line": node.line, "modules": node.modules, "given": node.given, "sums": node.sums}
-                self._forgotten[node.node.number] = about  # type: ignore[union-attr]
-                weakref.finalize(array, self._forgotten.pop, node.node.number, None)  # type: ignore[union-attr]
             if node.operation != "item":  # newer nodes may read it, as running means do, and would keep all before it
                 node.inputs, node.operands, node.children = dict.fromkeys(node.inputs), {}, []
+        for node in but:
+            node.children = [child for child in node.children if child not in old]
         self._nodes = [node for node in self._nodes if node not in old]
         self._of_node = {key: node for key, node in self._of_node.items() if node not in old}
         self._of_array = {key: pair for key, pair in self._of_array.items() if pair[0] not in old}
@@ -249,7 +242,6 @@ class Graph:
     def _from_engine(self, node: Node) -> GraphNode:
         operation, parents = node.operation, node.parents or ()
         about: dict[str, Any] = {"node": node, "shape": node.shape, "dtype": node.dtype}
-        about |= self._forgotten.get(node.number, {})
         if operation is None:
             new = self.add("parameter", **about)
             new.given = getattr(new.tensor, "name", "") or ""

@@ -114,8 +114,8 @@ def detect_anomaly() -> Iterator[None]:
 
     Checked are what a backward pass begins from, the gradients of leaves, parameters after an optimiser's step, and at
     the end of the body results that nothing has read. Raises FloatingPointError, whose `origin` is what `tg.why_nan`
-    returns, also if an array was written into while the graph needs it. Every value of the last two passes is kept, and
-    the lines of older ones that a graph still needs. Tangents of `tg.jvp` are not checked.
+    returns, also if an array was written into while the graph needs it. Values and lines of the last two passes are
+    kept, and of what each pass reaches again. Tangents of `tg.jvp` are not checked.
 
     >>> import tinygrad_nn as tg
     >>> x = tg.tensor([4.0, 0.0], requires_grad=True)
@@ -138,7 +138,6 @@ class Watchdog(Recorder):
         self.stepped: list[tuple[GraphNode, Tensor, Any, Any]] = []  # a step, a parameter, and what it was before
 
     def _add(self, operation: Any, arrays: list[Any], parameters: Any, node: Any, y: Any, site: Any) -> GraphNode:
-        self.check_step()
         added = super()._add(operation, arrays, parameters, node, y, site)
         added.rule_of = site.rule_of
         added.sums = [crc32(x.tobytes()) for _, x in added.kept_arrays]
@@ -148,7 +147,6 @@ class Watchdog(Recorder):
         """Note the parameters' values before an optimiser's step, which asks for its state first."""
         step = GraphNode(0, "operation", type(owner).__name__, line=Site().line)
         with setting(recording, True):
-            self.check_step()
             self.stepped += [(step, p, p.data, p.grad.data) for p in owner.parameters if p.grad is not None]
         return state
 
@@ -166,11 +164,12 @@ class Watchdog(Recorder):
 
     def cotangents(self, seeds: Mapping[Node, Any], lift: Any, create_graph: bool) -> Cotangents:
         """Begin a pass, after checking the values it begins from, and forget what was computed before the last one."""
-        found = super().cotangents(seeds, lift, create_graph)
+        before, found = self.graph.reached, super().cotangents(seeds, lift, create_graph)
         if type(found) is not Cotangents:
+            self.check_step()
             self.check_values([self.graph.of_node(root) for root in seeds])
             self._begun.append(self.graph.count)
-            self.graph.forget(self._begun.pop(0))
+            self.graph.forget(self._begun.pop(0), before | self.graph.reached)
         return found
 
     def left(self, node: GraphNode) -> None:
