@@ -130,6 +130,14 @@ def test_a_function_without_a_source() -> None:
     assert space["kept"] == []
 
 
+def test_a_function_in_the_line_of_another() -> None:
+    def f(x: Any) -> Any: return np.apply_along_axis(lambda row: row / np.sum(row * row), 1, x)  # fmt: skip
+
+    twin = Twin(f)
+    assert [twin.equal(X) >= 0, len(twin.step.programs)] == [True, 1]
+    twin.equal(X * 2)
+
+
 def test_numbers_of_no_dimension_are_raised_as_numpy_does_it() -> None:
     """Python's power of two NumPy scalars has other last digits than NumPy's of two arrays."""
 

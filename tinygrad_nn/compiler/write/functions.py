@@ -206,7 +206,8 @@ def definition(x: Any) -> Any:
         (node,) = ast.parse(textwrap.dedent(inspect.getsource(x))).body
     except (OSError, TypeError, SyntaxError, ValueError):
         node = ast.Pass()
-    if not isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+    name = x.__code__.co_name if isinstance(x, FunctionType) else x.__name__
+    if not isinstance(node, (ast.FunctionDef, ast.ClassDef)) or node.name != name:  # of a lambda, it is its line's
         raise NoSource(f"the source of {getattr(x, '__qualname__', x)} is not available")
     return node
 
