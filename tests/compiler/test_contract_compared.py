@@ -135,6 +135,20 @@ def test_attributes_that_the_code_names() -> None:
     check(Twin(f), changes, X)
 
 
+def test_an_attribute_of_a_classs_class() -> None:
+    class Meta(type):
+        scale: Any = 2.0
+
+    class Owner(metaclass=Meta):
+        pass
+
+    def f(x: Any) -> Any:
+        ran()
+        return x * Owner.scale
+
+    check(Twin(f), [lambda: setattr(Meta, "scale", 3.0), lambda: setattr(Owner, "scale", 5.0)], X)
+
+
 def test_an_attribute_of_a_class_under_which_it_is_not_found_at_first() -> None:
     class Base:
         k: Any = 2.0
@@ -383,7 +397,9 @@ def test_what_a_partial_holds() -> None:
 
     shift = [1.0]
     changes: list[Callable[[], Any]] = [lambda: box.__setitem__(0, 3.0), lambda: shift.__setitem__(0, 2.0)]
-    check(Twin(functools.partial(f, box, shift=shift)), changes, X)
+    partial = functools.partial(f, box, shift=shift)
+    changes.append(lambda: partial.keywords.update(shift=[5.0]))
+    check(Twin(partial), changes, X)
 
 
 # ---- names that the function rebinds ----

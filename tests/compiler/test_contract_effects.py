@@ -199,6 +199,55 @@ def test_an_attribute_of_a_class_or_in_a_slot_is_refused_and_undone(function: Ca
     assert (Counted.made, SLOTTED.n, hasattr(Counted, "last")) == (0, 0, False)
 
 
+class Once:
+    """An attribute that is computed when it is first read."""
+
+    def __set_name__(self, owner: Any, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return vars(instance).setdefault(self.name, 3.0)
+
+
+class Lazy:
+    """What computes attributes when they are read, and keeps them or counts."""
+
+    once = Once()
+
+    @functools.cached_property
+    def cached(self) -> float:
+        return 3.0
+
+    @property
+    def counted(self) -> float:
+        self.n = getattr(self, "n", 0) + 1
+        return 3.0
+
+    def __getattr__(self, name: str) -> float:
+        if name != "late":
+            raise AttributeError(name)
+        self.late = 3.0
+        return self.late
+
+
+@pytest.mark.parametrize("name", ["once", "cached", "counted", "late"])
+def test_an_attribute_that_reading_sets_is_refused_and_undone(name: str) -> None:
+    lazy = Lazy()
+    by_name = {
+        "once": lambda x: x * lazy.once,
+        "cached": lambda x: x * lazy.cached,
+        "counted": lambda x: x * lazy.counted,
+        "late": lambda x: x * lazy.late,
+    }
+    assert_refused(by_name[name], X, says=r"sets the attribute '(once|cached|n|late)'.*return the new value")
+    assert vars(lazy) == {}
+    unread = tg.compile(lambda x, wanted: x * lazy.cached if wanted else x * 2)
+    assert same(unread(X, False), X * 2)
+    assert vars(lazy) == {}
+    lazy.cached = 5.0
+    assert same(unread(X, True), X * 5)
+
+
 def test_an_attribute_of_a_modules_class_is_refused_and_undone() -> None:
     class Net(tg.nn.Module):
         calls = 0

@@ -88,6 +88,8 @@ class Table:
 
     def _attributes_of(self, x: Any, kind: type = object) -> None:
         """Note the attributes that the code names, in holders of this kind."""
+        if type(held := getattr(x, "__dict__", None)) is dict and not isinstance(x, ModuleType):
+            self.snapshot.keep(held)  # before a property changes something
         for name in self._attributes:
             for holder in _holders(x, name):
                 if isinstance(holder, kind):
@@ -141,7 +143,7 @@ def own_functions(functions: list[Any], named: Callable[..., None] = lambda *_: 
         left += [inner] if (inner := getattr(x, "__wrapped__", None)) is not None else []
         match x:
             case functools.partial():
-                left += [x.func, *x.args, *x.keywords.values()]
+                left += [x.func, *x.args, x.keywords, *x.keywords.values()]
             case MethodType():
                 left.append(x.__func__)
                 named(x.__self__)
@@ -176,13 +178,14 @@ def _holders(x: Any, name: str) -> Iterator[Any]:
     """
     if type(getattr(x, "__dict__", None)) is dict and (name in x.__dict__ or not isinstance(x, ModuleType)):
         yield x.__dict__
-    for kind in x.__mro__ if isinstance(x, type) else type(x).__mro__:
+    for kind in [*(x.__mro__ if isinstance(x, type) else ()), *type(x).__mro__]:
         if not kind.__flags__ & _IMMUTABLE:
             yield kind
         if name in vars(kind):
             own = vars(kind)[name]
             in_slot = hasattr(own, "__set__") and not isinstance(own, property)
-            if in_slot or (hasattr(own, "__get__") and isinstance(bound(x, name), PLAIN)):
+            told = hasattr(own, "__get__") and not isinstance(own, functools.cached_property)
+            if in_slot or (told and isinstance(bound(x, name), PLAIN)):
                 yield x
             return
     if hasattr(type(x), "__getattr__") and isinstance(bound(x, name), PLAIN):
