@@ -78,9 +78,9 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "nn": (2_605, 1_835, 18_255),
     "optim": (1_225, 814, 8_238),
     "compiler": (981, 700, 6_561),
-    "compiler.trace": (2_262, 1_100, 19_069),
+    "compiler.trace": (2_298, 1_100, 19_299),
     "compiler.lower": (353, 353, 3_260),
-    "compiler.write": (1_745, 1_100, 17_062),
+    "compiler.write": (1_746, 1_100, 17_086),
     "compiler.run": (1_121, 1_121, 9_670),
     "checking": (2_699, 2_699, 24_465),
     "inspection": (2_262, 1_800, 18_174),
@@ -90,7 +90,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (216, 216, 1_678),
     "the top": (266, 250, 1_534),
 }
-WHOLE = (33_111, 27_789, 289_818)
+WHOLE = (33_148, 27_789, 290_072)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -220,6 +220,7 @@ h@.parts = {'m': [m@]}
 }
 MODULE = """class M@(tg.nn.Module):
     training = True
+    shared = {'gain': [1.0]}
     def __init__(self):
         self.w = tg.tensor([1.0, -0.5, 2.0])
         self.k, self.mask = 2.0, np.array([1.0, 0.0, 1.0])
@@ -228,7 +229,7 @@ MODULE = """class M@(tg.nn.Module):
         z = z * self.w * self.k * self.mask + self.settings['shift'][0]
         z = z if self.training else z * 0.5
         z = np.maximum(z, -1.0) if 'relu' in self.settings['kinds'] else z
-        return z * getattr(self, 'extra', 1.0)
+        return z * getattr(self, 'extra', 1.0) * self.shared['gain'][0]
 """
 SEEN: dict[str, tuple[str, tuple[str, ...], State]] = {
     "an attribute": ("m@.k = value", NUMBERS, "seen"),
@@ -242,6 +243,7 @@ SEEN: dict[str, tuple[str, tuple[str, ...], State]] = {
     "a set in a dict": ("m@.settings['kinds'].clear(); m@.settings['kinds'].update(value)",
                         ("{'relu'}", "set()"), "seen"),
     "an attribute of the class": ("M@.training = value", ("True", "False"), "seen"),
+    "a list in a dict of the class": ("M@.shared['gain'][0] = value", NUMBERS, "seen"),
     "an array written into": ("m@.mask[1] = value", ("0.0", "1.0", "0.5"), "live"),
     "another array": ("m@.mask = np.array(value)", ("[1.0, 0.0, 1.0]", "[0.5, 2.0, 1.0]"), "live"),
     "an array of another shape": ("m@.mask = np.array(value)", ("[1.0, 0.0, 1.0]", "[[0.5], [2.0]]", "[[1, 0, 1]]"),
@@ -382,6 +384,19 @@ CHANGING = """class M@(tg.nn.Module):
         return z - self.mean
 m@ = M@()
 """
+LEGACY = """class M@(tg.nn.Module):
+    def __init__(self):
+        self.own = [np.random.RandomState(3)]
+    def draws(self):
+        return self.own[0].rand()
+m@ = M@()
+"""
+ONCE = """class C@:
+    @functools.cached_property
+    def k(self):
+        return 2.0
+o@ = C@()
+"""
 
 REFUSED = [
     _refused("appends a result to a list", "c@.append(z)", inside="c@ = []\n", shows="len(c@)"),
@@ -411,6 +426,8 @@ REFUSED = [
     _refused("a module counts", "z = m@.counts(z)", inside=CHANGING, shows="m@.n"),
     _refused("a module keeps a number", "z = m@.keeps(z)", inside=CHANGING, shows="m@.seen"),
     _refused("a module averages", "z = m@.averages(z)", inside=CHANGING, shows="m@.mean"),
+    _refused("a module's legacy generator", "z = z + m@.draws()", inside=LEGACY, shows="str(m@.own[0].get_state())"),
+    _refused("computes an attribute once", "z = z * o@.k", inside=ONCE, shows="vars(o@)"),
     _refused("reads a value", "z = z * float(z.sum())"),
     _refused("reads a value and catches", "try:\n    z = z * float(z.sum())\nexcept Exception:\n    z = z * 0.5"),
     _refused("branches on a value", "if z.sum() > 0:\n    z = -z"),

@@ -341,6 +341,21 @@ def test_a_write_in_place_into_memory_that_another_array_shares_is_refused() -> 
         assert w.data is table
 
 
+def test_a_write_in_place_into_memory_of_an_array_that_the_code_names_is_refused() -> None:
+    """NumPy alone computes with such an array, before the tensor is written into."""
+    table = np.array([1.0, 2.0])
+    w = tg.Tensor(table)
+
+    def f(x: Any) -> Any:
+        w.data += x
+        return w * table.sum()
+
+    with pytest.raises(CompileError, match=r"shares its memory"):
+        tg.compile(f)(np.ones(2))
+    assert w.data is table
+    assert same(table, np.array([1.0, 2.0]))
+
+
 def test_arrays_that_are_held_are_never_written_over() -> None:
     w: Any = tg.tensor([1.0, 2.0, 3.0], requires_grad=True)
     optimizer = tg.optim.SGD([w], lr=0.1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import random
 from collections import deque
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -173,6 +174,38 @@ def test_a_change_of_the_class(monkeypatch: pytest.MonkeyPatch) -> None:
     assert twin.equal(X) == 1
 
 
+class Shared(tg.nn.Module):
+    """A module that reads what its class holds."""
+
+    gains: dict[str, list[float]] = {"all": [1.0, 2.0]}  # noqa: RUF012
+    mask = np.array([1.0, 0.0, 1.0])
+
+    def forward(self, x: Any) -> Any:
+        ran()
+        return x * self.gains["all"][1] + self.mask
+
+
+class Derived(Shared):
+    """A module whose base class holds what it reads."""
+
+
+def test_a_change_in_what_a_class_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Shared, "gains", copy.deepcopy(Shared.gains))
+    monkeypatch.setattr(Shared, "mask", Shared.mask.copy())
+    module = Derived()
+    twin = Twin(lambda x: module.forward(x))
+    assert [twin.equal(X), twin.equal(Y)] == [1, 0]
+    changes: list[Callable[[], Any]] = [
+        lambda: Shared.gains["all"].__setitem__(1, 3.0),
+        lambda: Shared.gains.update(all=[1.0, 5.0]),
+        lambda: Shared.mask.__setitem__(1, 4.0),
+    ]
+    for change in changes:
+        change()
+        assert twin.equal(X) == 1
+        assert twin.equal(Y) == 0
+
+
 def test_what_does_not_change_is_replayed() -> None:
     net = Net()
     twin = Twin(net.step)
@@ -288,6 +321,60 @@ def test_the_state_of_a_modules_generator_is_not_used() -> None:
     before = dropout.generator.bit_generator.state
     assert_refused(step, X, says="uses the state of a module's generator")
     assert dropout.generator.bit_generator.state == before
+
+
+class Drawing(tg.nn.Module):
+    """A module whose draws no trace notes; `numbers` would be read on."""
+
+    of_class = np.random.default_rng(3)
+
+    def __init__(self, **held: Any) -> None:
+        vars(self).update(held)
+
+
+UNNOTED: dict[str, tuple[Callable[[], Drawing], Callable[[Any], Any]]] = {
+    "a RandomState": (lambda: Drawing(own=np.random.RandomState(3)), lambda module: module.own.rand()),
+    "a random.Random": (lambda: Drawing(own=random.Random(3)), lambda module: module.own.random()),
+    "a bit generator": (
+        lambda: Drawing(own=np.random.PCG64(3)),
+        lambda module: np.random.Generator(module.own).random(),
+    ),
+    "a Generator in a list": (lambda: Drawing(own=[np.random.default_rng(3)]), lambda module: module.own[0].random()),
+    "a Generator of the class": (Drawing, lambda module: module.of_class.random()),
+    "a Generator past its attribute": (
+        lambda: Drawing(own=np.random.default_rng(3)),
+        lambda module: vars(module)["own"].random(),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", UNNOTED)
+def test_a_generator_of_a_module_whose_draws_are_not_noted_is_refused(what: str) -> None:
+    make, draw = UNNOTED[what]
+    module, untouched, of_class = make(), make(), copy.deepcopy(Drawing.of_class)
+    assert_refused(lambda x: x * draw(module), X, says=r"argument|draw from a NumPy Generator that a module holds")
+    assert Drawing.of_class.bit_generator.state == of_class.bit_generator.state
+    assert draw(module) == (of_class.random() if what == "a Generator of the class" else draw(untouched))
+
+
+def test_an_iterator_that_a_module_holds_is_refused() -> None:
+    for held in (iter([1.0, 2.0]), [iter([1.0, 2.0])]):
+        module = Drawing(numbers=held)
+        assert_refused(lambda x, module=module: module.forward(x), X, says=r"iterator that a module.*argument")
+
+
+def test_a_module_with_slots_is_refused() -> None:
+    class Slotted(tg.nn.Module):
+        __slots__ = ("factor",)
+
+        def __init__(self) -> None:
+            object.__setattr__(self, "factor", 2.0)
+
+        def forward(self, x: Any) -> Any:
+            return x * self.factor  # type: ignore[attr-defined]
+
+    module = Slotted()
+    assert_refused(lambda x: module.forward(x), X, says=r"leave __slots__ out")
 
 
 class Counting(tg.nn.Module):

@@ -63,7 +63,7 @@ def compile(function: Callable[..., Any] | None = None, *, exact: bool = False, 
     and one level further: attributes that the code names, and entries of lists, tuples, dicts and sets. Numbers and
     strings are compared by value, all else by identity; an array is a constant: pass it if it is written into.
     **Frozen** at the first call, as in `jax.jit`: everything deeper, what called functions read, `type(x)`, `x is y`,
-    the clock. Printing and NumPy's warnings happen only then.
+    the clock. Printing happens only then; NumPy tells nobody of overflow and the like, unless `np.errstate` raises.
     **Refused**, with everything left as before the call: changing a list, dict, set, deque, array, attribute or
     optimiser's setting; random numbers that are not drawn from a module's generator; reading an iterator; keeping an
     array somewhere; catching an error; computing with an array in another thread.

@@ -14,9 +14,8 @@ from ...optim.optimizer import Optimizer
 from ...tensor.handle import Tensor
 from ..program import over_leaves
 from ..refusals import effect
-from ..signature import GENERATORS
 from .proxies import is_of_a_trace, plain
-from .snapshot import CONTAINERS, MISSING, bound, holds, same, state_of
+from .snapshot import CONTAINERS, MISSING, bound, draws, holds, same, state_of
 from .table import Table
 
 _ALWAYS_DRAWN_FROM = [np.random.mtrand._rand, vars(random)["_inst"]]
@@ -31,8 +30,7 @@ class Effects:
         given = [x for x in [*table.objects, *arguments] if not isinstance(x, (ModuleType, Module, Optimizer, Tensor))]
         attributes = [own for x in given if type(own := getattr(x, "__dict__", None)) is dict]
         self._attributes = {*map(id, attributes)}
-        self._generators = [x for x in given if isinstance(x, GENERATORS) and not isinstance(x, random.SystemRandom)]
-        self._generators += _ALWAYS_DRAWN_FROM
+        self._generators = [*filter(draws, given), *_ALWAYS_DRAWN_FROM]
         held = [x for x in [*given, *attributes] if isinstance(x, (np.ndarray, type, *CONTAINERS))]
         for x in [*held, *self._generators]:
             if x is not Module and x is not random.Random:  # these are patched
@@ -64,8 +62,8 @@ class Effects:
         return ""
 
     def drew(self) -> str:
-        """Return where numbers were drawn from a generator that is not a module's, in words; "" if none were."""
-        for x in self._generators:
+        """Return where numbers were drawn from a generator that is not a module's own, in words; "" if none were."""
+        for x in [*self._generators, *self._snapshot.generators.values()]:
             if not holds(*self._snapshot.kept[id(x)]):
                 return self._table.line_of(self._table.labels.get(id(x), "random")) or " in a function that it calls"
         return ""

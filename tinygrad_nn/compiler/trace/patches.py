@@ -138,7 +138,7 @@ def _read(tracer: Any, function: Any, module: Any, name: str) -> Any:
     elif held.get(name) is x and type(x) is np.ndarray:
         return tracer.input(x, name, "entry", held, name)
     elif held.get(name) is x and isinstance(x, np.random.Generator):
-        tracer.snapshot.keep(x)
+        tracer.snapshot.generators.pop(id(x), None)
         return NotedGenerator(x, tracer, (held, name))
     return x
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import copyreg
 import functools
 import pickle
+import random
 import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
+from io import IOBase
 from itertools import chain
 from operator import is_, methodcaller
 from types import MappingProxyType
@@ -16,8 +18,11 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import CompileError
 from ...nn.module import Module
 from ...optim.optimizer import Optimizer
+from ..refusals import iterated
+from ..signature import GENERATORS
 
 PLAIN = (int, float, complex, str, bytes, type(None))
 CONTAINERS = (list, deque, dict, set)
@@ -32,8 +37,9 @@ class Snapshot:
     code sees at once. What is only kept, including arrays and generators, is not compared, but can be restored.
 
     Modules are examined when they are met: their dictionaries, those of their classes, and containers nested in them.
-    Plain objects inside are frozen. Optimisers are examined in the same way, except their hyperparameters and their
-    state, which are read anew at each replay, as are arrays that are attributes.
+    Plain objects inside are frozen; `generators` are those that a trace does not note draws from. Optimisers are
+    examined in the same way, except their hyperparameters and their state, which are read anew at each replay, as are
+    arrays that are attributes.
     """
 
     def __init__(self) -> None:
@@ -43,6 +49,7 @@ class Snapshot:
         self.kept: dict[int, tuple[Any, Any]] = {}  # objects, and what they held
         self.live: dict[int, set[int]] = {}  # of compared objects, the positions whose entries may change
         self.known: dict[int, Any] = {}  # modules, and what was met in them
+        self.generators: dict[int, Any] = {}
 
     def note(self, get: Callable[..., Any], *args: Any) -> Any:
         """Note what a function returns now, and return it."""
@@ -72,7 +79,15 @@ class Snapshot:
         self.live[id(x)] = {len(x) + i for i, key in enumerate(x) if key in live} if live else set()
 
     def meet(self, x: Any) -> None:
-        """Note what a module or an optimiser holds, or a container or an array in one, and what that holds."""
+        """Note what a module or an optimiser holds, or a container or an array in one, and what that holds.
+
+        Raises CompileError for an iterator, and for attributes in slots.
+        """
+        if is_read_on(x):
+            raise CompileError(iterated(" that a module or an optimiser holds"))
+        if draws(x):
+            self.keep(x)
+            self.generators[id(x)] = x
         if id(x) in self.known or not isinstance(x, (Module, Optimizer, tuple, *CONTAINERS, np.ndarray)):
             return
         self.known[id(x)] = x
@@ -96,8 +111,16 @@ class Snapshot:
         self.note(lambda reference: type(reference()), weakref.ref(x))
         kinds = [kind for kind in type(x).__mro__ if kind not in (Module, Optimizer, object)]
         for kind in [kind for kind in kinds if kind.__module__ != "collections.abc"]:  # a container has seven
-            copyreg._slotnames(kind)  # type: ignore[attr-defined] # so that the class is not changed by copying x
+            # Asked first, so that the class is not changed by copying x.
+            if copyreg._slotnames(kind):  # type: ignore[attr-defined]
+                raise CompileError(
+                    f"{kind.__name__} has attributes in __slots__, and a program sees changes of those in the "
+                    "dictionary of a module or an optimiser; leave __slots__ out"
+                )
             self.hold(kind)
+            for name, part in vars(kind).items():
+                if not name.startswith("__"):
+                    self.meet(part)
 
     def expose(self, module: Module) -> None:
         """Compare a module's arrays and their entries, too: the function read them past the module's attributes."""
@@ -181,6 +204,16 @@ def _restore(x: Any, then: Any) -> None:
 
 def _bits(generator: Any) -> Any:
     return getattr(generator, "bit_generator", generator)
+
+
+def draws(x: Any) -> bool:
+    """Return whether something is a random generator that has a state."""
+    return isinstance(x, GENERATORS) and not isinstance(x, random.SystemRandom)
+
+
+def is_read_on(x: Any) -> bool:
+    """Return whether something is an iterator, of which each reading takes the next entry."""
+    return isinstance(x, Iterator) and not isinstance(x, IOBase)
 
 
 def held_by(x: Any) -> dict[str, Any]:

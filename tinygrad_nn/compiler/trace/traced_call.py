@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from io import IOBase
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from .effects import Effects
 from .patches import ENTROPY_TOLD, MODULES_TOLD, telling
 from .proxies import Proxy, is_of_a_trace, plain
 from .records import UNREAD, Location, place_of
+from .snapshot import is_read_on
 from .table import Table
 from .tracer import Tracer
 
@@ -77,7 +77,7 @@ def traced(
     """
     recorded = recording.get()
     table = Table(own)
-    if advancing := [x for x in table.objects if isinstance(x, Iterator) and not isinstance(x, IOBase)]:
+    if advancing := [x for x in table.objects if is_read_on(x)]:
         raise CompileError(iterated(table.line_of(table.labels[id(advancing[0])])))
     tracer = Tracer(table.snapshot)
     arguments = Arguments(tracer, known)
@@ -130,7 +130,7 @@ def _settle(trace: Trace, twins: dict[int, Any]) -> None:
     handles = tracer.handles.values()
     trace.cleared = [h.owner for h in handles if h.held["gradient"] is None and h.gradient is not None]
     trace.without_gradient = [h.owner for h in handles if h.reads_gradient and h.gradient is None]
-    _refuse_shared_memory(trace.targets, tracer)
+    _refuse_shared_memory(trace)
     trace.values = _values(trace.targets, tracer)
     tracer.let_go()
 
@@ -258,11 +258,13 @@ def _changed(trace: Trace) -> None:
             trace.states.append((owner, i, len(old), old.keys() - new.keys()))
 
 
-def _refuse_shared_memory(targets: list[Location], tracer: Tracer) -> None:
-    """Raise CompileError if an array that is written into in place shares memory with another one of the program."""
+def _refuse_shared_memory(trace: Trace) -> None:
+    """Raise CompileError if an array that is written into in place shares memory with another one that is named."""
+    tracer = trace.tracer
     arrays = [s.value.concrete for s in tracer.sources if s.value.is_array]
     arrays += [array for array, _ in tracer.constants.values()]
-    for target in [target for target in targets if target.in_place]:
+    arrays += [x for x in trace.table.objects if isinstance(x, np.ndarray)]
+    for target in [target for target in trace.targets if target.in_place]:
         own = tracer.inputs[target.place].value.concrete
         if sum(np.may_share_memory(own, x) for x in arrays) > 1:
             raise CompileError(
