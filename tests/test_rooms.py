@@ -75,7 +75,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "ops.windows": (772, 772, 8_540),
     "ops.recurrent": (405, 400, 4_666),
     "transforms": (550, 549, 4_277),
-    "nn": (2_605, 1_835, 18_255),
+    "nn": (2_605, 1_835, 18_271),
     "optim": (1_225, 814, 8_238),
     "compiler": (981, 700, 6_561),
     "compiler.trace": (2_298, 1_100, 19_299),
@@ -90,7 +90,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (216, 216, 1_678),
     "the top": (266, 250, 1_534),
 }
-WHOLE = (33_148, 27_789, 290_072)
+WHOLE = (33_148, 27_789, 290_088)
 
 
 def name_of(path: pathlib.Path) -> str:

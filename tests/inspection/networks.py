@@ -26,7 +26,7 @@ class Residual(tg.nn.Module):
     def __init__(self, width: int) -> None:
         self.scale = tg.tensor(0.5, requires_grad=True)
         self.linear = tg.nn.Linear(width, width, seed=0)
-        self.shift = tg.tensor(np.ones(width))
+        self.shift = tg.nn.Buffer(np.ones(width))
 
     def forward(self, x: Any) -> Any:
         inner = self.linear(x)

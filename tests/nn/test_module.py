@@ -19,7 +19,7 @@ LAYERS = [{"input_dim": 2, "output_dim": 1, "activation": "relu"}]
 class Affine(tg.nn.Module):
     def __init__(self, n: int) -> None:
         self.weight = tg.ones((n, 2), requires_grad=True)
-        self.offset = tg.zeros(n)  # no parameter: it doesn't require grad
+        self.offset = tg.nn.Buffer(tg.zeros(n))
         self.size = n
 
 
@@ -132,7 +132,7 @@ def test_a_module_is_pushed_forward_along_a_module_of_tangents() -> None:
     assert tg.gradcheck(value, tower)
 
 
-def test_a_frozen_parameter_and_a_constant_stay_in_the_state() -> None:
+def test_a_frozen_parameter_and_a_buffer_stay_in_the_state() -> None:
     tower, other = Tower(), Tower()
     tower.layers[0].weight.requires_grad = False
     assert [name for name, _ in tower.named_parameters()] == [name for name, _ in other.named_parameters()]
@@ -144,6 +144,31 @@ def test_a_frozen_parameter_and_a_constant_stay_in_the_state() -> None:
     np.testing.assert_array_equal(tower.layers[0].weight.data, 2.0)
     np.testing.assert_array_equal(tower.layers[0].offset.data, 1.0)
     assert not tower.layers[0].weight.requires_grad
+
+
+def test_what_a_module_only_remembers_is_not_its_state() -> None:
+    """As in PyTorch: such as attention's weights that a plot shows later, or the state of a recurrent layer."""
+
+    class Remembering(tg.nn.Module):
+        def __init__(self) -> None:
+            self.table, self.layer = tg.arange(3.0), tg.nn.Linear(2, 1, seed=0)
+            self.seen: list[Any] = []
+
+        def forward(self, x: Any) -> Any:
+            self.last = self.layer(x)
+            self.state, self.shapes = self.last.detach(), self.last
+            self.shapes = self.last.shape
+            self.seen.append(self.state)
+            return self.last
+
+    module = Remembering()
+    before = module.state_dict()
+    for mode, rows in ((True, 3), (False, 2), (True, 4), (False, 5)):
+        with tg.enable_grad() if mode else tg.no_grad():
+            assert module.train(mode)(np.ones((rows, 2))).shape == module.state.shape == module.shapes
+        assert [*module.state_dict()] == [*before] == ["layer.weight", "layer.bias"]
+        assert (len(module.parameters()), module.buffers()) == (2, [])
+        module.load_state_dict(before)
 
 
 def test_a_state_is_a_dict() -> None:

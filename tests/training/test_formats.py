@@ -67,9 +67,9 @@ class Net(tg.nn.Module):
         rng = np.random.default_rng(seed)
         self.weight = tg.tensor(rng.normal(size=(3, 5)), requires_grad=True)
         self.bias = tg.tensor(rng.normal(size=3).astype(np.float32), requires_grad=True)
-        self.mask = tg.tensor(rng.random(7) > 0.5)
-        self.steps = tg.tensor(rng.integers(1000))
-        self.none = tg.tensor(np.zeros((0, 2), np.float16))
+        self.mask = tg.nn.Buffer(rng.random(7) > 0.5)
+        self.steps = tg.nn.Buffer(rng.integers(1000))
+        self.none = tg.nn.Buffer(np.zeros((0, 2), np.float16))
 
 
 def same(left: dict[str, np.ndarray], right: dict[str, np.ndarray]) -> bool:

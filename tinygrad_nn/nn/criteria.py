@@ -11,11 +11,12 @@ from ..ops.settings import integer, number, one_of, positive, share
 from ..tensor.creation import as_tensor
 from . import losses
 from .label_losses import cross_entropy, nll_loss
+from .module import Buffer
 from .of_functions import OfFunction, module_of
 
 
 def _weight(name: str, x: Any) -> Any:
-    return None if x is None else as_tensor(x)
+    return None if x is None else Buffer(x)
 
 
 class Loss(OfFunction, settings={"reduction": one_of("mean", "sum", "none"), "weight": _weight, "pos_weight": _weight}):

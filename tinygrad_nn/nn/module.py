@@ -55,11 +55,9 @@ def forget_gradients(parameters: list[Tensor], set_to_none: bool) -> None:
 
 
 def _role(t: Tensor) -> str | None:
-    """Return what a Tensor is in a module; one that requires grad is a parameter from then on, frozen or not."""
+    """Return what a Tensor is in a module; a leaf that requires grad is a parameter from then on, frozen or not."""
     role: str | None = getattr(t, "role", None)
-    if role is None and t.is_leaf:
-        if not t.requires_grad:
-            return _BUFFER
+    if role is None and t.requires_grad and t.is_leaf:
         role = t.role = _PARAMETER
     return role
 
@@ -122,12 +120,12 @@ def tensor_or_none(name: str, x: Any) -> Tensor | None:
     return x
 
 
-def _fits(name: str, old: Tensor, new: Tensor) -> None:
+def _fits(name: str, old: Any, new: Tensor) -> None:
     """Raise ValueError if a Tensor can't take the place of a parameter or buffer; give it the role of a buffer."""
     role = _role(old)
-    if role == _TEMPORARY and _role(new) == _BUFFER:
+    if role != _PARAMETER and not new.requires_grad and _role(new) in (None, _BUFFER):
         new.role = role
-    if role is not None and (_role(new), new.shape, new.dtype) != (role, old.shape, old.dtype):
+    if (_role(new), new.shape, new.dtype) != (role, old.shape, old.dtype):
         raise ValueError(
             f"{name} is a {role} of {old.shape}, {old.dtype}: only a {role} of that shape and dtype fits, got "
             f"{given(new)}, {new.dtype}; write module.{name}.data = value.data, or module.{name} = tg.nn."
@@ -139,8 +137,8 @@ def _fits(name: str, old: Tensor, new: Tensor) -> None:
 class Module(Explained, settings={"training": switch}):
     """The base of all layers and networks: a subclass sets Tensors and modules as attributes and defines `forward`.
 
-    A Tensor that requires grad when it is set is a parameter from then on, frozen or not; one that
-    does not is a buffer, which is saved but not trained. `Parameter` and `Buffer` mark explicitly.
+    A Tensor that requires grad when it is set is a parameter from then on, frozen or not. `Parameter` and `Buffer` mark
+    explicitly: a buffer is saved but not trained. Other Tensors, such as a result kept for later, are no state.
     Lists, tuples and dictionaries are searched as well; an entry that is set later is found, but not checked. An object
     with several names counts once, under the first, so tied parameters stay tied. `super().__init__()` is needed only
     in subclasses of a layer.
@@ -182,7 +180,8 @@ class Module(Explained, settings={"training": switch}):
         old, value = vars(self).get(name), self._kept(name, value)
         if isinstance(old, Module) and not isinstance(value, Tensor | Module | None):
             raise TypeError(f"{name} is a module here, got {given(value)}; write module.{name} = another module")
-        if isinstance(old, Tensor) and not isinstance(value, Module) and tensor_or_none(name, value) is not None:
+        is_kept = isinstance(old, Tensor) and _role(old) is not None
+        if is_kept and not isinstance(value, Module) and tensor_or_none(name, value) is not None:
             _fits(name, old, value)
         object.__setattr__(self, name, value)
         for _, t in _parts(name, value):
