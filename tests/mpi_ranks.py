@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import numpy as np
 from mpi4py import MPI
 
 import tinygrad_nn as tg
+from tinygrad_nn.interop import mpi
 from tinygrad_nn.interop.mpi import DataParallel, ShardedLoader, world
 
 COMM: Any = MPI.COMM_WORLD
@@ -122,6 +125,15 @@ def leaving_at_first(who: str, when: str) -> None:
     optimizer.step(rows=2)
 
 
+def waiting(how: str) -> None:
+    """Let the last rank end while the others wait for it in a collective call of their own."""
+    if COMM.rank < COMM.size - 1:
+        COMM.Barrier()
+    if how == "an error":  # although nothing of the bridge was called
+        raise RuntimeError("the disk of this rank is on fire")
+    sys.exit(how)
+
+
 def ending(made: str) -> str:
     """Let ranks end without a step: with an optimiser, without one, with one for some ranks or for each alone."""
     w = tg.ones(3, requires_grad=True)
@@ -133,6 +145,11 @@ def ending(made: str) -> str:
         DataParallel(tg.optim.SGD([w], lr=0.1), part).step()
         if comm.rank == 0:
             part.Free()
+    if made == "an exit that is caught" and comm.rank == 1:
+        mpi._PATIENCE = 0.2
+        with contextlib.suppress(SystemExit):
+            sys.exit("no such option")
+        time.sleep(0.5)
     if made == "one alone" and comm.rank == 1:
         DataParallel(tg.optim.SGD([w], lr=0.1), MPI.COMM_SELF).step()
     return made

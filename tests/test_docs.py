@@ -276,7 +276,7 @@ def test_what_is_refused_is_what_calls_raise() -> None:
 NO_SHAPES = {
     "no arrays": """enable_grad no_grad keep_memory detect_anomaly watch nn.init.calculate_gain nn.ModuleDict
         nn.ModuleList nn.Sequential optim.Hyperparameter optim.ParameterGroup optim.lr_scheduler.* testing.Mutant
-        testing.MutationReport testing.numpy_functions interop.mpi.world interop.mpi.end_together""",
+        testing.MutationReport testing.numpy_functions interop.mpi.world""",
     "arrays of any shapes": """Tensor optim.Optimizer assert_gradients error_curve load data.DataLoader data.Dataset
         data.Subset nn.Module interop.mpi.DataParallel interop.mpi.ShardedLoader interop.scipy.minimize
         interop.torch.from_torch""",
@@ -288,7 +288,7 @@ NO_SHAPES = {
 NO_ERRORS = {
     "said by its methods or subclasses": "Tensor nn.Module optim.Optimizer optim.lr_scheduler.LRScheduler",
     "nothing to refuse": """enable_grad no_grad keep_memory History data.Dataset optim.ParameterGroup testing.Case
-        testing.Mutant testing.MutationReport testing.numpy_functions testing.sample interop.mpi.end_together""",
+        testing.Mutant testing.MutationReport testing.numpy_functions testing.sample""",
     "refused where it is used": """data.Subset optim.Hyperparameter plots.plot_history interop.sklearn.*
         interop.mpi.DataParallel
         interop.mpi.ShardedLoader testing.cases_of testing.check_kink""",

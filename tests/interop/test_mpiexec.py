@@ -78,7 +78,17 @@ def test_a_rank_that_leaves_before_the_first_step_ends_all(when: str, ranks: int
         assert when == "before the loader" or "RuntimeError: a rank has ended while others go on" in done.stderr
 
 
-@pytest.mark.parametrize("made", ["nothing", "an optimiser", "one for some", "one alone"])
+@pytest.mark.parametrize(
+    ("how", "words"), [("an error", "failed with the error above"), ("no disk", "has exited with")]
+)
+def test_a_rank_that_dies_ends_all_wherever_the_others_wait(how: str, words: str, tmp_path: pathlib.Path) -> None:
+    done = started(3, ROOT / "tests/mpi_ranks.py", tmp_path / "no", "waiting", how, seconds=20)
+    assert done.returncode != 0
+    assert f"rank 2 of 3 {words}" in done.stderr
+    assert "RuntimeError: the disk of this rank is on fire" in done.stderr or "no disk\n" in done.stderr
+
+
+@pytest.mark.parametrize("made", ["nothing", "an optimiser", "one for some", "one alone", "an exit that is caught"])
 def test_ranks_without_a_common_step_end_as_usual(made: str, tmp_path: pathlib.Path) -> None:
     assert result_of(3, tmp_path, "ending", made) == made
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import atexit
 import json
 import sys
+import threading
 import time
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -19,12 +20,11 @@ from ..training.loader import DataLoader, Dataset
 
 
 def world() -> Any:
-    """Return mpi4py's communicator of all ranks; an error on one now ends all. Raises ImportError without mpi4py."""
+    """Return mpi4py's communicator of all ranks. Raises ImportError without mpi4py."""
     try:
         from mpi4py import MPI
     except ImportError as error:
         raise ImportError(errors.missing("tinygrad_nn.interop.mpi needs mpi4py", "mpi4py mpich")) from error
-    end_together(MPI.COMM_WORLD)
     return MPI.COMM_WORLD
 
 
@@ -40,9 +40,11 @@ class DataParallel(Optimizer):
 
     `tg.train` passes the rows by itself, and uses the figures of all ranks: costs and metrics are means over all rows,
     and early stopping, schedules, a callback's False and divergence are decided together. Only rank 0 prints, and
-    writes checkpoints; these hold the generators and buffers of all ranks, and as many ranks have to resume them. An
-    uncaught error on one rank is printed and ends all ranks; so does a rank that exits, by `sys.exit`, say, while
-    others go on.
+    writes checkpoints; these hold the generators and buffers of all ranks, and as many ranks have to resume them.
+
+    From the import of this module on, an uncaught error on one rank is printed and ends all ranks, wherever the others
+    wait, and so does `sys.exit` with an error, after 5 seconds. A rank that ends without one while others wait for it
+    in a step ends all, too.
 
     >>> import tinygrad_nn as tg
     >>> class Alone:
@@ -64,7 +66,6 @@ class DataParallel(Optimizer):
         rank, ranks = _place(self.comm)
         self.rank: int = rank
         self.ranks: int = ranks
-        end_together(self.comm)
         of_module = [] if module is None else [*module.parameters(), *module.buffers()]
         self._broadcast([*self.inner.parameters, *of_module])
         self._sum_of_nothing()
@@ -195,50 +196,63 @@ def _summed(comm: Any, array: np.ndarray) -> np.ndarray:
     return found
 
 
-def end_together(comm: Any) -> None:
-    """Make an uncaught error on this rank, or its exit while others go on, end all ranks; otherwise these would wait.
+def _mpi() -> Any:
+    """Return mpi4py's module while MPI runs, else None."""
+    mpi: Any = sys.modules.get("mpi4py.MPI")
+    return mpi if mpi and mpi.Is_initialized() and not mpi.Is_finalized() else None
 
-    `world` and `DataParallel` call it. It does nothing if the communicator has no `Abort`.
 
-    >>> end_together(object())
-    """
-    if not hasattr(comm, "Abort") or _next_sums:
+def _end_all(why: str) -> None:
+    """End all ranks, if there are others; these may wait for this one."""
+    mpi = _mpi()
+    if mpi is None or mpi.COMM_WORLD.size == 1:
         return
-    _next_sums[id(comm)] = comm, np.ones(1)
-    before = sys.excepthook
-
-    def hook(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
-        try:
-            before(kind, error, where)
-        finally:
-            _end_all(comm, "failed with the error above")
-
-    sys.excepthook = hook
-
-
-def _end_all(comm: Any, why: str) -> None:
     try:
-        print(f"rank {comm.rank} of {comm.size} {why}; all ranks end", file=sys.stderr, flush=True)
+        print(f"rank {mpi.COMM_WORLD.rank} of {mpi.COMM_WORLD.size} {why}; all ranks end", file=sys.stderr, flush=True)
         time.sleep(0.5)  # mpiexec forwards what it reads, and drops the rest when a rank aborts
     finally:
-        comm.Abort(1)
+        mpi.COMM_WORLD.Abort(1)
+
+
+def _failed(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
+    """Print an uncaught error, and end all ranks."""
+    try:
+        _shown(kind, error, where)
+    finally:
+        _end_all("failed with the error above")
+
+
+def _exit(status: Any = None, /) -> NoReturn:
+    """Exit; if this is with an error, end all ranks unless they come to their end as well. No hook is called here."""
+
+    def end() -> None:
+        if _leaves.is_set():  # and the exit was not caught
+            _end_all(f"has exited with {status!r}")
+
+    if status not in (None, 0):
+        watch = threading.Timer(_PATIENCE, end)
+        watch.daemon = True
+        watch.start()
+    _exited(status)
 
 
 def _leave() -> None:
-    """Answer ranks that wait for this one in a sum; if all ranks end together, all come here, and none waits.
-
-    `sys.exit` calls no hook for errors, and neither does a loop that ends too early.
-    """
-    mpi: Any = sys.modules.get("mpi4py.MPI")
-    if mpi is None or not mpi.Is_initialized() or mpi.Is_finalized():
+    """Answer ranks that wait for this one in a sum; if all ranks end together, all come here, and none waits."""
+    mpi = _mpi()
+    if mpi is None:
         return
+    _leaves.set()
     sums = {id(mpi.COMM_WORLD): (mpi.COMM_WORLD, np.ones(1))} | _next_sums
     for comm, sent in reversed(sums.values()):
         try:
             if comm:  # and not freed
                 comm.Allreduce(np.full_like(sent, np.nan), np.empty_like(sent))
         except mpi.Exception:  # they wait for something else, of another length
-            _end_all(comm, "has ended while others go on")
+            _end_all("has ended while others go on")
 
 
-atexit.register(_leave)  # on all ranks, also where only some call `world`
+_PATIENCE = 5.0  # seconds
+_leaves = threading.Event()
+_shown, sys.excepthook = sys.excepthook, _failed
+_exited, sys.exit = sys.exit, _exit
+atexit.register(_leave)
