@@ -281,7 +281,7 @@ class Compiled:
         modes: dict[str, Any] = dict.fromkeys(raised, "raise")
         writer = import_module(_WRITERS[file.suffix], __package__)
         with self.turn.lock, setting(recording, enabled), np.errstate(**modes):
-            writer.save(for_any_rows(replay, [self.function, *self.own]), file)
+            writer.save(for_any_rows(replay, [self.function, *self.own], writer.ARGUMENTS), file)
 
     def explain(self) -> Listing:
         """Return the newest program as one would write it by hand: a Python file that needs NumPy only.

@@ -19,7 +19,9 @@ from ..compiler.run.rows import Ratio, Rows
 from ..compiler.write.naming import Names, keys
 from ..engine.trees import entries
 from ..errors import CompileError
+from ..tensor.handle import Tensor
 
+ARGUMENTS = (Tensor, np.asarray)  # for Tensors, NumPy's functions are lines of few kinds
 _OPSET, _VERSION = 18, 8
 _ALL = np.iinfo(np.int64).max
 _CAPITALS = "add exp log sqrt tanh sin cos tan sinh cosh floor ceil sign reciprocal"
@@ -27,6 +29,7 @@ _UFUNCS = {name: name.title() for name in _CAPITALS.split()} | {
     "subtract": "Sub", "multiply": "Mul", "divide": "Div", "power": "Pow", "maximum": "Max", "minimum": "Min",
     "matmul": "MatMul", "arcsin": "Asin", "arccos": "Acos", "arctan": "Atan", "arcsinh": "Asinh", "arccosh": "Acosh",
     "arctanh": "Atanh", "negative": "Neg", "absolute": "Abs", "rint": "Round", "positive": "Identity", "erf": "Erf",
+    "fabs": "Abs",
 }  # fmt: skip
 _COMPARISONS = {
     "less": "Less", "less_equal": "LessOrEqual", "greater": "Greater", "greater_equal": "GreaterOrEqual",
@@ -39,10 +42,7 @@ _ON_BOOLS = {
 _REDUCTIONS = {
     "add.reduce": "ReduceSum", "multiply.reduce": "ReduceProd", "maximum.reduce": "ReduceMax",
     "minimum.reduce": "ReduceMin", "logical_or.reduce": "ReduceSum", "logical_and.reduce": "ReduceProd",
-    "mean": "ReduceMean",
 }  # fmt: skip
-_RESHAPING = ("reshape", "expand_dims", "squeeze", "ravel", "atleast_1d", "atleast_2d", "atleast_3d")
-_MOVING = ("transpose", "matrix_transpose", "swapaxes", "moveaxis", "rollaxis")
 
 
 def save(portable: Portable, file: Path) -> None:
@@ -164,6 +164,8 @@ class _Graph:
         if not isinstance(x, Value):
             return self.constant(np.asarray(x, dtype))
         if x not in self.names:
+            if x in self.makers:  # a result that a node does not have
+                raise NotImplementedError
             self.names[x] = self.constant(x.concrete)
         return self.cast(self.names[x], dtype)
 
@@ -227,11 +229,10 @@ class _Graph:
         if text in _ON_BOOLS and out.kind == "b":
             return self.add(_ON_BOOLS[text], *[self.of(x, bool) for x in line.args])
         if text in _REDUCTIONS:
-            every = {"axis": None} if text == "mean" and len(line.args) == 1 else {}
-            return self.reduced(line, _REDUCTIONS[text], *line.args, **every | line.kwargs)
-        if text in _RESHAPING and line.kwargs.get("order", "C") == "C":
+            return self.reduced(line, _REDUCTIONS[text], *line.args, **line.kwargs)
+        if text in ("reshape", "expand_dims", "squeeze") and line.kwargs.get("order", "C") == "C":
             return self.shaped(line, self.of(line.args[0]))
-        if text in _MOVING:  # found on an array whose axes differ in length
+        if text in ("transpose", "moveaxis"):  # found on an array whose axes differ in length
             x, *moved = line.args
             axes = line.function.apply(np.empty(range(1, x.concrete.ndim + 1)), *moved, **line.kwargs)
             return self.add("Transpose", self.of(x), perm=[n - 1 for n in axes.shape])
@@ -251,12 +252,15 @@ class _Graph:
         """Return a tensor in the shape of a line's result that is full of a number."""
         return self.add("Expand", *self.alike(line, [number]), self.ints(self.portable.shape(line.outputs[0])))
 
-    def reduced(self, line: Line, op: str, x: Value, axis: Any = 0, keepdims: bool = False, initial: Any = None) -> str:
+    def reduced(
+        self, line: Line, op: str, x: Value, axis: Any = 0, keepdims: bool = False, initial: Any = None,
+        where: Any = True,
+    ) -> str:  # fmt: skip
         """Return a sum, or another reduction, over axes."""
-        if initial not in (None, np.inf, -np.inf):
+        if initial not in (None, np.inf, -np.inf) or where is not True:
             raise NotImplementedError
-        axes = range(len(x.shape)) if axis is None else np.ravel(axis)
-        return self.add(op, *self.alike(line, [x]), self.ints(axes), keepdims=int(keepdims))
+        axes = self.ints(range(len(x.shape)) if axis is None else np.ravel(axis))
+        return self.add(op, *self.alike(line, [x]), axes, keepdims=int(keepdims), noop_with_empty_axes=1)
 
     def variance(self, line: Line, x: Value, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> str:
         """Return the variance over axes: the sum of the squares, divided by their number less `ddof`."""
@@ -272,22 +276,28 @@ class _Graph:
         name = self.of(x) if axis is not None else self.add("Reshape", self.of(x), self.ints([-1]))
         return self.shaped(line, self.add(op, name, axis=axis or 0, keepdims=0))
 
+    def ordered(self, x: Value, axis: int = -1, **_: Any) -> list[str]:
+        """Return a tensor in ascending order along an axis, and where its entries were."""
+        return self.several(2, "TopK", self.of(x), self.ints([self.portable.shape(x)[axis]]), axis=axis, largest=0)
+
     def indexed(self, line: Line, x: Value, index: Any) -> str:
         """Return entries by slices and numbers, or by slices and one array of indices."""
-        parts = [part for part in (index if isinstance(index, tuple) else (index,)) if part is not None]
+        parts = list(index) if isinstance(index, tuple) else [index]
         at = next((n for n, part in enumerate(parts) if part is Ellipsis), len(parts))
-        parts[at : at + 1] = [slice(None)] * (len(x.shape) - len(parts) + len(parts[at:][:1]))
-        name, arrays = self.of(x), [axis for axis, part in enumerate(parts) if isinstance(part, (Value, list))]
-        if any(not isinstance(part, (slice, Value, list) if arrays else (slice, int)) for part in parts) or arrays[1:]:
+        missing = len(x.shape) - sum(part is not None and part is not Ellipsis for part in parts)
+        parts[at : at + 1] = [slice(None)] * missing
+        indices = [part for part in parts if part is not None and not isinstance(part, slice)]
+        each = [np.asarray(part.concrete if isinstance(part, Value) else part) for part in indices]
+        if any(a.dtype.kind not in "iu" or (a.ndim and each[1:]) for a in each):
             raise NotImplementedError
-        for axis, part in enumerate(parts):
-            if axis in arrays:
-                if np.asarray(part.concrete if isinstance(part, Value) else part).dtype.kind == "b":
-                    raise NotImplementedError
+        new = [n for n, part in enumerate(parts) if part is None]
+        name = self.add("Unsqueeze", self.of(x), self.ints(new)) if new else self.of(x)
+        for axis, part in reversed([*enumerate(parts)]):  # from the last, since a number takes its axis away
+            if isinstance(part, slice):
+                name = name if part == slice(None) else self.sliced(name, axis, part)
+            elif part is not None:
                 name = self.add("Gather", name, self.of(part, np.int64), axis=axis)
-            elif part != slice(None):
-                name = self.sliced(name, axis, part if isinstance(part, slice) else slice(part, (part + 1) or _ALL))
-        return self.shaped(line, name)
+        return name
 
     def sliced(self, name: str, axis: int, part: slice) -> str:
         """Return a slice along an axis."""
@@ -386,6 +396,9 @@ _COMPOSED: dict[str, Callable[..., str]] = {
     "square": lambda g, t, x: g.add("Mul", x, x),
     "expm1": lambda g, t, x: g.add("Sub", g.add("Exp", x), g.of(1, t)),
     "log1p": lambda g, t, x: g.add("Log", g.add("Add", x, g.of(1, t))),
+    "log2": lambda g, t, x: g.add("Div", g.add("Log", x), g.of(math.log(2), t)),
+    "log10": lambda g, t, x: g.add("Div", g.add("Log", x), g.of(math.log(10), t)),
+    "exp2": lambda g, t, x: g.add("Pow", g.of(2, t), x),
     "logaddexp": lambda g, t, x, y: g.add(
         "Add", g.add("Max", x, y),
         _COMPOSED["log1p"](g, t, g.add("Exp", g.add("Neg", g.add("Abs", g.add("Sub", x, y))))),
@@ -412,6 +425,8 @@ _OTHERS: dict[str, Callable[..., Any]] = {
     "argmax": lambda g, line, *given, **options: g.extreme(line, "ArgMax", *given, **options),
     "argmin": lambda g, line, *given, **options: g.extreme(line, "ArgMin", *given, **options),
     "einsum": lambda g, line, text, *parts, optimize=False: g.add("Einsum", *g.alike(line, parts), equation=text),
+    "sort": lambda g, line, *given, **options: g.ordered(*given, **options)[0],
+    "argsort": lambda g, line, *given, **options: g.ordered(*given, **options)[1],
     "cumsum": lambda g, line, x, axis, dtype=None: g.add("CumSum", *g.alike(line, [x]), g.of(axis, np.int64)),
     "isnan": lambda g, line, x: g.add("IsNaN", g.of(x)),
     "isinf": lambda g, line, x: g.add("IsInf", g.of(x)),

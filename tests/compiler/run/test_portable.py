@@ -221,6 +221,17 @@ def test_a_part_that_is_the_whole_of_few_rows_stays_a_part(tmp_path: Path) -> No
     np.testing.assert_allclose(alone(tmp_path / "saved.py")["run"](x), np.exp(x[:9]).sum())
 
 
+def test_what_is_refused_for_some_numbers_of_rows_may_go_with_others(tmp_path: Path) -> None:
+    compiled = tg.compile(lambda x: tg.as_tensor(x).std(axis=0))
+    compiled(np.random.default_rng(0).normal(size=(4, 2)))
+    compiled.save(tmp_path / "saved.py")
+    space = alone(tmp_path / "saved.py")
+    x = np.random.default_rng(1).normal(size=(9, 2))
+    np.testing.assert_allclose(space["run"](x), np.std(x, axis=0))
+    with pytest.raises(space["Unusual"]):
+        space["run"](x[:1])  # the deviation is 0, and has no slope
+
+
 def test_numbers_that_a_derivative_makes_of_the_rows_are_no_parameters(tmp_path: Path) -> None:
     def function(x: Any) -> Any:
         return tg.grad(lambda x: (tg.grad(lambda x: x.var())(x) ** 2).sum())(x)

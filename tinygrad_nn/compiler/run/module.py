@@ -19,6 +19,7 @@ from ..write.naming import Names
 from ..write.notation import Notation
 from .portable import Portable, present
 
+ARGUMENTS = (np.asarray,)  # what arrays among the arguments are made for a trace
 _INSIDE = 20_000  # at most so many numbers are in the file itself, more in a file beside it
 _BESIDE = 'with np.load(__file__.rpartition(".")[0] + ".npz", allow_pickle=False) as file:\n    saved = dict(file)\n'
 _INVALID = """    except FloatingPointError as error:

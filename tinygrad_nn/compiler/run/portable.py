@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,8 @@ class Portable:
         """Return whether it computes what the function did in the trace of another program, with these rows."""
         try:
             found = self.computed([s.value.concrete for s in other.sources], rows)
+        except Differs:  # as the program itself will say of such values
+            return True
         except Exception:
             return may_fail
         return all(agree(x, y, exact=True) for x, y in zip(found, other.trace.values, strict=True))
@@ -100,10 +103,11 @@ def remembered(args: Any, kwargs: Any) -> Any:
     return over_leaves(held, (args, kwargs))
 
 
-def for_any_rows(replay: Replay, own: list[Any]) -> Portable:
+def for_any_rows(replay: Replay, own: list[Any], kinds: Sequence[Callable[[np.ndarray], Any]]) -> Portable:
     """Return a program for any number of rows, if one serves all; else for its own shapes, with the reason.
 
-    `own` are the functions whose code counts as the function's own, the function first. It is run again, on other rows.
+    `own` are the functions whose code counts as the function's own, the function first. It is run again, on other rows,
+    with each array of its arguments made one of the `kinds`: the first one that there is such a program for.
     """
     if replay.draws:
         raise CompileError(
@@ -118,7 +122,7 @@ def for_any_rows(replay: Replay, own: list[Any]) -> Portable:
     def of(lowered: Lowered, trace: Trace) -> Portable:
         return Portable(replay.name, merged(lowered.plain.copy()), lowered, trace, labelled(lowered, roots))
 
-    def traced_again(lengths: dict[int, int]) -> Portable:
+    def traced_again(kind: Callable[[np.ndarray], Any], lengths: dict[int, int]) -> Portable:
         found: list[Portable] = []
 
         def finish(trace: Trace) -> Any:
@@ -128,7 +132,7 @@ def for_any_rows(replay: Replay, own: list[Any]) -> Portable:
             raise _Traced
 
         with suppress(_Traced):
-            given = resized(replay.given, lengths)
+            given = resized(replay.given, kind, lengths)
             traced(own[0], given[0], given[1], own, finish)
         return found[0]
 
@@ -136,14 +140,18 @@ def for_any_rows(replay: Replay, own: list[Any]) -> Portable:
     lengths = list(dict.fromkeys(v.shape[0] for v in arrays))
     symbols = {n: f"rows_{i}" if i > 1 else "rows" for i, n in enumerate(lengths, start=1)}
     reason = "the function takes no arrays"
-    for attempt in (lengths, lengths[:1]) if lengths else ():
+    attempts = itertools.product((lengths, lengths[:1]) if lengths else (), kinds)
+    for attempt, kind in [*attempts, *[([], kind) for kind in kinds[:-1]]]:
         try:
             with warnings.catch_warnings(action="ignore"):  # of the function, such as about a mean of no rows
-                return _learned({n: symbols[n] for n in attempt}, traced_again)
+                found = _learned({n: symbols[n] for n in attempt}, partial(traced_again, kind))
         except Exception as error:  # the function's own error for such shapes, a refusal, or another program
             reason = str(error)
-    found = of(replay.lowered, replay.trace)
-    found.reason = reason
+        else:
+            break
+    else:
+        found = of(replay.lowered, replay.trace)
+    found.reason = "" if found.rows else reason
     return found
 
 
@@ -178,7 +186,7 @@ def is_given(source: Location) -> bool:
     return source.kind == "argument" or isinstance(source.owner, int)
 
 
-def resized(given: Any, lengths: dict[int, int]) -> Any:
+def resized(given: Any, kind: Callable[[np.ndarray], Any], lengths: dict[int, int]) -> Any:
     """Return remembered arguments with other numbers of rows in arrays: the rows are repeated."""
     made: dict[int, Any] = {}
 
@@ -188,7 +196,7 @@ def resized(given: Any, lengths: dict[int, int]) -> Any:
         if id(x) not in made:
             rows = [lengths.get(n, n) for n in x.shape[:1]]
             array = np.resize(x.data if isinstance(x, Tensor) else x, (*rows, *x.shape[1:]))
-            made[id(x)] = Tensor(array, x.requires_grad, x.name) if isinstance(x, Tensor) else array
+            made[id(x)] = Tensor(array, x.requires_grad, x.name) if isinstance(x, Tensor) else kind(array)
         return made[id(x)]
 
     return over_leaves(with_rows, given)
