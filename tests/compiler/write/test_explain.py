@@ -148,7 +148,7 @@ def test_the_fast_form_has_the_same_names() -> None:
     compiled = tg.compile(step)
     compiled(X, Y)
     source = compiled.source
-    for line in ("(X, W1T, out=Z1)", "(Z1, b1, out=Z1)", "(dZ3, W3, out=dA2)", "(dZ3T, A2", "db3 = np."):
+    for line in ("(X, W1T, out=product1)", "(product1, b1, out=Z1)", "(dZ3, W3, out=dA2)", "(dZ3T, A2", "db3 = np."):
         assert line in source, line
 
 

@@ -48,10 +48,6 @@ class _Exact(Notation):
             return self.call(self.function(line.function), line.args, line.kwargs)
         return super().reduction(line)
 
-    def constant(self, x: Any) -> str:
-        """Return the text of a result that no line computes. Raises NoSource."""
-        return whole_literal(x)
-
     def copy_of(self, x: Any) -> str:
         """Return the expression of a copy in the same memory layout."""
         return f"np.array({self.operand(x)})"
@@ -164,7 +160,7 @@ class Module:
     def returned(self) -> str:
         """Return the text of the function's result."""
         try:
-            return self._notation.result(self._portable.result, self._program.outputs)
+            return self._notation.result(self._portable.result, self._program.outputs, whole_literal)
         except NoSource as error:
             raise CompileError(
                 f"the function returns what the program does not compute, and {error}; don't return it"

@@ -9,10 +9,10 @@ from typing import Any
 from ..lower.buffers import takes_out
 from ..lower.lowering import Lowered
 from ..program import Line, Value
-from .expressions import CHANGING, Expressions
 from .functions import Functions
 from .literals import array_text, literal, wrapped
 from .naming import Names
+from .notation import CHANGING, Notation
 
 HEAD = '''"""{about}
 """
@@ -40,7 +40,7 @@ memory what it does not return. `step` changes no input, and raises Unusual
 where this program does not hold."""
 
 
-class Emitter(Expressions):
+class Emitter(Notation):
     """Writes one program: where its values lie, and line by line how they are computed."""
 
     def __init__(self, lowered: Lowered) -> None:
@@ -51,7 +51,7 @@ class Emitter(Expressions):
         self._names.found |= {v: self._names.new(f"{self._names.of(old)}_out") for v, old in replaced.items()}
         self._names.found |= {v: self._names.of(x) for v, x in self._plan.places.items() if isinstance(x, Value)}
         self.functions: Functions = Functions(self._names.new)
-        super().__init__(self._names.of, self.functions.called)
+        super().__init__(self._names.of, {}, self.functions.called)
         self.large: list[Value] = []
         self.built: set[Value] = set()
         self.head: list[str] = []
@@ -90,10 +90,6 @@ class Emitter(Expressions):
         laid: dict[str, list[str]] = {}
         for value in placed:
             self.built.add(value)
-            before = value.after
-            if before is not None and self.same_memory(before, value) and value.strides == before.strides:
-                self._names.found[value] = self._names.of(before)  # a value's next step, in the same memory
-                continue
             strides = "" if value.concrete.flags.c_contiguous else f", {value.strides}"
             where = f"np.ndarray({value.shape}, {literal(value.dtype)}, memory, {self._plan.offset(value)}{strides})"
             laid.setdefault(where, []).append(self._names.of(value))
@@ -141,7 +137,7 @@ class Emitter(Expressions):
 
     def infix(self, line: Line) -> bool:
         """Return whether to write an operator, as for NumPy's scalars: it costs less there, and rounds alike."""
-        scalar = super().infix(line) and not line.outputs[0].is_array
+        scalar = line.function.kind == "ufunc" and not line.outputs[0].is_array and super().infix(line)
         return scalar and line.function.text not in ("np.power", "np.square", "np.matmul")
 
 

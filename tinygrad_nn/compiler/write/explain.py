@@ -16,7 +16,7 @@ from ..trace.traced_call import Trace
 from .adjoints import Adjoints, loss
 from .folding import Folding
 from .functions import Functions
-from .literals import array_text, wrapped
+from .literals import array_text, literal, wrapped
 from .mathematics import latex_of
 from .naming import Names, keys
 from .notation import Notation
@@ -200,10 +200,9 @@ class _Explainer:
 
     def head(self) -> str:
         """Return the text above the program: what its comments mean, and what it was traced for."""
-        decided: set[Value] = set()  # what guards judge, and what that is computed from
-        for line in reversed(self.lowered.plain.lines):
-            if line.function.kind == "guard" or decided.intersection(line.outputs):
-                decided.update(v for v in line.reads() if not v.is_array)
+        of_numbers = [line for line in self.lowered.plain.lines if not any(v.is_array for v in line.reads())]
+        judged = [v for line in of_numbers if line.function.kind == "guard" for v in line.reads()]
+        decided = causes(of_numbers, judged)
         numbers = [v for v in self.program.inputs if v in decided and v.dtype is None]
         values = ", ".join([f"{self.names.of(v)} = {v.concrete!r}" for v in numbers])
         notes = [f"Traced with {values}, by which the function decides."] if numbers else []
@@ -240,7 +239,7 @@ class _Explainer:
     def returned(self) -> list[str]:
         """Return the lines that gather the results."""
         found = []
-        result = self.notation.result(self.trace.result, self.program.outputs)
+        result = self.notation.result(self.trace.result, self.program.outputs, _constant)
         names = [result] if any(keys(self.trace.result)) else []
         for what, kind in (("gradients", "gradient"), ("parameters", "array"), ("state", "state")):
             entries = [f"{self.key(t)!r}: {self.names.of(v)}" for t, v in self.targets if t.kind == kind]
@@ -257,3 +256,7 @@ class _Explainer:
             return f"{target.key[1]}{target.key[0] + 1}"
         same: list[Location] = [s for s in self.lowered.sources if s.kind == "array" and s.owner is target.owner]
         return self.names.of(same[0].value) if same else self.names.new(str(getattr(target.owner, "name", "") or "w"))
+
+
+def _constant(x: Any) -> str:
+    return literal(x) if isinstance(x, (int, float, str)) else "None"

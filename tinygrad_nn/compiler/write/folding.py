@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from ..program import Line, Program, Value
-from .expressions import CHANGING, is_transpose
 from .naming import Names
-from .notation import Notation
+from .notation import CHANGING, Notation, is_transpose
 
 STATEMENTS = (*CHANGING, "operation")
 _WIDE, _TINY, _OUTPUT = 76, 12, 1 << 20

@@ -15,8 +15,7 @@ from ..lower.lowering import Lowered
 from ..program import Line, Value
 from ..trace.traced_call import Placeholder, Trace
 from ..trace.tracer import Tracer
-from .expressions import is_transpose
-from .notation import METHODS
+from .notation import METHODS, is_transpose
 
 _ACTIVATIONS = ("relu", "sigmoid", "tanh", "softmax", "leaky_relu", "elu", "gelu", "silu", "softplus")
 _PRODUCTS = ("np.matmul", "np.dot")
@@ -148,7 +147,7 @@ class _Names:
         if line.function.text == "np.add" and len(terms) == 1 and self.readers[terms[0]] == 1:
             product, made_by = terms[0], self.makers[terms[0]].function.text
             if re.fullmatch(r".*Z\d*", product.name) and product.shape == output.shape and made_by in _PRODUCTS:
-                name, product.name, product.after = product.name, "", output
+                name, product.name = product.name, "product#"
                 return name
         return None
 

@@ -29,34 +29,31 @@ def readable(program: Program, roots: list[Value], adjoints: set[Value]) -> Prog
     makers = program.makers
     unnamed = {v for v in program.constants if v.name.endswith("#")}
     for line in program.lines:
-        line.args, line.kwargs = mapped(program.present, line.args), mapped(program.present, line.kwargs)
+        line.args, line.kwargs = mapped(program.present, (line.args, line.kwargs))
         if line.function.kind == "ufunc" and line.function.text != "np.matmul" and not line.kwargs:
             line.args = tuple([_number(x, line) if x in unnamed else x for x in line.args])
-        same = _same(line)
-        if _is_like(same, line.outputs[0]):
-            line.function, line.args, line.kwargs = SAME, (same,), {}
-            program.instead[line.outputs[0]] = same
-    program.outputs = [v if v in adjoints else program.present(v) for v in program.outputs]
-    for line in program.lines:
-        for rewrite in (_with_sums, _with_means):
+        for rewrite in (_as_argument, _with_sums, _with_means):
             if line.args and (found := rewrite(line, makers)):
                 line.function, line.args, line.kwargs = found
+        if line.function is SAME:
+            program.instead[line.outputs[0]] = line.args[0]
+    program.outputs = [v if v in adjoints else program.present(v) for v in program.outputs]
     return without_dead_lines(program)
 
 
-def _same(line: Line) -> Any:
-    """Return the argument that a line returns, if of the same size: x for 1 x, x to the power of 1, or a copy of x."""
-    x, *more = line.args or (None,)
-    text = line.function.text
-    if text == "setitem" and more[0] is Ellipsis:
-        return more[1]
-    others = [other for other in line.args if not (type(other) in (int, float) and other == 1)]
-    if text in ("np.multiply", "np.power"):
-        return others[0] if len(others) == 1 and (text == "np.multiply" or others[0] is x) else None
-    return x if text in _IDLE and line.kwargs.keys().isdisjoint(("initial", "where")) else None
-
-
 _IDLE = {"np.copy", "np.positive", "np.reshape", "np.broadcast_to", "np.add.reduce"}
+
+
+def _as_argument(line: Line, _: dict[Value, Line]) -> Any:
+    """Write x for 1 x, x to the power of 1, a copy, and a sum or another view that has the size of x."""
+    text, (x, *more) = line.function.text, line.args
+    others = [other for other in line.args if not (type(other) in (int, float) and other == 1)]
+    same = x if text in _IDLE and line.kwargs.keys().isdisjoint(("initial", "where")) else None
+    if text == "setitem" and more[0] is Ellipsis:
+        same = more[1]
+    elif text in ("np.multiply", "np.power") and len(others) == 1:
+        same = others[0] if text == "np.multiply" or others[0] is x else None
+    return (SAME, (same,), {}) if _is_like(same, line.outputs[0]) else None
 
 
 def _is_like(x: Any, y: Value) -> bool:
