@@ -16,7 +16,6 @@ from ..write.folding import Folding
 from ..write.functions import Functions
 from ..write.literals import NoSource, array_text, literal, whole_literal, wrapped
 from ..write.naming import Names
-from ..write.notation import Notation
 from .portable import Portable, present
 
 ARGUMENTS = (np.asarray,)  # what arrays among the arguments are made for a trace
@@ -35,7 +34,7 @@ def save(portable: Portable, file: Path) -> None:
         np.savez(file.with_suffix(".npz"), allow_pickle=False, **module.arrays)
 
 
-class _Exact(Notation):
+class _Exact(Folding):
     """Infix NumPy that computes the same bits as the lines."""
 
     def infix(self, line: Line) -> bool:
@@ -72,8 +71,7 @@ class Module:
             self._name(source.value)
         self._keys = {s: portable.labels[s.place] for s in self._parameters}
         self._functions = Functions(names.new)
-        folded = Folding(self._program, [self._program.lines], {}).folded
-        self._notation = _Exact(self._name, folded, self._functions.called)
+        self._notation = _Exact(self._program, [self._program.lines], names, self._functions.called)
         self.arrays: dict[str, np.ndarray] = {}
         self._held = self.constants()
 
@@ -139,9 +137,8 @@ class Module:
         """Return the lines that compute; invalid operations raise if there is a backward pass among them."""
         raising = self._program.raising | ({"invalid"} if self._portable.trace.tracer.passes else set())
         found = [f"    {errstate(raising)}"]
-        for line in self._program.lines:
-            if self._notation.folded.keys().isdisjoint(line.outputs):
-                found += [f"        {text}" for text in self._notation.statements(line)]
+        for line in self._notation.shown(self._program.lines):
+            found += [f"        {text}" for text in self._notation.statements(line)]
         found += ["        pass"] if len(found) == 1 else []
         return ["    try:", *[f"    {text}" for text in found], _INVALID[:-1]] if "invalid" in raising else found
 

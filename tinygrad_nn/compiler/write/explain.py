@@ -19,7 +19,6 @@ from .functions import Functions
 from .literals import array_text, literal, wrapped
 from .mathematics import latex_of
 from .naming import Names, keys
-from .notation import Notation
 from .peephole import readable
 from .spans import Outlining
 
@@ -111,9 +110,8 @@ class _Explainer:
             for g, primal in [[self.program.present(v) for v in pair] for pair in one.adjoints]:
                 if self.pass_of.get(g) == number != self.pass_of.get(primal):  # what an adjoint was rewritten to
                     self.names.primals.setdefault(g, primal)
-        self.folded = Folding(self.program, groups, self.names.primals).folded
-        self.sections = [[line for line in lines if self.folded.keys().isdisjoint(line.outputs)] for lines in groups]
-        self.notation = Notation(self.names.of, self.folded, self.called)
+        self.notation = Folding(self.program, groups, self.names, self.called)
+        self.sections = [self.notation.shown(lines) for lines in groups]
         self.adjoints = Adjoints(self.program, trace.tracer, self.pass_of, self.notation)
 
     # What stands where.
@@ -134,7 +132,7 @@ class _Explainer:
         """Return the values that a line reads, and for folded ones the values that those read."""
         found: set[Value] = set()
         for v in line.reads():
-            found |= self.reads(self.folded[v]) if v in self.folded else {v}
+            found |= self.reads(self.notation.folded[v]) if v in self.notation.folded else {v}
         return found
 
     # Names.

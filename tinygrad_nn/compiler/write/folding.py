@@ -1,4 +1,4 @@
-"""Which lines of a program are written inside the expression that reads them."""
+"""Infix NumPy in which small lines are written inside the expression that reads them."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from collections import Counter
 
 from ..program import Line, Program, Value
 from .naming import Names
-from .notation import CHANGING, Notation, is_transpose
+from .notation import CHANGING, Called, Notation, is_transpose
 
 STATEMENTS = (*CHANGING, "operation")
 _WIDE, _TINY, _OUTPUT = 76, 12, 1 << 20
 
 
 class Folding(Notation):
-    """The values without a line of their own: transposes, and small steps that are read once.
+    """Without a line of their own are transposes, and small steps that are read once, in the same section.
 
     A value with a name of its own keeps its line, and so does the adjoint of such a value.
     """
 
-    def __init__(self, program: Program, sections: list[list[Line]], primals: dict[Value, Value]) -> None:
-        super().__init__(Names().of, {})
-        self._inputs, self._primals, self._makers = set(program.inputs), primals, program.makers
+    def __init__(self, program: Program, sections: list[list[Line]], names: Names, called: Called) -> None:
+        super().__init__(Names().of, {})  # these names are for measuring alone
+        self._inputs, self._primals, self._makers = set(program.inputs), names.primals, program.makers
         self._uses = Counter(v for line in program.lines for v in line.reads())
         self._uses.update(dict.fromkeys(program.outputs, _OUTPUT))
         for line in reversed(program.lines):
@@ -30,6 +30,11 @@ class Folding(Notation):
                 self._uses[x] += self._uses[line.outputs[0]] - 1
         for lines in sections:
             self.fold(lines)
+        self.name, self.called = names.of, called
+
+    def shown(self, lines: list[Line]) -> list[Line]:
+        """Return the lines that are written as such."""
+        return [line for line in lines if self.folded.keys().isdisjoint(line.outputs)]
 
     def fold(self, lines: list[Line]) -> None:
         """Fold what the lines read as far as they stay short."""

@@ -26,20 +26,22 @@ METHODS = {
     "np.logical_and.reduce": "all", "np.logical_or.reduce": "any", "np.mean": "mean", "np.argmax": "argmax",
     "np.argmin": "argmin", "np.add.accumulate": "cumsum", "np.multiply.accumulate": "cumprod",
 }  # fmt: skip
+Called = Callable[[Any, str], str]  # returns the name of a function, given a wish
 CHANGING = ("setitem", "at")  # kinds that copy an array, and change entries of the copy
 
 
+def _identifier(_: Any, wish: str) -> str:
+    return re.sub(r"\W", "_", wish)
+
+
 class Notation:
-    """Writes lines. `name` returns the name of a value, `called` that of a function, given a wish.
+    """Writes lines. `name` returns the name of a value, `called` that of a function.
 
     `folded` has the lines of values that are written as expressions, `texts` the texts of others. An operator's operand
     is put in parentheses if it is more than a name, a number or a call.
     """
 
-    def __init__(
-        self, name: Callable[[Value], str], folded: dict[Value, Line],
-        called: Callable[[Any, str], str] = lambda function, wish: re.sub(r"\W", "_", wish),
-    ) -> None:  # fmt: skip
+    def __init__(self, name: Callable[[Value], str], folded: dict[Value, Line], called: Called = _identifier) -> None:
         self.name, self.folded, self.called = name, folded, called
         self.texts: dict[Value, str] = {}
 

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
 
 from ..program import Function, Line, Program, Span, Value
 from .folding import Folding
 from .literals import array_text
 from .naming import Names
-from .notation import Notation
+from .notation import Called
 
 _SHORT = 72
 
@@ -25,9 +24,7 @@ class Outlining:
     that NumPy doesn't have.
     """
 
-    def __init__(
-        self, program: Program, kept: set[Value], new: Callable[[str], str], called: Callable[[Any, str], str]
-    ) -> None:
+    def __init__(self, program: Program, kept: set[Value], new: Callable[[str], str], called: Called) -> None:
         self._program, self._kept, self._new, self._called = program, kept, new, called
         self.texts: dict[str, tuple[str, str]] = {}
         constants = [(v, array_text(v.concrete)) for v in program.constants]
@@ -64,11 +61,10 @@ class Outlining:
         for value in arguments:
             names.found[value] = names.new(own[value]) if own.get(value) else names.of(value)
         body = Program(arguments, lines, [result], [])
-        folded = Folding(body, [lines], {}).folded
-        shown = [line for line in lines if folded.keys().isdisjoint(line.outputs)]
+        notation = Folding(body, [lines], names, self._called)
+        shown = notation.shown(lines)
         if len(shown) == 1:
             return ""
-        notation = Notation(names.of, folded, self._called)
         notation.texts |= self._constants
         written = [text for line in shown for text in notation.statements(line)]
         *before, last = written
