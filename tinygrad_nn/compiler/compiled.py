@@ -35,7 +35,7 @@ from .signature import identities, in_words, raising, signature
 from .trace.table import line_of
 from .trace.traced_call import Trace, traced
 from .turns import Turn
-from .write.explain import Listing, explained
+from .write.explain import Explainer, Listing
 from .write.naming import named
 
 SIGNATURES, SPECIALISATIONS = 32, 8  # how many signatures have programs, and how many programs one has
@@ -291,7 +291,7 @@ class Compiled:
         name, which holds them. Raises CompileError if the function was not called yet.
         """
         replay = self._newest()
-        return explained(replay.lowered, replay.trace, self.name)
+        return Explainer(replay.lowered, replay.trace, self.name).listing()
 
     @property
     def constants(self) -> list[Any]:

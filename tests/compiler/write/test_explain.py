@@ -120,7 +120,7 @@ def test_parameters_in_a_dict_have_the_names_of_their_keys() -> None:
     assert "def both(W1, b1, W2, x, y):" in text
     assert "    A1 = np.maximum(Z1, 0) " in text
     assert "    dZ1 = dA1 * (Z1 > 0) " in text
-    assert "return loss, {'W1': dW1, 'b1': db1, 'W2': dW2}" in text
+    assert "return (loss, {'W1': dW1, 'b1': db1, 'W2': dW2})" in text
 
 
 def test_what_the_function_refers_to_has_the_users_names() -> None:

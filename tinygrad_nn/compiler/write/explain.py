@@ -75,13 +75,8 @@ class Listing(str):
         return latex_of(self.derivation)
 
 
-def explained(lowered: Lowered, trace: Trace, title: str) -> Listing:
-    """Return the program as a Python file that needs NumPy only, written for people."""
-    return _Explainer(lowered, trace, title).listing()
-
-
-class _Explainer:
-    """Writes one program; its lines are those of the plain program, before any memory was planned."""
+class Explainer:
+    """Writes a program for people; its lines are those of the plain program, before any memory was planned."""
 
     def __init__(self, lowered: Lowered, trace: Trace, title: str) -> None:
         self.trace, self.lowered = trace, lowered
@@ -98,7 +93,7 @@ class _Explainer:
         self.functions = Functions(self.names.new)
         self.inputs: dict[str, Any] = {}
         seen = {self.program.present(v) for pair in noted for v in pair}
-        self.outlining = Outlining(self.program, seen, self.names.new, self.called)
+        self.outlining = Outlining(self.program, seen, self.names.new, self.functions.called)
         self.read = {v for line in self.program.lines for v in line.reads()} | set(self.program.outputs)
         self.pass_of = {v: n for n, one in enumerate(self.passes, start=1) for v in self.traced(one.start, one.stop)}
         self.forward = self.traced(0, self.passes[0].start if self.passes else len(trace.tracer.lines))
@@ -110,7 +105,7 @@ class _Explainer:
             for g, primal in [[self.program.present(v) for v in pair] for pair in one.adjoints]:
                 if self.pass_of.get(g) == number != self.pass_of.get(primal):  # what an adjoint was rewritten to
                     self.names.primals.setdefault(g, primal)
-        self.notation = Folding(self.program, groups, self.names, self.called)
+        self.notation = Folding(self.program, groups, self.names, self.functions.called)
         self.sections = [self.notation.shown(lines) for lines in groups]
         self.adjoints = Adjoints(self.program, trace.tracer, self.pass_of, self.notation)
 
@@ -119,8 +114,7 @@ class _Explainer:
     def heading(self, line: Line) -> str:
         """Return the section of a line: the update, if it leads only to new parameters and state."""
         value = line.outputs[0]
-        number = self.pass_of.get(value, 0)
-        if number:
+        if number := self.pass_of.get(value):
             return "backward" if number == 1 else f"backward, pass {number}"
         return "forward" if value in self.forward else "afterwards" if value in self.kept else "update"
 
@@ -130,10 +124,8 @@ class _Explainer:
 
     def reads(self, line: Line) -> set[Value]:
         """Return the values that a line reads, and for folded ones the values that those read."""
-        found: set[Value] = set()
-        for v in line.reads():
-            found |= self.reads(self.notation.folded[v]) if v in self.notation.folded else {v}
-        return found
+        folded = self.notation.folded
+        return {x for v in line.reads() for x in (self.reads(folded[v]) if v in folded else [v])}
 
     # Names.
 
@@ -155,7 +147,7 @@ class _Explainer:
     # Text.
 
     def listing(self) -> Listing:
-        """Return the whole file."""
+        """Return the program as a Python file that needs NumPy only."""
         self.name_all()
         body: list[tuple[str, str]] = self.constants()
         derivation: list[str] = []
@@ -211,7 +203,7 @@ class _Explainer:
     def parameters(self) -> list[str]:
         """Return the names of what the program is given, and note their values."""
         given = [s.value for s in self.lowered.sources if s.value in self.read or s.kind == "argument"]
-        self.inputs = {self.names.of(v): v.concrete for v in given} | self.inputs
+        self.inputs = {self.names.of(v): v.concrete for v in given} | self.inputs | self.functions.missing
         return list(self.inputs)
 
     def constants(self) -> list[tuple[str, str]]:
@@ -227,13 +219,6 @@ class _Explainer:
                 found.append((f"{self.names.of(value)} = {text}", f"{value.shape}"))
         return found
 
-    def called(self, function: Any, wish: str) -> str:
-        """Return the name of a function that NumPy does not have: its text is in the file, or it is a parameter."""
-        name = self.functions.called(function, wish)
-        if name in self.functions.missing:
-            self.inputs[name] = function
-        return name
-
     def returned(self) -> list[str]:
         """Return the lines that gather the results."""
         found = []
@@ -244,16 +229,16 @@ class _Explainer:
             if entries:
                 found += wrapped(f"{what} = {{", entries, "}").split("\n")
                 names.append(what)
-        if len(names) == 1 and isinstance(self.trace.result, tuple) and len(self.trace.result) > 1:
-            names[0] = names[0][1:-1]
         return [*found, f"return {', '.join(names) if names else 'None'}"]
 
     def key(self, target: Location) -> str:
         """Return the name of a tensor, or of a part of an optimiser's state."""
         if target.kind == "state":
             return f"{target.key[1]}{target.key[0] + 1}"
-        same: list[Location] = [s for s in self.lowered.sources if s.kind == "array" and s.owner is target.owner]
-        return self.names.of(same[0].value) if same else self.names.new(str(getattr(target.owner, "name", "") or "w"))
+        for source in self.lowered.sources:
+            if source.kind == "array" and source.owner is target.owner:
+                return self.names.of(source.value)
+        return self.names.new(str(getattr(target.owner, "name", "") or "w"))
 
 
 def _constant(x: Any) -> str:

@@ -11,7 +11,6 @@ import builtins
 import copy
 import functools
 import inspect
-import re
 import symtable
 import sys
 import textwrap
@@ -24,13 +23,12 @@ import numpy as np
 from ...engine import arrays
 from ...tensor.creation import array_of
 from ...tensor.declaring import primitive
-from ..numpy_calls import of_numpy
 from .literals import NoSource, whole_literal
 
 PACKAGE = __package__.partition(".")[0]
 # What is called differently where there are no proxies.
 _WITHOUT_TRACE = {
-    array_of: "np.asarray", arrays.copied: "np.array", arrays.ArrayProxy: "()",
+    np: "np", array_of: "np.asarray", arrays.copied: "np.array", arrays.ArrayProxy: "()",
     arrays.zeros: "(lambda shape, x: np.zeros(shape, x.dtype))",
 }  # fmt: skip
 
@@ -82,13 +80,14 @@ class Functions:
         return "\n".join(sorted({*self.imports, "import numpy as np"}))
 
     def _found(self, x: Any, wish: str) -> str:
-        if x is np or (isinstance(x, Hashable) and x in _WITHOUT_TRACE):
-            return "np" if x is np else _WITHOUT_TRACE[x]
+        if isinstance(x, Hashable) and x in _WITHOUT_TRACE:
+            return _WITHOUT_TRACE[x]
         if isinstance(x, ModuleType):
             return self._imported(f"import {x.__name__}", x.__name__, wish)
-        home, name = str(getattr(x, "__module__", "")), getattr(x, "__qualname__", "")
-        if isinstance(x, np.ufunc) or (callable(x) and home.partition(".")[0] == "numpy"):
-            return self._of_numpy(x)
+        name = getattr(x, "__name__", "")
+        home = "scipy.special" if isinstance(x, np.ufunc) else str(getattr(x, "__module__", ""))
+        if callable(x) and getattr(np, name, None) is x:
+            return f"np.{name}"
         if callable(x) and is_installed(home) and getattr(sys.modules.get(home), name, None) is x:
             return self._imported(f"from {home} import {name}", name, wish)
         if isinstance(x, (FunctionType, type)):
@@ -96,15 +95,6 @@ class Functions:
         text = whole_literal(x)
         self.texts.append(f"{(made := self._new(wish))} = {text}\n")
         return made
-
-    def _of_numpy(self, x: Any) -> str:
-        text = of_numpy(x).text if hasattr(x, "__name__") else ""
-        module, _, name = text.rpartition(".")
-        if getattr(sys.modules.get(re.sub(r"^np\b", "numpy", module)), name, None) is not x:
-            raise NoSource(f"{x!r} is not NumPy's own")
-        if not text.startswith("np."):
-            self.imports.append(f"import {module}")
-        return text
 
     def _imported(self, statement: str, own: str, wish: str) -> str:
         name = self._new(wish)
@@ -136,8 +126,8 @@ class Functions:
 def is_installed(module: str) -> bool:
     """Return whether a module can be imported elsewhere: it is neither this package's nor the user's own."""
     first = module.partition(".")[0]
-    if first in sys.stdlib_module_names:
-        return first not in ("__main__",)
+    if first in {"numpy", "scipy", *sys.stdlib_module_names}:
+        return first != "__main__"
     folders = str(getattr(sys.modules.get(first), "__file__", "")).replace("\\", "/").split("/")
     return first != PACKAGE and ("site-packages" in folders or "dist-packages" in folders)
 

@@ -21,10 +21,8 @@ def literal(x: Any) -> str:
         return f"np.{x.name}" if x.kind in "biufc" and x.isnative else f"np.dtype({x.str!r})"
     if isinstance(x, type):
         return f"{'np.' * issubclass(x, np.generic)}{x.__name__}"
-    if isinstance(x, (np.longdouble, np.clongdouble)):
-        return f"np.{type(x).__name__}({str(x)!r})"
     if isinstance(x, np.generic):
-        return repr(x) if x.dtype.kind in "mM" else f"np.{type(x).__name__}({literal(x.item())})"
+        return repr(x) if x.dtype.char in "mMgG" else f"np.{type(x).__name__}({literal(x.item())})"
     if isinstance(x, float) and not np.isfinite(x):
         return "np.nan" if x != x else f"{'-' * (x < 0)}np.inf"
     if isinstance(x, complex) and ("-0" in repr(x) or not np.isfinite(x)):  # -0j is (-0-0j)
