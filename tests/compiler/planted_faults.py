@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
@@ -249,8 +250,9 @@ class _Nobody(WeakSet[Any]):
         """Do nothing."""
 
 
-def _early(own: Any, *args: Any) -> Any:
-    return args[-1](own(*args[:-1], lambda trace: trace))
+def _not_after_interrupts(own: Any, self: Snapshot) -> None:
+    if not isinstance(sys.exception(), KeyboardInterrupt):
+        own(self)
 
 
 def _not_recorded(own: Any, x: Any, flat: list[Any], seen: dict[int, int]) -> Any:
@@ -271,7 +273,7 @@ BY_TESTS: dict[str, Plant] = {
     "a step that is put in place in parts": around(Wrapper, "text", _in_parts),
     "a draw that is not rewound": put(Replay, "_run", lambda self, flat, *rest: self.run(flat, *rest)),
     "a draw that is always rewound": put(Replay, "_run", _always_rewound),
-    "a trace that is not undone": around(compiled, "traced", _early),
+    "a trace that is not undone": around(Snapshot, "undo", _not_after_interrupts),
     "memory that two arrays share": put(traced_call, "_refuse_shared_memory", nothing),
     "the first program is dropped": put(replay, "now", lambda: 0),
     "a signature without flags": put(compiled, "raising", lambda: ()),

@@ -41,7 +41,8 @@ def verified(replay: Replay, flat: list[Any], function: Callable[[], Any], exact
     replay.computed(inputs)  # raises if the program is for other numbers, before the function runs
     result = function()
     pairs = [*zip(entries(replay.trace.result), entries(result), strict=False)]
-    if _nesting(result) != _nesting(replay.trace.result) or not all(_belongs(*pair) for pair in pairs):
+    form, expected = (over_leaves(lambda _: None, tree) for tree in (result, replay.trace.result))
+    if form != expected or not all(_belongs(*pair) for pair in pairs):
         raise _differs("what the function returns")
     found = iter([getattr(x, "_array", x) for place, x in pairs if isinstance(place, Placeholder)])
     values = [next(found) if t.kind == "result" else t.now(flat) for t in replay.lowered.targets]
@@ -54,10 +55,6 @@ def _differs(what: str) -> CompileError:
         f"{what} differs from what the function computes: the function depends on what a program does not follow, such "
         "as what functions that it calls read, or the type of a proxy. Pass such values as arguments"
     )
-
-
-def _nesting(tree: Any) -> Any:
-    return over_leaves(lambda _: None, tree)
 
 
 def _belongs(place: Any, x: Any) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -122,19 +121,14 @@ def for_any_rows(replay: Replay, own: list[Any], kinds: Sequence[Callable[[np.nd
     def of(lowered: Lowered, trace: Trace) -> Portable:
         return Portable(replay.name, merged(lowered.plain.copy()), lowered, trace, labelled(lowered, roots))
 
-    def traced_again(kind: Callable[[np.ndarray], Any], lengths: dict[int, int]) -> Portable:
-        found: list[Portable] = []
+    def finished(trace: Trace) -> Portable:
+        program = lowered(trace.tracer, trace.targets)
+        named(program, trace)
+        return of(program, trace)
 
-        def finish(trace: Trace) -> Any:
-            program = lowered(trace.tracer, trace.targets)
-            named(program, trace)
-            found.append(of(program, trace))
-            raise _Traced
-
-        with suppress(_Traced):
-            given = resized(replay.given, kind, lengths)
-            traced(own[0], given[0], given[1], own, finish)
-        return found[0]
+    def traced_again(kind: Callable[[np.ndarray], Any], lengths: dict[int, int]) -> Any:
+        args, kwargs = resized(replay.given, kind, lengths)
+        return traced(own[0], args, kwargs, own, finished)
 
     arrays = [s.value for s in replay.lowered.sources if is_given(s) and s.value.shape]
     lengths = list(dict.fromkeys(v.shape[0] for v in arrays))
@@ -153,10 +147,6 @@ def for_any_rows(replay: Replay, own: list[Any], kinds: Sequence[Callable[[np.nd
         found = of(replay.lowered, replay.trace)
     found.reason = "" if found.rows else reason
     return found
-
-
-class _Traced(Exception):
-    """Ends a trace when its program is there, so that nothing that the function did is kept."""
 
 
 def _learned(symbols: dict[int, str], traced_again: Callable[[dict[int, int]], Portable]) -> Portable:

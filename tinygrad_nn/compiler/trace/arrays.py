@@ -62,9 +62,20 @@ class Traced(Proxy, NDArrayOperatorsMixin):
         self.array = value.concrete
         return self
 
-    def receive(self, result: Any, function: Any, casting: Any) -> Traced:
-        """Stand for what a function computed with this array as `out`."""
-        if not np.can_cast(result.dtype, self.dtype, casting):
+    def receive(self, result: Any, function: Any, casting: Any = None) -> Any:
+        """Stand for what a function computed with this array as `out`; for a NumPy scalar, n += 1 makes another one.
+
+        What is no call of a ufunc, and has no `casting`, NumPy computes in another way if `out` is not as the result.
+        """
+        if not self.value.is_array:
+            return result
+        if casting is None and (result.shape, result.dtype) != (self.shape, self.dtype):
+            name = f"np.{function.__name__}"
+            raise self.tracer.refusal(
+                f"{name} at {users_line()} gives {result.dtype} {result.shape}, and is to write that into {self.dtype} "
+                f"{self.shape}; write out[...] = {name}(...), or pass an `out` like the result"
+            )
+        if not np.can_cast(result.dtype, self.dtype, casting or "same_kind"):
             raise TypeError(
                 f"Cannot cast ufunc {function.__name__!r} output from {result.dtype!r} to {self.dtype!r} with casting "
                 f"rule {casting!r}; write x = x + y instead of x += y, or convert by astype"

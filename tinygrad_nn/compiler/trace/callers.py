@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(__file__))) + os.sep
-PACKAGES = (PACKAGE, os.path.dirname(np.__file__) + os.sep)
+_PACKAGES = (PACKAGE, os.path.dirname(np.__file__) + os.sep)
 _PYTHONS_OWN = os.path.dirname(os.__file__) + os.sep
 
 
@@ -25,7 +25,7 @@ def users_line() -> str:
 @functools.cache
 def is_no_users(file: str) -> bool:
     """Return whether a file belongs to this package, except its `__main__`, or to NumPy or Python."""
-    package = file.startswith(PACKAGES) and file != PACKAGE + "__main__.py"
+    package = file.startswith(_PACKAGES) and file != PACKAGE + "__main__.py"
     return package or (file.startswith((_PYTHONS_OWN, "<frozen ")) and "-packages" not in file)
 
 

@@ -69,8 +69,9 @@ class Proxy(ArrayProxy):
         result = self.tracer.call(function, tuple(map(self._operand, inputs)), options)
         casting = options.get("casting", "same_kind") if method in ("__call__", "outer") else None
         if ufunc.nout == 1 or method != "__call__":
-            return _received(result, ufunc, out[0] if out else None, casting)
-        return tuple([_received(y, ufunc, x, casting) for y, x in zip(result, out or [None] * ufunc.nout, strict=True)])
+            return out[0].receive(result, ufunc, casting) if out else result
+        given = out or [None] * ufunc.nout
+        return tuple([y if x is None else x.receive(y, ufunc, casting) for y, x in zip(result, given, strict=True)])
 
     def _operand(self, x: Any) -> Any:
         """Return an operand of a ufunc: an array in place of a list."""
@@ -101,7 +102,7 @@ class Proxy(ArrayProxy):
             result = self.tracer.call(of_method(REDUCTIONS[function], "reduce"), (kwargs.pop("a"),), kwargs)
         else:
             result = self.tracer.call(of_numpy(function), args, kwargs)
-        return _received(result, function, out)
+        return result if out is None else out.receive(result, function)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         if not self.tracer.open:
@@ -197,21 +198,6 @@ def _signature(function: Any) -> inspect.Signature:
         return inspect.signature(lambda *args, **kwargs: None)
 
 
-def _received(result: Any, function: Any, out: Any, casting: Any = None) -> Any:
-    """Return a result, written into `out` if that is an array; for a NumPy scalar, n += 1 makes another one.
-
-    What is no call of a ufunc, and has no `casting`, NumPy computes in another way if `out` is not as the result.
-    """
-    if out is None or not out.value.is_array:
-        return result
-    if casting is None and (result.shape, result.dtype) != (out.shape, out.dtype):
-        raise out.tracer.refusal(
-            f"np.{function.__name__} at {users_line()} gives {result.dtype} {result.shape}, and is to write that into "
-            f"{out.dtype} {out.shape}; write out[...] = np.{function.__name__}(...), or pass an `out` like the result"
-        )
-    return out.receive(result, function, casting or "same_kind")
-
-
 def _has_dtype(x: Any) -> bool:
     """Return whether something is the proxy of an array or a NumPy scalar."""
     return isinstance(x, Proxy) and x.value.dtype is not None
@@ -251,9 +237,6 @@ class Number(Proxy):
         """Return an array of the number."""
         return self.tracer.call(_ASARRAY, (self,), {})
 
-    def __pow__(self, exponent: Any, modulus: Any = None) -> Any:
-        return self._power(exponent) if modulus is None else pow(self.number(), exponent, modulus)
-
 
 def _computing(name: str, reflected: bool) -> Any:
     """Return an operator that computes in the program; beside an array, NumPy's ufunc does."""
@@ -261,6 +244,8 @@ def _computing(name: str, reflected: bool) -> Any:
 
     def compute(self: Number, *others: Any) -> Any:
         operands = (*others, self) if reflected else (self, *others)
+        if len(others) == 2:  # pow(n, exponent, modulus)
+            return pow(self.number(), *others)
         if not self.tracer.open:  # it outlived its trace, as a cache's key may: use the number
             return function.apply(*map(plain, operands))
         if not others or isinstance(others[0], (int, float, complex)):
@@ -271,7 +256,7 @@ def _computing(name: str, reflected: bool) -> Any:
 
 
 for _name in OPERATORS:
-    setattr(Number, "_power" if _name == "pow" else f"__{_name}__", _computing(_name, False))
+    setattr(Number, f"__{_name}__", _computing(_name, False))
 for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow"):
     setattr(Number, f"__r{_name}__", _computing(_name, True))
 for _name in ("pos", "invert"):

@@ -72,8 +72,8 @@ def traced(
     """Return `then(trace)` for the trace of `function(*args, **kwargs)`; the table is about the code of `own`.
 
     If the function raises TypeError, it is traced again with its numbers `known`, for these only: C code accepts no
-    proxies of numbers. Raises CompileError if the function can't be a program, and what the function or `then` raises;
-    unless the trace's values were delivered before, the table, arguments, modules and optimisers hold what they held.
+    proxies of numbers. Raises CompileError if the function can't be a program, and what the function or `then` raises.
+    Unless the trace's values were delivered, the table, arguments, modules and optimisers hold what they held.
     """
     recorded = recording.get()
     table = Table(own)
@@ -100,13 +100,13 @@ def traced(
         return then(trace)
     except BaseException as error:
         recording.set(recorded)  # an interrupt may have come before that was done
-        if not trace.delivered[0]:
-            table.snapshot.undo()
         tracer.let_go()
         numbers = any(s.kind == "argument" and not s.value.is_array for s in tracer.sources)
         if type(error) is not TypeError or known or not numbers:
             raise
     finally:
+        if not trace.delivered[0]:
+            table.snapshot.undo()
         table.forget()
     return traced(function, args, kwargs, own, then, True)
 
