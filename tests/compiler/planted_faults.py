@@ -21,9 +21,9 @@ from tinygrad_nn.compiler.run.replay import Replay
 from tinygrad_nn.compiler.run.wrapper import Wrapper
 from tinygrad_nn.compiler.trace import recorder, snapshot, table, traced_call
 from tinygrad_nn.compiler.trace.arrays import Traced
-from tinygrad_nn.compiler.trace.effects import Effects
 from tinygrad_nn.compiler.trace.proxies import Proxy
 from tinygrad_nn.compiler.trace.snapshot import Snapshot
+from tinygrad_nn.compiler.trace.table import Table
 from tinygrad_nn.compiler.trace.tracer import Tracer
 from tinygrad_nn.errors import CompileError
 from tinygrad_nn.tensor.handle import Tensor
@@ -86,7 +86,7 @@ def _forgotten(self: Tracer, reason: str) -> CompileError:
 
 def _changed_arguments(patch: pytest.MonkeyPatch) -> None:
     put(traced_call, "_written", lambda tracer: "")(patch)
-    around(Effects, "__init__", lambda own, self, table, *_: own(self, table, [], []))(patch)
+    around(Table, "watch", lambda own, self, *_: own(self, [], []))(patch)
 
 
 # ---- what a program is compared by ----
@@ -189,7 +189,7 @@ BY_HOSTILE_FUNCTIONS: dict[str, Plant] = {
     "a signature without identity": around(signature, "_described", lambda own, x, flat, seen: own(x, flat, {})),
     "an effect that is not undone": put(Snapshot, "undo", nothing),
     "an effect on a module that is not undone": around(Snapshot, "undo", _without_modules),
-    "a name that is not bound anew": put(Effects, "rebound", lambda self: []),
+    "a name that is not bound anew": put(Table, "rebound", lambda self: []),
     "a gradient that is not taken away": around(compiled, "traced", _not_cleared),
     "a step that is made twice": around(Replay, "__call__", _twice),
     "a first step that is made twice": around(Replay, "first", _first_twice),

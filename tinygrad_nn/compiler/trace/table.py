@@ -1,7 +1,8 @@
 """What a function's own code names outside itself, and one level further: a program holds while this stays the same.
 
 Numbers and strings are compared by value, all else by identity. What lies deeper is frozen, as is what called functions
-read. Modules are examined as deep as they nest: see `snapshot.py`.
+read. Modules are examined as deep as they nest: see `snapshot.py`. A function that changes these or its arguments, in
+ways that a program can't repeat, is found after its trace.
 """
 
 from __future__ import annotations
@@ -9,23 +10,32 @@ from __future__ import annotations
 import builtins
 import dis
 import functools
+import random
 from collections.abc import Callable, Iterator, Mapping, MutableSequence
-from types import BuiltinMethodType, CodeType, FunctionType, MethodType, ModuleType
+from types import BuiltinMethodType, CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 
+from ...errors import CompileError
 from ...nn.module import Module
 from ...optim.optimizer import Optimizer
 from ...tensor.handle import Tensor
+from ..program import over_leaves
+from ..refusals import effect
 from .callers import PACKAGE
-from .snapshot import CONTAINERS, MISSING, PLAIN, Snapshot, bound, entries_of
+from .proxies import is_of_a_trace, plain
+from .snapshot import CONTAINERS, MISSING, PLAIN, Snapshot, bound, draws, entries_of, holds, same, state_of
 
 LEAVES = (*PLAIN, np.generic, np.ufunc, np.dtype, slice, range, CodeType)
+_ALWAYS_DRAWN_FROM = [np.random.mtrand._rand, vars(random)["_inst"]]
 
 
 class Table:
-    """The names in a function's own code; `snapshot` is what they and their attributes and entries were."""
+    """The names in a function's own code; `snapshot` is what they and their attributes and entries were.
+
+    The arguments of a call, and their copies with proxies, may be changed as little: `watch` notes them, too.
+    """
 
     def __init__(self, functions: list[Any]) -> None:
         self.snapshot: Snapshot = Snapshot()
@@ -80,11 +90,73 @@ class Table:
             for part in _bound_in(x):  # such as a bound method's generator
                 self._add(part, self.labels[id(x)])
 
-    def classes_of(self, arguments: list[Any]) -> None:
-        """Note the attributes of arguments' classes that the code names; signatures tell what the objects hold."""
+    def watch(self, arguments: list[Any], twins: list[Any]) -> None:
+        """Note what the table and arguments hold, and generators' states; of arguments, attributes of their classes.
+
+        Signatures tell what the arguments hold. `twins` are copies of them with proxies.
+        """
         for x in arguments:
             if not isinstance(x, (Module, Optimizer, Tensor, np.ndarray, *LEAVES)):
                 self._attributes_of(x, type)
+        for x in [*self.objects, *arguments]:
+            if isinstance(x, (Module, Optimizer)):
+                self.snapshot.meet(x)
+        self._twins = [(x, state_of(x)) for x in twins]
+        given = [x for x in [*self.objects, *arguments] if not isinstance(x, (ModuleType, Module, Optimizer, Tensor))]
+        attributes = [own for x in given if type(own := getattr(x, "__dict__", None)) is dict]
+        self._dictionaries = {*map(id, attributes)}
+        self._generators = [*filter(draws, given), *_ALWAYS_DRAWN_FROM]
+        held = [x for x in [*given, *attributes] if isinstance(x, (np.ndarray, type, *CONTAINERS))]
+        for x in [*held, *self._generators]:
+            if x is not Module and x is not random.Random:  # these are patched
+                self.snapshot.keep(x)
+        for x in arguments:
+            slotted = [vars(kind) for kind in type(x).__mro__ if "__slots__" in vars(kind)]
+            for name in [name for held in slotted for name in held if isinstance(held[name], MemberDescriptorType)]:
+                self.snapshot.name(x, name, compared=False)
+
+    def changed(self) -> str:
+        """Return what the function changed that a program can't change again, in words; "" if nothing."""
+        if twins := [x for x, then in self._twins if not holds(x, then)]:
+            return f"changes a {type(twins[0]).__name__} among its arguments"
+        self._twins = []  # lets go of the arguments' copies
+        for x, then in self.snapshot.changed():
+            line = self.line_of(self.labels.get(id(x), ""))
+            if isinstance(x, np.ndarray):
+                return f"writes into an array{line}"
+            if isinstance(x, type) or id(x) in self._dictionaries:
+                names = [*(vars(x) if isinstance(x, type) else x), *then]
+                name = next(name for name in names if bound(x, name) is not then.get(name, MISSING))
+                return f"sets the attribute {name!r}{self.line_of(name)}"
+            if id(x) in self.snapshot.live and id(x) not in self.labels:
+                return "changes what a module or an optimiser holds"
+            return f"changes a {type(x).__name__}{line}"
+        for holder, name, then, moves in self.snapshot.names:
+            if not moves and not same(bound(holder, name), then):
+                return f"sets the attribute {name!r}{self.line_of(name)}"
+        return ""
+
+    def drew(self) -> str:
+        """Return where numbers were drawn from a generator that is not a module's own, in words; "" if none were."""
+        for x in [*self._generators, *self.snapshot.generators.values()]:
+            if not holds(*self.snapshot.kept[id(x)]):
+                return self.line_of(self.labels.get(id(x), "random")) or " in a function that it calls"
+        return ""
+
+    def rebound(self) -> list[tuple[Any, Any, Any]]:
+        """Return the names that the function bound anew, each with its cell or dictionary of globals, and its value.
+
+        The program is for the numbers among these. Raises CompileError for a new container, which each call makes.
+        """
+        found = []
+        for holder, name, then, moves in self.snapshot.names:
+            if moves and (now := bound(holder, name)) is not then:
+                if now is MISSING:
+                    raise CompileError(effect("deletes a name outside"))
+                if isinstance(now, CONTAINERS) and all(now is not x for x in self.objects):
+                    raise CompileError(effect(f"binds a name outside to a {type(now).__name__} that it has made"))
+                found.append((holder, name, over_leaves(plain, now) if is_of_a_trace(now) else now))
+        return found
 
     def _attributes_of(self, x: Any, kind: type = object) -> None:
         """Note the attributes that the code names, in holders of this kind."""

@@ -14,14 +14,11 @@ from ...engine.grad_mode import recording
 from ...engine.node import history
 from ...engine.trees import leaves
 from ...errors import CompileError, FreedGraphError
-from ...nn.module import Module
-from ...optim.optimizer import Optimizer
 from ...tensor.handle import Tensor, node_of
 from ..program import Value, over_leaves
 from ..refusals import effect, iterated, random_drawn
 from ..signature import BY_VALUE
 from .arguments import Arguments
-from .effects import Effects
 from .patches import ENTROPY_TOLD, MODULES_TOLD, telling
 from .proxies import Proxy, is_of_a_trace, plain
 from .records import UNREAD, Location, place_of
@@ -82,16 +79,12 @@ def traced(
     tracer = Tracer(table.snapshot)
     arguments = Arguments(tracer, known)
     given: Any = arguments.of_call(function, args, kwargs)
-    table.classes_of(arguments.objects)
-    for x in [*table.objects, *arguments.objects]:
-        if isinstance(x, (Module, Optimizer)):
-            table.snapshot.meet(x)
-    effects = Effects(table, arguments.objects, arguments.containers)
+    table.watch(arguments.objects, arguments.containers)
     trace = Trace(tracer, table)
     try:
         with telling(tracer, [*MODULES_TOLD, *ENTROPY_TOLD]):
-            _run(function, given, trace, effects, arguments.twins)
-        _refuse_effects(tracer, effects)
+            _run(function, given, trace, arguments.twins)
+        _refuse_effects(tracer, table)
         _settle(trace, arguments.twins)
         given = arguments = None  # type: ignore[assignment]
         _refuse_what_is_alive(tracer)
@@ -143,13 +136,13 @@ def _refuse_two_names(tracer: Tracer, twins: dict[int, Any]) -> None:
         )
 
 
-def _run(function: Callable[..., Any], given: Any, trace: Trace, effects: Effects, twins: dict[int, Any]) -> None:
+def _run(function: Callable[..., Any], given: Any, trace: Trace, twins: dict[int, Any]) -> None:
     """Run the function. Raises CompileError if it read a value, even if the function caught the error."""
     tracer = trace.tracer
     try:
         with tracer.running():
             trace.result = function(*given[0], **given[1])
-            trace.rebound = effects.rebound()
+            trace.rebound = trace.table.rebound()
     except Exception:
         _refuse_two_names(tracer, twins)  # it may be the cause: no gradient goes from one to the other
         if tracer.refused is None:
@@ -158,7 +151,7 @@ def _run(function: Callable[..., Any], given: Any, trace: Trace, effects: Effect
         raise tracer.refused
 
 
-def _refuse_effects(tracer: Tracer, effects: Effects) -> None:
+def _refuse_effects(tracer: Tracer, table: Table) -> None:
     """Raise CompileError if the function did something besides that a program can't repeat."""
     if tracer.failed is not None:
         error, line = tracer.failed
@@ -166,9 +159,9 @@ def _refuse_effects(tracer: Tracer, effects: Effects) -> None:
             f"{type(error).__name__} ({error}), raised at {line}, is caught by the function, and a program can't "
             "decide by errors. Choose by np.where, or check the values before the call; or leave it uncompiled"
         )
-    if where := effects.drew():
+    if where := table.drew():
         raise CompileError(random_drawn(where))
-    if what := effects.changed() or _written(tracer):
+    if what := table.changed() or _written(tracer):
         raise CompileError(effect(what))
 
 
