@@ -74,52 +74,38 @@ def telling(tracer: Any, patches: Sequence[Patch]) -> Iterator[None]:
             patch.want(tracer, False)
 
 
-class NotedGenerator(np.random.Generator):
-    """A generator that shares the state of a module's, and tells the tracer what is drawn from it."""
+class NotedGenerator:
+    """A module's generator, which tells the tracer what is drawn from it."""
+
+    __class__: Any = np.random.Generator
 
     def __init__(self, generator: np.random.Generator, tracer: Any, place: tuple[Any, str]) -> None:
-        super().__init__(generator.bit_generator)
         self._own, self._tracer, self._place = generator, tracer, place
 
-    @property
-    def bit_generator(self) -> Any:
-        """What the numbers come of; a function that reads or sets its state is refused."""
-        if self._tracer.traces() and not in_package(1):
+    def __getattr__(self, name: str) -> Any:
+        if name == "bit_generator" and self._tracer.traces() and not in_package(1):
             raise self._tracer.refusal(effect(f"uses the state of a module's generator at {users_line()}"))
-        return super().bit_generator
+        own = getattr(self._own, name)
+        return functools.partial(self._drawn, name) if callable(own) and self._tracer.traces() else own
 
-
-def _noting(method: str) -> Any:
-    draws = getattr(np.random.Generator, method)
-
-    @functools.wraps(draws)
-    def draw(self: NotedGenerator, *args: Any, **kwargs: Any) -> Any:
-        tracer = self._tracer
-        if not tracer.traces():
-            return draws(self._own, *args, **kwargs)
+    def _drawn(self, method: str, *args: Any, **kwargs: Any) -> Any:
         computed = any(isinstance(x, Proxy) and not x.value.known for x in leaves((args, kwargs)))
         if computed or method in ("shuffle", "spawn") or kwargs.get("out") is not None:
-            raise tracer.refusal(
+            raise self._tracer.refusal(
                 f"random numbers are drawn by {method}{' with a computed array' * computed} at {users_line()}, and a "
                 "program draws arrays by a generator's methods with parameters that are known: write x = "
                 "x[generator.permutation(n)] in place of shuffle, draw standard numbers and compute with them, or draw "
                 "outside"
             )
         args, kwargs = over_leaves(plain, (args, kwargs))
-        return tracer.drawn(draws(self._own, *args, **kwargs), self, self._place, methodcaller(method, *args, **kwargs))
-
-    return draw
+        draw = methodcaller(method, *args, **kwargs)
+        return self._tracer.drawn(draw(self._own), self._own, self._place, draw)
 
 
 def drawn_again(calls: Sequence[Callable[[Any], Any]], generator: np.random.Generator) -> Any:
     """Return what the last of these consecutive calls draws, and leave the generator as it is."""
     twin = copy.deepcopy(generator)
     return [call(twin) for call in calls][-1]
-
-
-for _method in dir(np.random.Generator):
-    if not _method.startswith("_") and callable(getattr(np.random.Generator, _method)):
-        setattr(NotedGenerator, _method, _noting(_method))
 
 
 _OF_OBJECTS = frozenset({*dir(object)} - {"__dict__"})  # these say nothing about a module's state
