@@ -104,7 +104,6 @@ class Table:
         self._twins = [(x, state_of(x)) for x in twins]
         given = [x for x in [*self.objects, *arguments] if not isinstance(x, (ModuleType, Module, Optimizer, Tensor))]
         attributes = [own for x in given if type(own := getattr(x, "__dict__", None)) is dict]
-        self._dictionaries = {*map(id, attributes)}
         self._generators = [*filter(draws, given), *_ALWAYS_DRAWN_FROM]
         held = [x for x in [*given, *attributes] if isinstance(x, (np.ndarray, type, *CONTAINERS))]
         for x in [*held, *self._generators]:
@@ -124,13 +123,11 @@ class Table:
             line = self.line_of(self.labels.get(id(x), ""))
             if isinstance(x, np.ndarray):
                 return f"writes into an array{line}"
-            if isinstance(x, type) or id(x) in self._dictionaries:
-                names = [*(vars(x) if isinstance(x, type) else x), *then]
-                name = next(name for name in names if bound(x, name) is not then.get(name, MISSING))
-                return f"sets the attribute {name!r}{self.line_of(name)}"
-            if id(x) in self.snapshot.live and id(x) not in self.labels:
-                return "changes what a module or an optimiser holds"
-            return f"changes a {type(x).__name__}{line}"
+            if not isinstance(x, type) and (not isinstance(x, dict) or id(x) in self.labels):
+                return f"changes a {type(x).__name__}{line}"
+            names = [*(vars(x) if isinstance(x, type) else x), *then]  # else it has attributes
+            name = next(name for name in names if bound(x, name) is not then.get(name, MISSING))
+            return f"sets the attribute {name!r}{self.line_of(name)}"
         for holder, name, then, moves in self.snapshot.names:
             if not moves and not same(bound(holder, name), then):
                 return f"sets the attribute {name!r}{self.line_of(name)}"
