@@ -228,7 +228,7 @@ OF_TENSORS = {
     "compiler.signature": "at every call each argument's array and node are described, whoever watches",
     "compiler.trace.tracer": "it is who is asked for a Tensor's shadow, and keeps the shadows",
     "compiler.trace.records": "what a shadow holds, without asking the tracer, who would take note of it",
-    "compiler.run.first_run": "what a Tensor that is an argument holds, as the program is given it",
+    "compiler.run.replay": "what a Tensor that is an argument holds, as the program is given it",
     "compiler.run.wrapper": "the code around a program, which no trace is at work in, reads and writes at every replay",
     "compiler.trace.proxies": "whether a Tensor holds a proxy, without asking for its shadow, which may be refused",
 }

@@ -26,7 +26,6 @@ from ..errors import CompileError
 from ..tensor.handle import Tensor
 from .lower.lowering import lowered
 from .program import over_leaves
-from .run.first_run import holds, verified
 from .run.portable import for_any_rows, remembered
 from .run.replay import Made, Replay
 from .run.report import Profile, Report, profiled, reported
@@ -139,7 +138,7 @@ class Compiled:
         for replay in known:
             try:
                 if self.verify:
-                    return verified(replay, flat, lambda: self._itself(args, kwargs), self.exact)
+                    return replay.verified(flat, lambda: self._itself(args, kwargs), self.exact)
                 return replay(flat)
             except replay.stale as error:
                 failed = str(error) or "the state outside its arguments has changed"
@@ -210,7 +209,7 @@ class Compiled:
             replay = Replay(trace, program, self.name)
             times.append(perf_counter())
             inputs = [s.value.concrete for s in trace.tracer.sources]
-            holding = holds(replay, inputs, trace.values, self.exact)
+            holding = replay.holds(inputs, trace.values, self.exact)
         except CompileError:
             raise
         except Exception as error:

@@ -26,8 +26,7 @@ from ..trace.snapshot import held_by
 from ..trace.table import Table
 from ..trace.traced_call import Trace, traced
 from ..write.naming import named
-from .first_run import agree
-from .replay import Replay
+from .replay import Replay, agree
 from .rows import Differs, Ratio, Rows, affine, alike, ratio
 
 _FEW = 5  # this and 7 are the numbers of rows that are tried first: two primes, whose fractions can't be reduced
