@@ -55,8 +55,8 @@ def check_rows(X: Any, y: Any, which: str = "", least: int = 1) -> None:
 
 def refuse_rows(name: str, array: np.ndarray, wrong: np.ndarray, what: str) -> None:
     """Raise DataError for the first row with a wrong entry."""
-    rows = np.flatnonzero(wrong.any(axis=tuple(range(1, wrong.ndim))))
-    if len(rows):
+    if wrong.any():  # by rows it takes a hundred times as long
+        rows = np.flatnonzero(wrong.any(axis=tuple(range(1, wrong.ndim))))
         row = int(rows[0])
         entry = array[row][wrong[row]].flat[0] if array.ndim > 1 else array[row]
         more = f" (and {len(rows) - 1} rows more)" if len(rows) > 1 else ""
