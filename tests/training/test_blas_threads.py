@@ -169,11 +169,11 @@ def test_many_threads_at_once_give_back_what_was_before() -> None:
     for worker in workers:
         worker.join()
     assert now() == 3
-    assert blas_threads._LIMITS.requests == {}
+    assert blas_threads._requests == {}
 
 
 def _in_a_child(queue: Any) -> None:
-    queue.put((now(), len(blas_threads._LIMITS.requests)))
+    queue.put((now(), len(blas_threads._requests)))
     with limited_blas(None, 1):
         queue.put(now())
     queue.put(now())

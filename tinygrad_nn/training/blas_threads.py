@@ -56,10 +56,10 @@ def limited_blas(asked: int | None, otherwise: int | None) -> Iterator[None]:
         return
     key = object()
     try:
-        _LIMITS.change(key, otherwise if number is None else number)
+        _request(key, otherwise if number is None else number)
         yield
     finally:
-        _LIMITS.change(key)
+        _request(key)
 
 
 def asked_threads(number: int | None) -> int | None:
@@ -72,34 +72,35 @@ def asked_threads(number: int | None) -> int | None:
     return min(whole_number("blas_threads", int(text) if number is None else number), _MOST)
 
 
-class _Limits:
-    """The requested numbers of threads, with the requesting thread, and the original number of each library."""
+_lock = threading.Lock()
+_requests: dict[object, tuple[int, int | None]] = {}  # of each body that runs: its thread, and the number
+_before: list[tuple[Any, int]] = []  # each library, and its number before the first body
 
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.requests: dict[object, tuple[int, int | None]] = {}
-        self.before: list[tuple[Any, int]] = []
 
-    def change(self, key: object, *numbers: int | None) -> None:
-        """Set or remove the request of a key, and give BLAS the smallest of the threads' innermost requests."""
-        with self.lock:
-            if not self.requests:
-                self.before = [(library, library.num_threads) for library in _controller().lib_controllers]
-            self.requests.pop(key, None)
-            self.requests.update([(key, (threading.get_ident(), number)) for number in numbers])
-            self._apply()
+def _request(key: object, *numbers: int | None) -> None:
+    """Set or remove the request of a body, and give BLAS the smallest of the threads' innermost requests."""
+    with _lock:
+        if not _requests:
+            _before[:] = [(library, library.num_threads) for library in _controller().lib_controllers]
+        _requests.pop(key, None)
+        _requests.update([(key, (threading.get_ident(), number)) for number in numbers])
+        _apply()
 
-    def _apply(self) -> None:
-        innermost = dict(self.requests.values()).values()  # the last request of each thread stays
-        for library, before in self.before:  # without threadpoolctl's check of the calling thread: we hold a lock
-            set_number = getattr(library, "_real_set_num_threads", library.set_num_threads)
-            set_number(min([before if n is None else n for n in innermost], default=before))
 
-    def after_fork(self) -> None:
-        """In a forked process, forget the requests of threads that exist only in its parent."""
-        self.lock, own = threading.Lock(), threading.get_ident()
-        self.requests = {key: request for key, request in self.requests.items() if request[0] == own}
-        self._apply()
+def _apply() -> None:
+    innermost = dict(_requests.values()).values()  # the last request of each thread stays
+    for library, before in _before:  # without threadpoolctl's check of the calling thread: we hold a lock
+        set_number = getattr(library, "_real_set_num_threads", library.set_num_threads)
+        set_number(min([before if n is None else n for n in innermost], default=before))
+
+
+def _after_fork() -> None:
+    """In a forked process, forget the requests of threads that exist only in its parent."""
+    global _lock
+    _lock, own = threading.Lock(), threading.get_ident()
+    for key in [key for key, (thread, _) in _requests.items() if thread != own]:
+        del _requests[key]
+    _apply()
 
 
 @functools.cache
@@ -112,6 +113,5 @@ def _controller() -> Any:
     return ThreadpoolController().select(user_api="blas")
 
 
-_LIMITS = _Limits()
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(after_in_child=_LIMITS.after_fork)
+    os.register_at_fork(after_in_child=_after_fork)

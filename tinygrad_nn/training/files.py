@@ -126,19 +126,14 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
             require(os.path.isfile(target), "no regular file stands there")
             shutil.copymode(target, temporary)
         os.replace(temporary, target)
-        _sync(folder)
+        with contextlib.suppress(OSError):  # some systems can't open folders, or sync them
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
     except (OSError, FileError) as error:
         raise FileError(f"{path} can't be written: {error}; make room, or name another file") from error
     finally:
         with contextlib.suppress(OSError):  # it no longer exists if it was renamed
             os.unlink(temporary)
-
-
-def _sync(folder: str) -> None:
-    """Sync the folder's entry to disk, if possible: some systems can't open or sync folders."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

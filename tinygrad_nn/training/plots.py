@@ -81,8 +81,8 @@ def plot_history(history: Any, ax: Any = None, held_out: str = "validation") -> 
     """Return the Axes of the cost, with the training's curve and the validation's; below are those of the accuracy.
 
     If `ax` is one Axes, only the cost is drawn into it; if it is a pair, both are. The cost's axis is logarithmic if
-    the first or the last fifth of the epochs would look flat on a linear one. A regression has no accuracy. `held_out`
-    is the name of the validation data in the legend.
+    all costs are positive, and one is more than three times another. A regression has no accuracy. `held_out` is the
+    name of the validation data in the legend.
 
     >>> import tinygrad_nn as tg
     >>> axes = tg.plots.plot_history(tg.History(cost=[0.7, 0.5], accuracy=[0.5, 0.8]))
@@ -109,29 +109,21 @@ def _curves(ax: Any, name: str, training: Sequence[float], validation: Sequence[
         ax.plot(validation, linestyle="--", marker=marker, label=held_out)
         last += f", {validation[-1]:.3g} in {held_out}"
         ax.legend()
-    if name == "cost" and _looks_flat(training):
-        _logarithmic(ax, max(training) / min(training))
+    low, high = np.min(training, initial=np.inf), np.max(training, initial=0)
+    if name == "cost" and 0 < 3 * low < high < np.inf:
+        _logarithmic(ax, high / low)
     ax.set(ylabel=name, title=f"{name.capitalize()}{last}")
 
 
 def _logarithmic(ax: Any, ratio: float) -> None:
     """Give the y axis a logarithmic scale, with enough labels if it spans few powers of ten."""
-    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+    from matplotlib.ticker import LogLocator
 
     ax.set(yscale="log")
     if ratio < 1000:
         ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if ratio > 10 else (1, 1.5, 2, 3, 4, 5, 7)))
-        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        ax.yaxis.set_minor_formatter(NullFormatter())
-
-
-def _looks_flat(curve: Sequence[float]) -> bool:
-    """Return whether a positive curve's first or last fifth spans less than a twentieth of its height."""
-    values = np.asarray(curve)
-    if len(values) < 10 or not np.isfinite(values).all() or values.min() <= 0:
-        return False
-    ends = values[: len(values) // 5], values[-len(values) // 5 :]
-    return any(np.ptp(end) < np.ptp(values) / 20 for end in ends)
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_formatter("")
 
 
 def probability_grid(predict: Callable[[np.ndarray], Any], X: np.ndarray) -> tuple[np.ndarray, ...]:
