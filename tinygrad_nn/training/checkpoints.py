@@ -32,10 +32,7 @@ _OF_EACH = ("rows", "means", "drawn")
 
 
 class Checkpoints:
-    """The checkpoints of a training: one every `every` epochs, and one every `every_steps` steps.
-
-    The last `keep` are kept. `best.npz` holds the module's state after the epoch with the lowest validation cost.
-    """
+    """The checkpoints of a training in a folder, written and kept as `tg.train` says."""
 
     def __init__(self, folder: str | os.PathLike[str], every: int | None, every_steps: int | None, keep: int) -> None:
         for name, value in (("every", every), ("every_steps", every_steps), ("keep", keep)):
@@ -49,8 +46,8 @@ class Checkpoints:
     def begin(self, training: Training, resume: bool) -> None:
         """Continue from the newest checkpoint if `resume`; if there is none, write the first one.
 
-        Raises FileError if the folder holds checkpoints and `resume` is False or the newest is not whole, or if it
-        can't be written to, and StateError if they belong to another training.
+        Raises FileError for a folder that holds checkpoints unasked, none that is whole, or can't be written to, and
+        StateError if they belong to another training.
         """
         self.settings, found = settings_of(training), self._found()  # the former waits for all ranks
         if found and not resume:
@@ -145,19 +142,15 @@ def restore(training: Training, state: dict[str, Any], path: Path) -> None:
 
 def _set(training: Training, state: dict[str, Any]) -> None:
     steps, own = training.steps, state["ranks"][training.steps.rank]
-
-    def arrays(kind: str) -> dict[str, np.ndarray]:
-        """Return arrays for all tensors, which may have become lists, or for none."""
-        found = {name: np.asarray(x, steps.tensors[name].dtype) for name, x in (state[kind] | own[kind]).items()}
-        for name in steps.tensors if found else ():
-            require(found[name].shape == steps.tensors[name].shape, f"{kind}.{name} has shape {found[name].shape}")
-        return found
-
     steps.optimizer.load_state_dict(state["optimizer"])
     if training.scheduler is not None:
         training.scheduler.load_state_dict(state["scheduler"])
-    values, training.best_arrays = arrays("tensors"), arrays("best_arrays")
-    replace_values([(t, values[name]) for name, t in steps.tensors.items()])
+    values, training.best_arrays = (
+        {name: np.asarray(x, steps.tensors[name].dtype) for name, x in (state[kind] | own[kind]).items()}
+        for kind in ("tensors", "best_arrays")
+    )  # with several ranks, arrays have become lists
+    for arrays in (training.best_arrays or values, values):  # the former only to see that they fit
+        replace_values([(t, arrays[name]) for name, t in steps.tensors.items()])
     for name, t in steps.tensors.items():
         t.requires_grad = state["trained"][name]
     for name, generator in steps.generators.items():

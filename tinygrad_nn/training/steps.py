@@ -31,10 +31,9 @@ Batch = tuple[Any, Any, Any]  # X, y, and weights or None
 
 @dataclass(eq=False)
 class Programs:
-    """How a module, a loss and an optimiser make a step, as functions and as compiled programs of them.
+    """How a module, a loss and an optimiser make a step, as functions and as programs, compiled when first used.
 
-    A program is compiled when it is first used. It sees what a callback changes in the parts, which the compiler
-    compares at every call. `exact` programs have the bits of the function itself; those without a key are not kept.
+    `exact` programs have the bits of the function itself; those without a key are not kept.
     """
 
     module: Any
@@ -133,11 +132,8 @@ def tiled_step(
     """Make one step of gradient descent on a batch, computed in tiles; return its cost and scores.
 
     `gradient(parameters, X, y)` returns ((cost, scores), gradients) of a tile, where the cost is the mean over rows.
-    The tiles, and the order in which they are added up, depend on the sizes alone, so the same number of workers gives
-    the same bits.
-
-    Workers write only into their results, and one of them makes the step after all are added. Python interrupts only
-    the main thread, so after Ctrl-C the step is made completely or not begun.
+    Tiles, and the order of their sum, follow from the sizes. Workers write only into their results, and one of them
+    makes the step: Python interrupts only the main thread, so Ctrl-C never leaves half a step.
     """
     arrays = {name: p.data for name, p in parameters.items()}
     count = workers * (len(X) // (workers * TILE))
