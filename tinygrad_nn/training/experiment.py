@@ -163,17 +163,15 @@ def save_animation(
     X, y = test
     shown = worth_showing([*states], history.cost)
     with plots.drawing(None) as ax:
-        from matplotlib.animation import FuncAnimation, PillowWriter
+        from matplotlib.animation import PillowWriter
 
-        def draw(epoch: int) -> list[Any]:
-            network.load_state_dict(states[epoch])
-            right = accuracy(network.predict_proba(X), y)
-            ax.clear()
-            title = f"epoch {epoch + 1:,}: cost {history.cost[epoch]:.4f}, test accuracy {right:.2f}"
-            plots.plot_boundary(network.predict_proba, X, y, ax, title)
-            return []
-
-        held = [*shown, *[shown[-1]] * _HELD]
-        animation = FuncAnimation(ax.figure, draw, frames=held, init_func=lambda: [], blit=False)
-        animation.save(path, writer=PillowWriter(fps=_FRAMES_PER_SECOND), dpi=70)
+        writer = PillowWriter(fps=_FRAMES_PER_SECOND)
+        with writer.saving(ax.figure, str(path), dpi=70):
+            for epoch in [*shown, *[shown[-1]] * _HELD]:
+                network.load_state_dict(states[epoch])
+                right = accuracy(network.predict_proba(X), y)
+                title = f"epoch {epoch + 1:,}: cost {history.cost[epoch]:.4f}, test accuracy {right:.2f}"
+                ax.clear()
+                plots.plot_boundary(network.predict_proba, X, y, ax, title)
+                writer.grab_frame()
     return path
