@@ -242,7 +242,7 @@ def test_a_loader_gives_each_rank_its_part_of_every_batch(size: int) -> None:
         np.testing.assert_allclose(found, cost, rtol=1e-10)
 
 
-def test_without_a_seed_all_ranks_have_that_of_rank_0() -> None:
+def test_without_a_seed_all_ranks_draw_one() -> None:
     def run(comm: Any) -> Any:
         loader = ShardedLoader(range(10), 4, shuffle=True, comm=comm)
         return [[part.tolist() for part in loader.order()] for _ in range(2)]

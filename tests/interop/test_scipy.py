@@ -288,6 +288,8 @@ def test_what_has_no_gradient_is_refused() -> None:
         minimize(lambda x: 3.0, START)
     with pytest.raises(TypeError, match="unexpected keyword argument 'jac'"):
         minimize(rosen, START, jac=optimize.rosen_der)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="complex"):
+        least_squares(lambda x: x - 3, START, jac="cs")
 
 
 def test_a_function_that_does_not_compute_with_its_argument_is_refused() -> None:

@@ -177,7 +177,9 @@ def test_what_has_no_counterpart_is_refused() -> None:
     hooked[0].register_forward_hook(lambda module, inputs, output: 2 * output)
     with pytest.raises(ValueError, match=r"Tanh with _forward_hooks=.* has no counterpart here"):
         from_torch(hooked)
-    for made, softmax in ((from_torch, torch.nn.Softmax()), *((to_torch, tg.nn.Softmax(x)) for x in (None, (0, 1)))):
+    with pytest.raises(ValueError, match=r"activation is .GELU\(.*; write 'relu', 'gelu' or a function"):
+        from_torch(torch.nn.TransformerEncoderLayer(4, 2, activation=torch.nn.GELU()))
+    for made, softmax in ((from_torch, torch.nn.Softmax()), (to_torch, tg.nn.Softmax((0, 1)))):
         with pytest.raises(
             ValueError, match=r"Softmax with dim=(None|\(0, 1\)) has no counterpart there; pass one axis"
         ):

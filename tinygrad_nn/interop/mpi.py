@@ -139,8 +139,8 @@ class DataParallel(Optimizer):
 class ShardedLoader(DataLoader):
     """A loader that gives each rank its part of every batch; together, the parts are the batches of one process.
 
-    `batch_size` is that of all ranks together. Every rank passes the same dataset and settings; without a `seed`, rank
-    0 draws one for all. If a batch has fewer samples than there are ranks, some get a part without rows.
+    `batch_size` is that of all ranks together. Every rank passes the same dataset and settings; without a `seed`, they
+    draw one together. If a batch has fewer samples than there are ranks, some get a part without rows.
 
     >>> class Second:
     ...     rank, size = 1, 2
@@ -158,10 +158,7 @@ class ShardedLoader(DataLoader):
         self.rank: int = rank
         self.ranks: int = ranks
         if seed is None:
-            drawn = np.random.SeedSequence().generate_state(1, np.uint64)
-            _summed(self.comm, np.ones(1))
-            self.comm.Bcast(drawn, root=0)
-            seed = int(drawn[0])
+            seed = int(_summed(self.comm, np.random.SeedSequence().generate_state(1).astype(float))[0])
         super().__init__(dataset, batch_size, shuffle, drop_last=drop_last, collate_fn=collate_fn, seed=seed)
 
     def order(self) -> list[np.ndarray]:

@@ -79,7 +79,6 @@ class _Graph:
         self.free.used = {*portable.labels.values(), *portable.rows}
         self.nodes: list[Any] = []
         self.initializers: list[Any] = []
-        self.shared: dict[Any, str] = {}
         self.makers = self.program.makers
 
     def model(self) -> Any:
@@ -171,12 +170,10 @@ class _Graph:
 
     def constant(self, x: np.ndarray) -> str:
         """Return the name of a constant array."""
-        key = x.shape, x.dtype, x.tobytes()
-        if key not in self.shared:
-            self.shared[key] = self.free.new("constant#")
-            self.initializers.append(self.tensor(x, self.shared[key]))
-            self.dtypes[self.shared[key]] = x.dtype
-        return self.shared[key]
+        name = self.free.new("constant#")
+        self.initializers.append(self.tensor(x, name))
+        self.dtypes[name] = x.dtype
+        return name
 
     def ints(self, numbers: Any) -> str:
         """Return the name of a vector of lengths, some of which may depend on the number of rows."""
@@ -204,7 +201,7 @@ class _Graph:
         text = _SAME.get(text, text).removeprefix("np.").removeprefix("op_")
         try:
             found = self.nodes_of(text, line)
-        except (NotImplementedError, TypeError, KeyError) as error:
+        except (NotImplementedError, TypeError, LookupError) as error:
             what = "this index" if line.function is GETITEM else text
             raise CompileError(
                 f"{what} at {line.where} has no counterpart in ONNX; write it by other functions, or compute it "

@@ -188,7 +188,8 @@ class _Evaluated:
         self.program: Any = Compiled(derived, own=(function,)) if problem.compile else None
 
     def __call__(self, *vectors: np.ndarray) -> Any:
-        vectors, found = tuple([np.asarray(x, float) for x in vectors]), None
+        # Complex steps are refused, and not cut.
+        vectors, found = tuple([np.asarray(x).astype(float, casting="same_kind", copy=False) for x in vectors]), None
         self.calls += 1
         if self.program and self.calls > WORTH_COMPILING:
             try:

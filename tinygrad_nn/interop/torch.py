@@ -41,7 +41,7 @@ _ELSEWHERE: dict[str, Callable[[Any], Any]] = {
     "affine": lambda m: m.weight is not None, "elementwise_affine": lambda m: m.weight is not None,
     "kdim": lambda m: m.k_proj_weight.shape[1], "vdim": lambda m: m.v_proj_weight.shape[1],
     "batch_first": lambda m: getattr(m, "self_attn", m).batch_first,
-    "activation": lambda m: getattr(m.activation, "__name__", m.activation),
+    "activation": lambda m: getattr(m.activation, "__name__", str(m.activation)),
     "threshold": lambda m: 40.0 if m.threshold is None else m.threshold,  # from which on log(1 + exp(x)) is x
 }  # fmt: skip
 
