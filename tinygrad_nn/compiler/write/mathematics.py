@@ -18,7 +18,6 @@ _LEVELS = {ast.Add: 1, ast.Sub: 1, ast.Mult: 3, ast.MatMult: 3, ast.Div: 5, ast.
 _COMPARED = {ast.Gt: ">", ast.Lt: "<", ast.GtE: "≥", ast.LtE: "≤", ast.Eq: "=", ast.NotEq: "≠"}
 _SIGNS = {ast.Add: "+", ast.Sub: "−", ast.MatMult: "", ast.Mult: "·"}
 _SUM, _PRODUCT, _ATOM = 2, 3, 6
-_KNOWN = {"exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh", "arcsin", "arccos", "arctan", "max", "min"}
 _SHORTER = {"maximum": "max", "minimum": "min", "absolute": "abs"}
 
 # How a language writes mathematics.
@@ -77,15 +76,12 @@ class Mathematics:
         return self.put("text", self.escaped(shown(text)))
 
     def name(self, text: str) -> str:
-        """Return a name, or a number."""
-        number = text.replace(".", "").replace("e-", "").isdigit()
-        return self.put("number" if number else "letter" if len(text) == 1 else "name", self.escaped(text))
+        """Return a name."""
+        return self.put("letter" if len(text) == 1 else "name", self.escaped(text))
 
     def row(self, *parts: str) -> str:
-        """Return parts side by side, in LaTeX with a space after a command that a letter follows."""
-        pairs = zip(parts, (*parts[1:], ""))
-        spaced = [f"{a} " if a[-1:].isalnum() and b[:1].isalpha() else a for a, b in pairs]
-        return self.put("row", "".join(spaced if self._language == LATEX else parts))
+        """Return parts side by side."""
+        return self.put("row", "".join(parts))
 
     def fenced(self, x: str, left: str = "(", right: str = ")") -> str:
         """Return x between brackets."""
@@ -108,7 +104,7 @@ class Mathematics:
             case ast.Name(name):
                 return self.named(name), _ATOM
             case ast.Constant(int() | float() as number):
-                return self.name(repr(number)), _ATOM
+                return self.put("number", repr(number)), _ATOM
             case ast.UnaryOp(ast.USub(), x):
                 return self.row(self.sign("−"), self.within(x, _PRODUCT)), _PRODUCT
             case ast.BinOp(ast.BinOp(x, ast.Mult(), ast.Name(name)), ast.Mult(), y) if name == OF:
@@ -172,8 +168,7 @@ class Mathematics:
             over = ",".join(map(ast.unparse, keywords))
             sign = self.put("lowered", self.sign("∑"), self.text(over)) if over else self.sign("∑")
             return self.row(sign, self.within(args[0], _PRODUCT)), _SUM
-        known = self._language == LATEX and name in _KNOWN
-        function = f"\\{name}" if known else self.put("function", self.escaped(name))
+        function = self.put("function", self.escaped(name))
         function = self.put("raised", function, self.sign("′")) if prime else function
         return self.row(function, self.listed(args, keywords)), _ATOM
 

@@ -9,8 +9,6 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from ..lower.lowering import Lowered
 from ..program import Line, Value
 from ..trace.traced_call import Placeholder, Trace
@@ -70,24 +68,15 @@ def named(lowered: Lowered, trace: Trace) -> None:
     """Give a program's values names: inputs, results, what the lines compute, and the adjoints of all these."""
     tracer, known = trace.tracer, trace.table.labels
     for source in lowered.sources:
-        value = source.value
-        own = "gradient#" if source.kind == "gradient" else "seed#" if np.size(value.concrete) == 1 else "tensor#"
-        value.name = value.name or known.get(id(source.owner)) or own
+        source.value.name = source.value.name or known.get(id(source.owner)) or f"{source.kind}#"
     for array, value in tracer.constants.values():
         value.name = value.name or known.get(id(array), "")
     for value in [*lowered.plain.constants, *lowered.program.constants]:
-        value.name = value.name or _of_constant(value.concrete)
+        value.name = value.name or ("constant#" if value.shape else "number#")
     names = _Names(lowered, tracer)
     names.of_results(dict(keys(trace.result)))
     names.of_lines()
     names.of_adjoints()
-
-
-def _of_constant(x: np.ndarray) -> str:
-    if x.ndim and x.size and x.dtype.kind == "f":
-        return "ones#" if (x == 1).all() else "zeros#" if (x == 0).all() else "constant#"
-    number = x.item() if x.ndim == 0 else None
-    return "constant#" if number is None else {0: "zero#", 1: "one#", 2: "two#"}.get(number, "number#")
 
 
 def keys(result: Any, name: str = "") -> Iterator[tuple[int, str]]:

@@ -131,11 +131,10 @@ class Notation:
 
     def reduction(self, line: Line) -> str:
         """Return a sum or another reduction: a method of a name, a function of an expression."""
+        x, *settings = line.args
         usual = {"axis": 0} if line.function.text.endswith((".reduce", ".accumulate")) else {}
-        given = usual | dict(zip(("axis", "dtype", "out", "keepdims"), line.args[1:], strict=False)) | line.kwargs
-        idle = {"axis": None, "dtype": None, "out": None, "keepdims": False}
-        kept = {key: x for key, x in given.items() if not (key in idle and x is idle[key])}
-        x: Any = line.args[0]
+        given = usual | dict(zip(("axis", "dtype", "out", "keepdims"), settings, strict=False)) | line.kwargs
+        kept = {key: setting for key, setting in given.items() if setting is not None and setting is not False}
         axes: Any = kept.get("axis")
         if np.size(axes) == len(x.shape) and not kept.get("keepdims"):
             kept.pop("axis", None)

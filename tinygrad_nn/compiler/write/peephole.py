@@ -83,7 +83,8 @@ def _made(x: Any, makers: dict[Value, Line], *texts: str) -> Line | None:
 def _with_sums(line: Line, makers: dict[Value, Line]) -> Any:
     """Write the product with a vector of ones, and the sum over a column, as sums over an array."""
     if line.function.text == "np.matmul":
-        ones = [v.name == "ones#" and v not in makers and len(v.shape) == 1 for v in line.args]
+        unnamed = [v.name == "constant#" and v not in makers and len(v.shape) == 1 for v in line.args]
+        ones = [here and bool((v.concrete == 1).all()) for here, v in zip(unnamed, line.args, strict=True)]
         x = line.args[ones[0]]
         return (SUM, (x,), {"axis": len(x.shape) - 1 - ones[0]}) if sum(ones) == 1 else None
     summed = _made(line.args[0], makers, "np.add.reduce") if line.function.text == "np.reshape" else None
