@@ -78,9 +78,9 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "nn": (2_605, 1_835, 18_271),
     "optim": (1_225, 814, 8_238),
     "compiler": (980, 700, 6_560),
-    "compiler.trace": (2_257, 1_100, 19_016),
+    "compiler.trace": (2_266, 1_100, 19_126),
     "compiler.lower": (353, 353, 3_260),
-    "compiler.write": (1_649, 1_100, 16_273),
+    "compiler.write": (1_661, 1_100, 16_381),
     "compiler.run": (1_095, 1_095, 9_632),
     "checking": (2_699, 2_699, 24_465),
     "inspection": (2_262, 1_800, 18_174),
@@ -90,7 +90,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (216, 216, 1_678),
     "the top": (266, 250, 1_534),
 }
-WHOLE = (32_969, 27_763, 288_964)
+WHOLE = (32_990, 27_763, 289_182)
 
 
 def name_of(path: pathlib.Path) -> str:

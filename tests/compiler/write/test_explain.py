@@ -194,6 +194,42 @@ def test_the_sum_of_one_number_is_that_number() -> None:
     assert "backward, pass 3, L3 = multiply1\n" in text
 
 
+def causal(q: Any, k: Any) -> Any:
+    return (tg.softmax(np.where(np.tri(3) > 0, q @ k.T, -9.0)) @ k).sum()
+
+
+@pytest.mark.parametrize(
+    ("function", "shapes", "says", "says_not"),
+    [
+        (causal, [(3, 2), (3, 2)], ["np.tri(3, dtype=bool)", "np.ones((3, 2))", "dproduct1 @ k "], ".T.T"),
+        (
+            lambda a: tg.linalg.slogdet(a + 0.1 * np.eye(3))[1],
+            [(3, 3)],
+            ["slogdet1, loss = np.linalg", "0.1 * np.eye(3)"],
+            "eye(3, 3",
+        ),
+        (lambda x: tg.cumprod(x).sum(), [(4,)], ["x[1:]", "backward, L = loss"], "True *"),
+        (lambda x: tg.maximum((x**2).sum(axis=1) + 0.2, 0).mean(), [(5, 2)], ["dadd1 = 0.2 * (add1 > 0)"], "array("),
+        (lambda x: x.min(axis=1).mean(), [(4, 3)], ["def gradient(x):"], "expand_dims1"),
+        (tg.linalg.det, [(3, 3)], ["da = np.linalg.det(a)[..., None, None] * np.linalg.inv(a).T"], "multiply1"),
+    ],
+    ids=["causal", "slogdet", "cumprod", "maximum", "min", "det"],
+)
+def test_what_is_read_aloud(function: Any, shapes: Any, says: list[str], says_not: str) -> None:
+    """No constant that stands nowhere, no factor of one, no transpose of a transpose, and the loss."""
+    rng = np.random.default_rng(3)
+    arrays = [rng.uniform(0.5, 2.0, shape) for shape in shapes]
+    gradient = tg.grad(function, tuple(range(len(arrays))))
+    compiled = tg.compile(gradient)
+    right = compiled(*arrays)
+    text = compiled.explain()
+    body = text.partition("def gradient")[2]
+    assert [part for part in [*says, "loss = "] if part not in text] == []
+    assert says_not not in body
+    assert len(text.inputs) == len(arrays)
+    agree(run(text), right, 64)
+
+
 def test_what_decides_is_said() -> None:
     compiled = tg.compile(lambda x, k: x * k if k > 1 else x)
     compiled(np.ones(3), 2.0)

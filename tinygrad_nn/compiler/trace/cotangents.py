@@ -22,9 +22,7 @@ class NotedCotangents(Cotangents):
 
     def leave(self, node: Any) -> Any:
         """Return a node's complete cotangent, and note which value it is; the node's first rule follows."""
-        current, primal = self.tracer.passes[-1], self.tracer.of_node.get(node)
-        if primal is None and node.operation is None and node.handle is not None:  # a tensor made of an argument
-            primal = value_of(node.handle())
+        current, primal = self.tracer.passes[-1], self.tracer.value_at(node)
         if node in self:
             current.stop = len(self.tracer.lines)
             if isinstance(value := value_of(self[node]), Value) and isinstance(primal, Value):

@@ -13,6 +13,7 @@ import numpy as np
 from ...engine.arrays import ArrayProxy
 from ...engine.cotangents import Cotangents
 from ...engine.operation import Operation
+from ...engine.outputs import ITEM
 from ...engine.rules import RuleForEach
 from ...errors import CompileError
 from ...tensor.handle import Tensor, make, node_of
@@ -39,6 +40,7 @@ class Tracer(Recorder):
         self.rewound: list[dict[int, list[Any]]] = []  # by generator, what is drawn before its state is restored
         self.made_inside: dict[int, Any] = {}
         self.of_node: dict[Any, Value] = {}
+        self.parts_of: dict[Any, list[Any]] = {}  # of a node with several outputs, each of these
         self.operations: dict[Value, str] = {}
         self.used: dict[Any, None] = {}
         self.passes: list[Pass] = []
@@ -93,17 +95,26 @@ class Tracer(Recorder):
                 if operation.differentiable:
                     self.detached += [(part.value, x.value) for x in read if isinstance(x, Traced)]
         if node is not None and isinstance(parts[0], Traced):
-            self.of_node[node] = parts[0].value
+            self.of_node[node], self.parts_of[node] = parts[0].value, [value_of(part) for part in parts]
 
     def cotangents(self, seeds: Any, lift: Any, create_graph: bool) -> Cotangents:
         """Return cotangents that are noted as they leave; note where the backward pass begins."""
         now = len(self.lines)
-        known = {self.of_node[node]: value_of(seed) for node, seed in seeds.items() if node in self.of_node}
+        known = {y: value_of(seed) for node, seed in seeds.items() if isinstance(y := self.value_at(node), Value)}
         roots = {y: x if isinstance(x, Value) else self.constant(np.asarray(x)) for y, x in known.items()}
         self.passes.append(Pass(now, now, roots))
         if not create_graph:  # a constant seed is a proxy, too: rules may index it by what is computed
             seeds = {node: Traced(self, self.constant(g)) if type(g) is np.ndarray else g for node, g in seeds.items()}
         return NotedCotangents(self, seeds, lift, create_graph)
+
+    def value_at(self, node: Any) -> Any:
+        """Return the value that a node records, None if that is not known."""
+        if node.operation is ITEM:
+            parts, (index, *_) = self.parts_of.get(node.parents[0]), node.saved
+            return parts and parts[index]
+        if node not in self.of_node and node.operation is None and node.handle is not None:  # made of an argument
+            return value_of(node.handle())
+        return self.of_node.get(node)
 
     def shadow(self, tensor: Any) -> Any:
         """Return the Tensor that stands for one from outside; one that was made of proxies stands for itself."""
@@ -224,7 +235,7 @@ class Tracer(Recorder):
         """Forget the proxies: what still holds one keeps something that a program would not put there again."""
         for source in self.sources:
             source.proxy = None
-        for held in (self.handles, self.of_node, self.made_inside, self.states):
+        for held in (self.handles, self.of_node, self.parts_of, self.made_inside, self.states):
             held.clear()
 
 

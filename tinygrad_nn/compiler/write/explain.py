@@ -16,7 +16,7 @@ from ..trace.traced_call import Trace
 from .adjoints import Adjoints, loss
 from .folding import Folding
 from .functions import Functions
-from .literals import array_text, literal, wrapped
+from .literals import for_people, literal, wrapped
 from .mathematics import latex_of
 from .naming import Names, keys
 from .peephole import readable
@@ -84,7 +84,7 @@ class Explainer:
         self.passes = trace.tracer.passes
         roots = [lowered.plain.present(root) for one in self.passes for root in one.roots]
         noted = [pair for one in self.passes for pair in one.adjoints]
-        self.program = readable(lowered.plain, roots, {lowered.plain.present(g) for g, _ in noted})
+        self.program = readable(lowered.plain, roots)
         self.targets = list(zip(lowered.targets, self.program.outputs, strict=False))
         self.names = Names()
         self.names.used.update([self.title, *map(loss, range(1, len(self.passes) + 1))])
@@ -184,7 +184,7 @@ class Explainer:
             root, seed = self.program.present(root), self.lowered.plain.present(seed)
             y = self.notation.operand(root)
             if seed not in self.lowered.plain.constants or not (seed.concrete == 1).all():
-                y = f"np.sum({y} * {self.names.found.get(seed) or array_text(seed.concrete)})"
+                y = f"np.sum({y} * {self.names.found.get(seed) or for_people(seed.concrete)})"
             terms.append(f"{y}.sum()" if y.isidentifier() and root.shape else y)
         return [f"{loss(number)} = {' + '.join(terms)}"] if terms else []
 
@@ -210,7 +210,7 @@ class Explainer:
         """Return the lines that make constants; small ones are written where they are read, large ones are inputs."""
         found = []
         for value in [v for v in self.program.constants if v in self.read]:
-            text = array_text(value.concrete)
+            text = for_people(value.concrete)
             if text is None:
                 self.inputs[self.names.of(value)] = value.concrete
             elif len(text) <= _SHORT and value.name.endswith("#"):

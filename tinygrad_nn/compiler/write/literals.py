@@ -69,9 +69,17 @@ def array_text(x: Any, few: int = _FEW) -> str | None:
     if len(steps) == 1 and steps[0] > 0:
         start, step = int(x[0]), int(steps[0])
         return f"np.arange({start}, {x[-1] + step}, {step})" if start or step > 1 else f"np.arange({x.size})"
-    if x.ndim == 2 and x.dtype.kind == "f" and x.tobytes() == np.eye(*x.shape, dtype=x.dtype).tobytes():
-        return f"np.eye({', '.join(map(str, x.shape))}{dtype})"
+    for make in (np.eye, np.tri) if x.ndim == 2 and x.dtype.kind in "biufc" else ():
+        number, shape = x[0, 0], dict.fromkeys(x.shape)
+        if x.tobytes() == (number * make(*x.shape, dtype=x.dtype)).tobytes():
+            text = f"np.{make.__name__}({', '.join(map(str, shape))}{dtype if x.dtype != bool else ', dtype=bool'})"
+            return text if number == 1 else f"({nested(literal, _numbers(x[:1, 0]))[1:-1]} * {text})"
     return None if x.size > few else f"np.array({nested(literal, _numbers(x))}{dtype})"
+
+
+def for_people(x: np.ndarray) -> str | None:
+    """Return source for a constant array of whatever layout; an array without axes is a number."""
+    return array_text(x.copy()) if x.ndim else nested(literal, _numbers(x))
 
 
 def _numbers(x: np.ndarray) -> Any:

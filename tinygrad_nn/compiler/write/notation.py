@@ -69,7 +69,8 @@ class Notation:
         """Return the text of an index, with colons for slices."""
         parts = index if isinstance(index, tuple) else (index,)
         texts = [self.part_of_index(part) for part in parts]
-        return ", ".join(texts) + "," * (isinstance(index, tuple) and len(parts) == 1) or "()"
+        one = isinstance(index, tuple) and len(parts) == 1 and not isinstance(parts[0], slice)
+        return ", ".join(texts) + "," * one or "()"
 
     def part_of_index(self, part: Any) -> str:
         """Return the text of one part of an index."""

@@ -9,17 +9,18 @@ import numpy as np
 from ..lower.rewrites import with_folded_constants, without_dead_lines
 from ..numpy_calls import of_method, of_numpy
 from ..program import Function, Line, Program, Value, mapped
+from .notation import is_transpose
 
 SUM = of_method(np.add, "reduce")
 MEAN = Function("np.mean", np.mean)
 SAME = Function("{0}", np.positive, "operator")
 
 
-def readable(program: Program, roots: list[Value], adjoints: set[Value]) -> Program:
+def readable(program: Program, roots: list[Value]) -> Program:
     """Return the program as people would write it, without its guards, with the roots of its backward passes.
 
     No value of the program itself is changed; `instead` maps replaced values to their replacements. An output that is
-    the same as another value is that value, except for `adjoints`, which have lines of their own.
+    the same as another value is that value.
     """
     program = program.copy()
     program.lines = [line for line in program.lines if line.function.kind != "guard"]
@@ -37,22 +38,24 @@ def readable(program: Program, roots: list[Value], adjoints: set[Value]) -> Prog
                 line.function, line.args, line.kwargs = found
         if line.function is SAME:
             program.instead[line.outputs[0]] = line.args[0]
-    program.outputs = [v if v in adjoints else program.present(v) for v in program.outputs]
+    program.outputs = [program.present(v) for v in program.outputs]
     return without_dead_lines(program)
 
 
 _IDLE = {"np.copy", "np.positive", "np.reshape", "np.broadcast_to", "np.add.reduce"}
 
 
-def _as_argument(line: Line, _: dict[Value, Line]) -> Any:
-    """Write x for 1 x, x to the power of 1, a copy, and a sum or another view that has the size of x."""
+def _as_argument(line: Line, makers: dict[Value, Line]) -> Any:
+    """Write x for 1 x, x to the power of 1, a copy, (xᵀ)ᵀ, and a sum or another view that has the size of x."""
     text, (x, *more) = line.function.text, line.args
-    others = [other for other in line.args if not (type(other) in (int, float) and other == 1)]
+    others = [other for other in line.args if not (isinstance(other, (int, float, np.generic)) and other == 1)]
     same = x if text in _IDLE and line.kwargs.keys().isdisjoint(("initial", "where")) else None
     if text == "setitem" and more[0] is Ellipsis:
         same = more[1]
     elif text in ("np.multiply", "np.power") and len(others) == 1:
         same = others[0] if text == "np.multiply" or others[0] is x else None
+    elif is_transpose(line) and (inner := makers.get(x)) is not None and is_transpose(inner):
+        same = inner.args[0]
     return (SAME, (same,), {}) if _is_like(same, line.outputs[0]) else None
 
 

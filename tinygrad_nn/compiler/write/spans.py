@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from ..program import Function, Line, Program, Span, Value
 from .folding import Folding
-from .literals import array_text
+from .literals import for_people
 from .naming import Names
 from .notation import Called
 
@@ -27,7 +27,7 @@ class Outlining:
     def __init__(self, program: Program, kept: set[Value], new: Callable[[str], str], called: Called) -> None:
         self._program, self._kept, self._new, self._called = program, kept, new, called
         self.texts: dict[str, tuple[str, str]] = {}
-        constants = [(v, array_text(v.concrete)) for v in program.constants]
+        constants = [(v, for_people(v.concrete)) for v in program.constants]
         self._constants = {v: text for v, text in constants if text and len(text) <= _SHORT}
         spans = dict.fromkeys(span for line in program.lines for span in line.spans)
         for span in sorted(spans, key=lambda span: -len(span.chain)):
