@@ -82,7 +82,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "compiler.lower": (353, 353, 3_260),
     "compiler.write": (1_661, 1_100, 16_381),
     "compiler.run": (1_095, 1_095, 9_632),
-    "checking": (2_699, 2_699, 24_465),
+    "checking": (2_730, 2_699, 24_785),
     "inspection": (2_262, 1_800, 18_174),
     "testing": (2_299, 2_299, 20_076),
     "training": (2_687, 1_648, 21_948),
@@ -90,7 +90,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (216, 216, 1_678),
     "the top": (266, 250, 1_534),
 }
-WHOLE = (32_990, 27_763, 289_182)
+WHOLE = (33_021, 27_763, 289_502)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -16,6 +16,7 @@ from gradcheck_corpus import CORPUS, Entry, Ours, Planted, array, drawn, functio
 import tinygrad_nn as tg
 from tinygrad_nn.engine.operation import OPERATIONS
 from tinygrad_nn.errors import DtypeError, GradientCheckError
+from tinygrad_nn.testing import planted_rule
 
 OURS = Ours()
 WRONG = Planted("wrong_tanh", lambda xp, x: xp.tanh(x), (lambda xp, g, y, x: g,))
@@ -323,6 +324,44 @@ def test_numpy_functions_of_the_dispatch_are_checked_too() -> None:
     assert tg.gradcheck(lambda x: np.linalg.norm(np.sort(x)) + x.sum(), x3).verdict == "OK"
 
 
+def hilbert(n: int) -> Any:
+    return 1 / (np.arange(1.0, n + 1)[:, None] + np.arange(n))
+
+
+def nearly_singular() -> Any:
+    a = drawn(4, 4)
+    a[:, 0] = a[:, 1] + 1e-12 * drawn(4, seed=2)
+    return a
+
+
+ILL: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
+    "a system": (np.linalg.solve, (hilbert(7), drawn(7))),
+    "a system that is a constant": (lambda b: b @ np.linalg.solve(hilbert(6), b), (drawn(6),)),
+    "least squares": (lambda a, b: np.linalg.lstsq(a, b, rcond=None)[0], (hilbert(7)[:, :-1], drawn(7))),
+    "one triangle of a matrix": (np.linalg.cholesky, (hilbert(4) @ hilbert(4),)),
+    "columns that are nearly alike": (np.linalg.solve, (nearly_singular(), drawn(4))),
+    "a multiple of that": (
+        lambda s: drawn(4) @ np.linalg.solve(s * nearly_singular() + 1e-8 * np.eye(4), drawn(4)),
+        (array(1.3),),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ILL)
+def test_what_rounding_does_to_an_ill_conditioned_matrix_is_no_mistake(name: str) -> None:
+    function, inputs = ILL[name]
+    report = tg.gradcheck(function, *inputs)
+    assert report, report
+
+
+@pytest.mark.parametrize("factor", [1.01, 1.0001])
+def test_but_a_wrong_rule_is_one_there_too(factor: float) -> None:
+    with planted_rule("linear_solution", "b", lambda g, a: factor * np.linalg.solve(a.mT, g)):
+        report = tg.gradcheck(np.linalg.solve, hilbert(5), drawn(5))
+    assert report.verdict == "BUG"
+    assert report.culprit == "linear_solution"
+
+
 def test_neither_the_inputs_nor_the_recording_are_touched() -> None:
     x = x3.copy()
     x.flags.writeable = False
@@ -557,8 +596,7 @@ def test_a_gradient_of_a_pytorch_function_is_checked_on_its_tensors() -> None:
     x = torch.tensor(x3, requires_grad=True)
 
     def gradient(tree: Any) -> Any:
-        x = tree["x"].requires_grad_()
-        return {"x": torch.autograd.grad(torch.tanh(x).square().sum(), x)[0]}
+        return {"x": torch.autograd.grad(torch.tanh(tree["x"]).square().sum(), tree["x"])[0]}
 
     function = lambda tree: torch.tanh(tree["x"]).square().sum()  # noqa: E731
     assert tg.gradcheck(function, {"x": x}, gradient=gradient).verdict == "OK"
@@ -582,6 +620,7 @@ def refusals() -> Iterator[tuple[Any, str, Callable[[], Any]]]:
     yield TypeError, "input is int64, which has no derivative", lambda: tg.gradcheck(right, np.arange(3))
     yield DtypeError, r"input 1\['k'\] is bool", lambda: tg.gradcheck(lambda a, b: a, x3, {"k": np.array([True])})
     yield DtypeError, "input is complex128", lambda: tg.gradcheck(right, x3 + 1j)
+    yield DtypeError, "a MaskedArray can't be", lambda: tg.gradcheck(right, np.ma.masked_less(x3, 0))
     yield ValueError, "there is nothing to check", lambda: tg.gradcheck(right, np.zeros((0, 3)))
     yield ValueError, "there is nothing to check", lambda: tg.gradcheck(right)
     yield TypeError, "got float; build its result", lambda: tg.gradcheck(lambda x: 1.0, x3)

@@ -215,7 +215,8 @@ class _Judgement:
         point, agrees = self.point, self._is_exact()
         if point.subject.by_hand or point.subject.alone:
             sizes = [np.maximum(np.abs(x) / largest(x), 0.1) / (3 + i) for i, x in enumerate(point.arrays)]
-            of_size_1 = [np.sign(x) * size for x, size in zip(point.arrays, sizes, strict=True)]
+            rng = np.random.default_rng(point.seed)  # a matrix that is nearly singular is not so there
+            of_size_1 = [np.sign(x) * rng.uniform(0.75, 1.25, x.shape) * size for x, size in zip(point.arrays, sizes)]
             return not point.mistaken and self._departs() and (agrees or self._elsewhere(of_size_1).accepted)
         inquiry = point.inquiry()
         rounds = point.eps or not self.found.moves or EPS * inquiry.largest > NUDGE * self.size
@@ -254,7 +255,7 @@ class _Judgement:
         ones = [v * 0 + v.any() for v in parts]
         sides = [[side(v, k) if v.any() else v for v in ones] for side, k in ((np.triu, 1), (np.tril, -1))]
         unread = any(line(NUDGE) == line(-NUDGE) for line in map(point.line, map(point.subject.row, sides)))
-        return unread and self._agrees(self.right, point.ladder(along).value)
+        return unread and self._agrees(self.right, point.ladder(along, lambda s: [self._agrees(self.right, s)]).value)
 
     def _convention(self) -> Finding | None:
         """Return CONVENTION if steps are at a kink or a singularity, and all rules are right."""

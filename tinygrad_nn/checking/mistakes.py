@@ -209,6 +209,13 @@ def formula(case: WrongGradient) -> Iterator[str]:
         yield f"{case.subject} is {found}{case.remedy()}"
 
 
+# What a loop over samples adds up: all terms, or some of them by mistake.
+_PARTS = {
+    "": slice(None), " without the first term": slice(1, None), " without the last term": slice(-1),
+    ", the last term alone": slice(-1, None),
+}  # fmt: skip
+
+
 def _candidates(shape: tuple[int, ...], gradients: Arrays, values: Arrays) -> Iterator[tuple[str, np.ndarray]]:
     for key, g in gradients.items():
         if g.ndim == len(shape) + 1 and g.shape[1:] == shape and len(g):
@@ -219,13 +226,15 @@ def _candidates(shape: tuple[int, ...], gradients: Arrays, values: Arrays) -> It
         for axis, keep in itertools.product(range(g.ndim), (True, False)):
             total, along = g.sum(axis=axis, keepdims=keep), f"axis={axis}{', keepdims=True' if keep else ''}"
             if total.shape == shape:
-                yield f"{key}.sum({along})", total
+                for part, terms in _PARTS.items():
+                    yield f"{key}.sum({along}){part}", np.moveaxis(g, axis, 0)[terms].sum(axis=0).reshape(shape)
                 yield f"{key}.mean({along})", total / g.shape[axis]
         for name, value in values.items():
             ours, theirs = _both_ways(key, g), _both_ways(name, value)
             for (left, a), (right, b) in [*itertools.product(ours, theirs), *itertools.product(theirs, ours)]:
                 if a.shape[-1] == b.shape[0] and (*a.shape[:-1], *b.shape[1:]) == shape:
-                    yield f"{left} @ {right}", a @ b
+                    for part, terms in _PARTS.items():
+                        yield f"{left} @ {right}{part}", a[..., terms] @ b[terms]
             if g.shape == value.shape == shape:
                 yield f"{key} * {name}", g * value
 

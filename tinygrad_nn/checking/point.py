@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.watching import Watcher, watched
 from .numerical import EPS, LAST, NUDGE, WIDE, Ladder, Line, Slope, complex_slope, descend, largest, noise_of_values
 from .report import Finding, Verdict
 from .subject import Arrays, Subject
@@ -107,7 +108,8 @@ class Point:
     def spread(self, direction: Any, eps: float = 0.0, minus: Callable[[Point], Any] = lambda there: 0.0) -> float:
         """Return how much that derivative, `minus` another, varies with the last digits of the moved numbers.
 
-        The weights vary as well. The digits are those of float64, or of a less precise dtype with this `eps`.
+        The weights vary as well, and what each operation reads, constants too. The digits are those of float64, or of a
+        less precise dtype with this `eps`.
         """
         rng, found = np.random.default_rng(self.seed), []
 
@@ -118,7 +120,11 @@ class Point:
             x = np.where(direction != 0, nudged(self.x), self.x)
             there = Point(self.subject, self.subject.parted(x), self.seed)
             there.weights = [nudged(u) for u in self.weights]
-            found.append(there.analytic(there.gradients, direction) - minus(there))
+            try:
+                with watched(_Rounding(nudged)):
+                    found.append(there.analytic(there.gradients, direction) - minus(there))
+            except (ArithmeticError, ValueError):  # a matrix is singular up to rounding
+                return 0.0
         return float(np.ptp(found)) if np.isfinite(found).all() else 0.0
 
     def beside(self, rng: np.random.Generator, direction: Any = 0, nudge: float = NUDGE) -> Arrays:
@@ -129,6 +135,20 @@ class Point:
         random = abs(nudge) * rng.uniform(0.25, 0.5, self.x.shape) * rng.choice([-1, 1], self.x.shape)
         along = nudge * direction * rng.uniform(0.75, 1.25, self.x.shape)
         return self.subject.parted(self.x + self.sizes * np.where(direction != 0, along, random))
+
+
+class _Rounding(Watcher):
+    """Operations get numbers with other last digits. Exponents, which are whole numbers, stay as they are."""
+
+    def __init__(self, nudged: Callable[[Any], Any]) -> None:
+        self.nudged = nudged
+
+    def forward(self, operation: Any, arrays: list[Any], parameters: dict[str, Any]) -> Any:
+        for i, x in enumerate(arrays):
+            if getattr(getattr(x, "dtype", None), "kind", "") == "f":
+                stays = operation.pointwise & (x == np.rint(x))
+                arrays[i] = np.where(stays, x, self.nudged(x).astype(x.dtype))
+        return super().forward(operation, arrays, parameters)
 
 
 def coarsest_of(arrays: Arrays) -> float:

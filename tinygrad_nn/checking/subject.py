@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import errors
+from ..engine.arrays import as_array
 from ..engine.grad_mode import enable_grad, no_grad
 from ..engine.trees import aligned, leaves, map_leaves
 from ..tensor.handle import Tensor
@@ -42,7 +43,7 @@ class Subject:
         self.names: list[str] = [
             name for tree, path in zip(self.inputs, paths, strict=True) for name in _names(tree, path)
         ]
-        self.arrays: Arrays = [np.array(_plain(x)) for x in found]
+        self.arrays: Arrays = [np.array(as_array(_plain(x))) for x in found]
         self.wraps: list[Callable[[Any], Any]] = [_maker(x) if self.by_hand else Tensor for x in found]
         for name, x in zip(self.names, self.arrays, strict=True):
             if x.dtype.kind != "f":
@@ -206,7 +207,7 @@ def _maker(x: Any) -> Callable[[Any], Any]:
     if package == "pandas":
         raise TypeError(f"a {type(x).__name__} of pandas can't be moved by small steps; pass x.to_numpy()")
     if package == "torch":
-        return sys.modules["torch"].as_tensor  # type: ignore[no-any-return]
+        return lambda array: sys.modules["torch"].as_tensor(array).requires_grad_(x.requires_grad)
     return sys.modules["jax"].numpy.asarray if package in ("jax", "jaxlib") else np.asarray
 
 

@@ -200,6 +200,14 @@ IN_A_NETWORK: dict[str, tuple[str, Any, str]] = {
     "before the slope, W2": ("dW2", lambda v: v["A1"].T @ v["dA2"], "dA2, where dZ2 belongs; write A1.T @ dZ2"),
     "before the slope, b1": ("db1", lambda v: v["dA1"].sum(axis=0), "dA1, where dZ1 belongs; write dZ1.sum(axis=0)"),
     "before the slope, A1": ("dA1", lambda v: v["dA2"] @ v["W2"].T, "dA2, where dZ2 belongs; write dZ2 @ W2.T"),
+    "a loop that ends early": ("dW2", lambda v: v["A1"][:-1].T @ v["dZ2"][:-1], "A1.T @ dZ2 without the last term"),
+    "a loop that starts late": ("db2", lambda v: v["dZ2"][1:].sum(axis=0), "dZ2.sum(axis=0) without the first term"),
+    "a loop that keeps nothing": (
+        "dW2",
+        lambda v: np.outer(v["A1"][-1], v["dZ2"][-1]),
+        "dW2 is A1.T @ dZ2, the last term alone; write A1.T @ dZ2",
+    ),
+    "some of anything": ("dA1", lambda v: v["dA1"] * (v["Z1"] < 0.5), "is right; not any of the mistakes I know"),
     "anything": ("dW1", lambda v: np.cos(np.arange(12.0)).reshape(3, 4), "is right; not any of the mistakes I know"),
 }
 
