@@ -270,7 +270,7 @@ ROWS: dict[str, Row] = {
     ),
     "relu": _one(lambda x: max(x, 0), lambda x: m.mpf(x > 0), _zero, **_NOT_ZERO),
     "leaky_relu": _one(lambda x: max(x, x / 4), lambda x: m.mpf(1 if x > 0 else 0.25), _zero, **_NOT_ZERO,
-                       call=lambda x: tg.leaky_relu(x, slope=0.25)),
+                       call=lambda x: tg.leaky_relu(x, negative_slope=0.25)),
     "elu": _one(lambda x: x if x > 0 else m.expm1(x) / 2, lambda x: m.mpf(1) if x > 0 else m.exp(x) / 2,
                 lambda x: m.mpf(0) if x > 0 else m.exp(x) / 2, **_NOT_ZERO, call=lambda x: tg.elu(x, alpha=0.5)),
     "polygamma": _psi(0, call=tg.digamma), "polygamma, n=3": _psi(3, call=lambda x: tg.polygamma(x, n=3)),

@@ -461,7 +461,7 @@ TORCH |= {
     "softplus": lambda x: F.softplus(x, threshold=1e9),
     "silu": F.silu,
     "gelu": F.gelu,
-    "leaky_relu": lambda x, slope=0.01: F.leaky_relu(x, slope),
+    "leaky_relu": lambda x, negative_slope=0.01: F.leaky_relu(x, negative_slope),
     "elu": lambda x, alpha=1.0: F.elu(x, alpha),
     "astype": lambda x, dtype: x.to(DTYPES[dtype]),
     "modf": lambda x: (x.frac(), x.trunc()),

@@ -265,7 +265,7 @@ REFERENCES: dict[str, Callable[..., Array]] = {
     "erfc": lambda x: np.array([math.erfc(v) for v in x.flat]).reshape(x.shape),
     "silu": lambda x: x / (1 + np.exp(-x)),
     "gelu": lambda x: x * np.array([1 + math.erf(v / math.sqrt(2)) for v in x.flat]).reshape(x.shape) / 2,
-    "leaky_relu": lambda x, slope=0.01: np.maximum(x, 0) + slope * np.minimum(x, 0),
+    "leaky_relu": lambda x, negative_slope=0.01: np.maximum(x, 0) + negative_slope * np.minimum(x, 0),
     "elu": lambda x, alpha=1.0: np.maximum(x, 0) + alpha * (np.exp(np.minimum(x, 0, dtype=np.longdouble)) - 1),
     "astype": lambda x, dtype: x.astype(dtype),
     "linear": lambda x, w, b=0: by_algebra.einsum("...k,nk->...n", x, w) + b,

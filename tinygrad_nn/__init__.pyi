@@ -2027,8 +2027,8 @@ def ldexp(x: Any, exponent: Any) -> Tensor:
     >>> tg.grad(lambda x: tg.ldexp(x, exponent).sum())(x).numpy()
     array([6., 6., 6.])
     """
-def leaky_relu(x: Any, slope: Any = 0.01) -> Tensor:
-    r"""Return x where it is positive, elsewhere slope * x. Shapes: (...) -> (...).
+def leaky_relu(x: Any, negative_slope: Any = 0.01) -> Tensor:
+    r"""Return x where it is positive, else negative_slope x. Shapes: (...) -> (...). Source: Maas et al. (2013).
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg

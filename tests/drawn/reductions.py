@@ -240,7 +240,7 @@ ELEMENTWISE = {
 }
 CALLS: dict[str, Calls] = ELEMENTWISE | {
     # entry by entry
-    "leaky_relu": pointwise(1, slope=st.sampled_from([0.3, -0.5, 2.0])),
+    "leaky_relu": pointwise(1, negative_slope=st.sampled_from([0.3, -0.5, 2.0])),
     "elu": bent(),
     "polygamma": pointwise(1, n=st.integers(0, 3)),
     "tanh_slope": pointwise(1, logistic=st.booleans()),

@@ -224,7 +224,8 @@ def test_dropout_that_is_assigned_later_holds_between_layers(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("function", "setting"), [(tg.leaky_relu, {"slope": NAN}), (tg.elu, {"alpha": INF}), (tg.elu, {"alpha": "1"})]
+    ("function", "setting"),
+    [(tg.leaky_relu, {"negative_slope": NAN}), (tg.elu, {"alpha": INF}), (tg.elu, {"alpha": "1"})],
 )
 def test_functions_check_the_same_settings(function: Any, setting: dict[str, Any]) -> None:
     with pytest.raises((TypeError, ValueError), match="must be a finite number, got"):

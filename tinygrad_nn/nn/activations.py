@@ -23,6 +23,7 @@ Tanh = module_of(tanh, "Tanh", __name__)
 Sigmoid = module_of(sigmoid, "Sigmoid", __name__)
 SiLU = module_of(silu, "SiLU", __name__)
 ELU = module_of(elu, "ELU", __name__, alpha=finite)
+LeakyReLU = module_of(leaky_relu, "LeakyReLU", __name__, negative_slope=finite)
 Softmax = module_of(softmax, "Softmax", __name__, axis=_axis)
 LogSoftmax = module_of(log_softmax, "LogSoftmax", __name__, axis=_axis)
 
@@ -70,19 +71,4 @@ class Softplus(OfFunction, function=_softplus, settings={"beta": positive, "thre
     >>> import tinygrad_nn as tg
     >>> tg.nn.Softplus(2.0, threshold=1.0)([0.0, 1.0]).round(3).tolist()
     [0.347, 1.0]
-    """
-
-
-def _leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
-    return leaky_relu(x, negative_slope)
-
-
-class LeakyReLU(OfFunction, function=_leaky_relu, settings={"negative_slope": finite}):
-    """Leaky rectifier: x where x is positive, else negative_slope · x. Shapes: (...) -> (...).
-
-    Source: Maas, Hannun and Ng, Rectifier nonlinearities improve neural network acoustic models (2013).
-
-    >>> import tinygrad_nn as tg
-    >>> tg.nn.LeakyReLU(0.1)([2.0, -1.0]).tolist()
-    [2.0, -0.1]
     """

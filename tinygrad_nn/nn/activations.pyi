@@ -70,6 +70,20 @@ class ELU(OfFunction):
     array([0.27253179, 1.        , 1.        ])
     """
     def __init__(self, alpha: Any = 1.0) -> None: ...
+class LeakyReLU(OfFunction):
+    r"""`tg.leaky_relu` as a module.
+
+    Return x where it is positive, else negative_slope x. Shapes: (...) -> (...). Source: Maas et al. (2013).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([1.5, 0.2, -1.6])
+    >>> tg.nn.LeakyReLU()(x).numpy()
+    array([ 1.5  ,  0.2  , -0.016])
+    >>> tg.grad(lambda x: tg.nn.LeakyReLU()(x).sum())(x).numpy()
+    array([1.  , 1.  , 0.01])
+    """
+    def __init__(self, negative_slope: Any = 0.01) -> None: ...
 class Softmax(OfFunction):
     r"""`tg.softmax` as a module.
 
@@ -123,13 +137,3 @@ class Softplus(OfFunction):
     [0.347, 1.0]
     """
     def __init__(self, beta: Any = 1.0, threshold: Any = None) -> None: ...
-class LeakyReLU(OfFunction):
-    r"""Leaky rectifier: x where x is positive, else negative_slope · x. Shapes: (...) -> (...).
-
-    Source: Maas, Hannun and Ng, Rectifier nonlinearities improve neural network acoustic models (2013).
-
-    >>> import tinygrad_nn as tg
-    >>> tg.nn.LeakyReLU(0.1)([2.0, -1.0]).tolist()
-    [2.0, -0.1]
-    """
-    def __init__(self, negative_slope: Any = 0.01) -> None: ...

@@ -28,46 +28,43 @@ def article(generator: Any, shape: tuple[int, ...]) -> np.ndarray:
     return np.asarray(0.1 * generator.standard_normal(shape))
 
 
-def uniform(generator: np.random.Generator, shape: tuple[int, ...], a: float = 0.0, b: float = 1.0) -> np.ndarray:
+def uniform(generator: Any, shape: tuple[int, ...], a: float = 0.0, b: float = 1.0) -> np.ndarray:
     """Return draws that are uniform from a to b.
 
-    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.nn.init.uniform(np.random.default_rng(0), (2,), -1, 1)
+    >>> tg.nn.init.uniform(0, (2,), -1, 1)
     array([ 0.27392337, -0.46042657])
     """
     return np.random.default_rng(generator).uniform(a, b, shape)
 
 
-def normal(generator: np.random.Generator, shape: tuple[int, ...], mean: float = 0.0, std: float = 1.0) -> np.ndarray:
+def normal(generator: Any, shape: tuple[int, ...], mean: float = 0.0, std: float = 1.0) -> np.ndarray:
     """Return normal draws of this mean and standard deviation.
 
-    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.nn.init.normal(np.random.default_rng(0), (2,), std=0.5)
+    >>> tg.nn.init.normal(0, (2,), std=0.5)
     array([ 0.06286511, -0.06605243])
     """
     return np.random.default_rng(generator).normal(mean, number("std", std), shape)
 
 
 def trunc_normal(
-    generator: np.random.Generator, shape: tuple[int, ...], mean: float = 0.0, std: float = 1.0, a: float = -2.0,
+    generator: Any, shape: tuple[int, ...], mean: float = 0.0, std: float = 1.0, a: float = -2.0,
     b: float = 2.0,
 ) -> np.ndarray:  # fmt: skip
     """Return normal draws; those outside a to b are drawn again. `std` is that before truncation.
 
     Raises ValueError if fewer than one draw in a thousand would lie between.
 
-    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.nn.init.trunc_normal(np.random.default_rng(0), (1000,), a=-1, b=1).max() <= 1
+    >>> tg.nn.init.trunc_normal(0, (1000,), a=-1, b=1).max() <= 1
     np.True_
     """
     width, generator = positive("std", std) * math.sqrt(2), np.random.default_rng(generator)
     low, high = (math.erf((bound - mean) / width) for bound in (a, b))
     if high - low < 2e-3:
         raise ValueError(f"hardly any normal draw of mean {mean} and std {std} lies from {a} to {b}; use wider bounds")
-    x = generator.normal(mean, std, shape)
+    x: np.ndarray = normal(generator, shape, mean, std)
     while (outside := (x < a) | (x > b)).any():
         x[outside] = generator.normal(mean, std, np.count_nonzero(outside))
     return x
@@ -100,26 +97,24 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
     return shape[1] * entries, shape[0] * entries
 
 
-def xavier_uniform(generator: np.random.Generator, shape: tuple[int, ...], gain: float = 1.0) -> np.ndarray:
+def xavier_uniform(generator: Any, shape: tuple[int, ...], gain: float = 1.0) -> np.ndarray:
     """Return draws that are uniform from -b to b, b = gain √(6 / (fan_in + fan_out)).
 
     Source: Glorot and Bengio, Understanding the difficulty of training deep feedforward networks (2010), eq. 16.
 
-    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> abs(tg.nn.init.xavier_uniform(np.random.default_rng(0), (3, 3))).max() <= 1
+    >>> abs(tg.nn.init.xavier_uniform(0, (3, 3))).max() <= 1
     np.True_
     """
     bound = gain * math.sqrt(6 / max(sum(fans(shape)), 1))
     return uniform(generator, shape, -bound, bound)
 
 
-def xavier_normal(generator: np.random.Generator, shape: tuple[int, ...], gain: float = 1.0) -> np.ndarray:
+def xavier_normal(generator: Any, shape: tuple[int, ...], gain: float = 1.0) -> np.ndarray:
     """Return normal draws with standard deviation gain √(2 / (fan_in + fan_out)); source: as xavier_uniform.
 
-    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.nn.init.xavier_normal(np.random.default_rng(0), (1, 2)).shape
+    >>> tg.nn.init.xavier_normal(0, (1, 2)).shape
     (1, 2)
     """
     return normal(generator, shape, 0.0, gain * math.sqrt(2 / max(sum(fans(shape)), 1)))
@@ -132,16 +127,15 @@ def _kaiming_std(shape: tuple[int, ...], a: float, mode: str, nonlinearity: str)
 
 
 def kaiming_uniform(
-    generator: np.random.Generator, shape: tuple[int, ...], a: float = 0.0, mode: str = "fan_in",
+    generator: Any, shape: tuple[int, ...], a: float = 0.0, mode: str = "fan_in",
     nonlinearity: str = "leaky_relu",
 ) -> np.ndarray:  # fmt: skip
     """Return draws that are uniform from -b to b, b = √3 gain(nonlinearity, a) / √fan.
 
     Source: He et al., Delving deep into rectifiers (2015), eq. 10 (fan_in) and 14 (fan_out).
 
-    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> abs(tg.nn.init.kaiming_uniform(np.random.default_rng(0), (3, 6))).max() <= 1
+    >>> abs(tg.nn.init.kaiming_uniform(0, (3, 6))).max() <= 1
     np.True_
     """
     bound = math.sqrt(3) * _kaiming_std(shape, a, mode, nonlinearity)
@@ -149,27 +143,26 @@ def kaiming_uniform(
 
 
 def kaiming_normal(
-    generator: np.random.Generator, shape: tuple[int, ...], a: float = 0.0, mode: str = "fan_in",
+    generator: Any, shape: tuple[int, ...], a: float = 0.0, mode: str = "fan_in",
     nonlinearity: str = "leaky_relu",
 ) -> np.ndarray:  # fmt: skip
     """Return normal draws with standard deviation gain(nonlinearity, a) / √fan; source: as kaiming_uniform.
 
-    >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.nn.init.kaiming_normal(np.random.default_rng(0), (1, 2), nonlinearity="relu").shape
+    >>> tg.nn.init.kaiming_normal(0, (1, 2), nonlinearity="relu").shape
     (1, 2)
     """
     return normal(generator, shape, 0.0, _kaiming_std(shape, a, mode, nonlinearity))
 
 
-def orthogonal(generator: np.random.Generator, shape: tuple[int, ...], gain: float = 1.0) -> np.ndarray:
+def orthogonal(generator: Any, shape: tuple[int, ...], gain: float = 1.0) -> np.ndarray:
     """Return an array that, as a matrix with its axes after the first joined, has orthonormal rows or columns.
 
     Source: Saxe et al., Exact solutions to the nonlinear dynamics of learning in deep linear networks (2014).
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> w = tg.nn.init.orthogonal(np.random.default_rng(0), (2, 5))
+    >>> w = tg.nn.init.orthogonal(0, (2, 5))
     >>> np.allclose(w @ w.T, np.eye(2))
     True
     """

@@ -59,10 +59,10 @@ def _gelu_slope(x: Any) -> Any:
     return 0.5 * erfc.kernel(-x * math.sqrt(0.5)) + x * (1 / math.sqrt(2 * math.pi)) * gaussian(x, scale=0.5)
 
 
-@primitive(pointwise=True, kinks={0: 0.01}, slope=lambda value, inputs: finite("slope", value))
-def leaky_relu(x: Any, /, slope: float = 0.01) -> Any:
-    """Return x where it is positive, elsewhere slope * x. Shapes: (...) -> (...)."""
-    return np.where(np.greater(x, 0), x, slope * x)
+@primitive(pointwise=True, kinks={0: 0.01}, negative_slope=lambda value, inputs: finite("negative_slope", value))
+def leaky_relu(x: Any, /, negative_slope: float = 0.01) -> Any:
+    """Return x where it is positive, else negative_slope x. Shapes: (...) -> (...). Source: Maas et al. (2013)."""
+    return np.where(np.greater(x, 0), x, negative_slope * x)
 
 
 def _slope(x: Any, left: Any, at_zero: float) -> Any:
@@ -71,7 +71,7 @@ def _slope(x: Any, left: Any, at_zero: float) -> Any:
     return np.where(x > 0, 1, left if smallest == at_zero else np.where(x < 0, left, smallest))
 
 
-leaky_relu.vjp(lambda g, x, slope: g * _slope(x, slope, slope))
+leaky_relu.vjp(lambda g, x, negative_slope: g * _slope(x, negative_slope, negative_slope))
 
 
 @primitive(pointwise=True, alpha=lambda value, inputs: finite("alpha", value))
@@ -85,5 +85,5 @@ elu.vjp(lambda g, x, alpha: g * _slope(x, alpha * np.exp(np.minimum(x, 0)), alph
 
 # Samples for tests: a tuple stands for random values of that shape.
 
-leaky_relu.samples = [sample((2, 3), slope=0.3)]
+leaky_relu.samples = [sample((2, 3), negative_slope=0.3)]
 elu.samples = [sample((2, 3), alpha=0.5)]

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from ..ops.settings import count
 from .groups import setting
-from .optimizer import Array, Optimizer, Step, no_nan, not_negative
-
-
-def adagrad_init(w: Array, initial_accumulator_value: float) -> dict[str, Any]:
-    """Return 0 steps, and the initial sum of squared gradients."""
-    return {"step": 0, "total": np.full_like(w, float(initial_accumulator_value))}
-
-
-def adagrad(w: Array, g: Array, step: int, total: Array, *, lr: float, lr_decay: float, eps: float) -> Step:
-    """Return w and its state after a step."""
-    total = total + g * g
-    value = w - (lr / (1 + step * lr_decay)) * g / (np.sqrt(total) + eps)
-    return value, {"step": step + 1, "total": total}
+from .optimizer import Array, Optimizer, Step, no_nan, not_negative, pure
 
 
 class Adagrad(Optimizer, settings={"step": count, "total": not_negative}):
@@ -37,35 +25,23 @@ class Adagrad(Optimizer, settings={"step": count, "total": not_negative}):
     array([0.9])
     """
 
-    init: ClassVar[Any] = staticmethod(adagrad_init)
-    rule: ClassVar[Any] = staticmethod(adagrad)
     lr: float = setting(1e-2)
     lr_decay: float = setting(0.0)
     weight_decay: float = setting(0.0)
     initial_accumulator_value: float = setting(0.0)
     eps: float = setting(1e-10)
 
+    @pure
+    def init(w: Array, initial_accumulator_value: float) -> dict[str, Any]:
+        """Return 0 steps, and the initial sum of squared gradients."""
+        return {"step": 0, "total": np.full_like(w, float(initial_accumulator_value))}
 
-def rmsprop_init(w: Array, momentum: float, centered: bool) -> dict[str, Any]:
-    """Return zeros for the means and the velocity that are used."""
-    kept = {"v": True, "m": centered, "velocity": momentum}
-    return {name: np.zeros_like(w) for name, wanted in kept.items() if wanted}
-
-
-def rmsprop(
-    w: Array, g: Array, v: Array, m: Array | float = 0.0, velocity: Array | float = 0.0, *,
-    lr: float, alpha: float, eps: float, momentum: float, centered: bool,
-) -> Step:  # fmt: skip
-    """Return w and its state after a step."""
-    state = {"v": alpha * v + (1 - alpha) * (g * g)}
-    square = state["v"]
-    if centered:
-        state["m"] = m = alpha * m + (1 - alpha) * g
-        square = np.maximum(square - m * m, 0)  # rounding can make a variance negative
-    step = g / (np.sqrt(square) + eps)
-    if momentum:
-        state["velocity"] = step = momentum * velocity + step
-    return w - lr * step, state
+    @pure
+    def rule(w: Array, g: Array, step: int, total: Array, *, lr: float, lr_decay: float, eps: float) -> Step:
+        """Return w and its state after a step."""
+        total = total + g * g
+        value = w - (lr / (1 + step * lr_decay)) * g / (np.sqrt(total) + eps)
+        return value, {"step": step + 1, "total": total}
 
 
 class RMSprop(Optimizer, settings={"v": not_negative, "m": no_nan, "velocity": no_nan}):
@@ -84,11 +60,31 @@ class RMSprop(Optimizer, settings={"v": not_negative, "m": no_nan, "velocity": n
     array([0.9])
     """
 
-    init: ClassVar[Any] = staticmethod(rmsprop_init)
-    rule: ClassVar[Any] = staticmethod(rmsprop)
     lr: float = setting(1e-2)
     alpha: float = setting(0.99, below=1)
     eps: float = setting(1e-8)
     weight_decay: float = setting(0.0)
     momentum: float = setting(0.0, below=1)
     centered: bool = setting(False)
+
+    @pure
+    def init(w: Array, momentum: float, centered: bool) -> dict[str, Any]:
+        """Return zeros for the means and the velocity that are used."""
+        kept = {"v": True, "m": centered, "velocity": momentum}
+        return {name: np.zeros_like(w) for name, wanted in kept.items() if wanted}
+
+    @pure
+    def rule(
+        w: Array, g: Array, v: Array, m: Array | float = 0.0, velocity: Array | float = 0.0, *,
+        lr: float, alpha: float, eps: float, momentum: float, centered: bool,
+    ) -> Step:  # fmt: skip
+        """Return w and its state after a step."""
+        state = {"v": alpha * v + (1 - alpha) * (g * g)}
+        square = state["v"]
+        if centered:
+            state["m"] = m = alpha * m + (1 - alpha) * g
+            square = np.maximum(square - m * m, 0)  # rounding can make a variance negative
+        step = g / (np.sqrt(square) + eps)
+        if momentum:
+            state["velocity"] = step = momentum * velocity + step
+        return w - lr * step, state

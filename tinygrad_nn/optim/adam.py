@@ -8,37 +8,7 @@ import numpy as np
 
 from ..ops.settings import count, share
 from .groups import setting
-from .optimizer import Array, Optimizer, Step, no_nan, not_negative, zeros
-
-
-def adam_init(w: Array, amsgrad: bool = False) -> dict[str, Any]:
-    """Return 0 steps, and zeros for the means; for AMSGrad also for the largest mean."""
-    state: dict[str, Any] = zeros("m", "v", *["v_max"] * amsgrad, step=0)(w)
-    return state
-
-
-def adam(
-    w: Array, g: Array, step: int, m: Array, v: Array, v_max: Array | float = 0.0, *,
-    lr: float, betas: tuple[float, float], eps: float, amsgrad: bool = False,
-) -> Step:  # fmt: skip
-    """Return w and its state after a step.
-
-    >>> import numpy as np
-    >>> import tinygrad_nn as tg
-    >>> w, begun = np.array([1.0]), tg.optim.Adam.init(np.array([1.0]))
-    >>> w, state = tg.optim.Adam.rule(w, np.array([2.0]), **begun, lr=0.1, betas=(0.9, 0.999), eps=1e-8)
-    >>> w.round(6), state["step"]
-    (array([0.9]), 1)
-    """
-    step, (beta1, beta2) = step + 1, betas
-    m = beta1 * m + (1 - beta1) * g
-    v = beta2 * v + (1 - beta2) * (g * g)
-    largest = {"v_max": np.maximum(v_max, v)} if amsgrad else {}
-    unbiased = (1 - beta2**step) ** 0.5  # multiplies both sides of the fraction, which saves a pass over v
-    rate = lr * unbiased / (1 - beta1**step)
-    value = w - rate * m / (np.sqrt(largest.get("v_max", v)) + eps * unbiased)
-    return value, {"step": step, "m": m, "v": v} | largest
-
+from .optimizer import Array, Optimizer, Step, no_nan, not_negative, pure, zeros
 
 _OF_STATE = {"step": count, "m": no_nan, **dict.fromkeys(["v", "v_max", "u"], not_negative), "mu_product": share}
 
@@ -65,17 +35,35 @@ class Adam(_Moments):
     array([0.9])
     """
 
-    init: ClassVar[Any] = staticmethod(adam_init)
-    rule: ClassVar[Any] = staticmethod(adam)
     amsgrad: bool = setting(False)
 
+    @pure
+    def init(w: Array, amsgrad: bool = False) -> dict[str, Any]:
+        """Return 0 steps, and zeros for the means; for AMSGrad also for the largest mean."""
+        return zeros("m", "v", *["v_max"] * amsgrad, step=0)(w)
 
-def adamw(
-    w: Array, g: Array, step: int, m: Array, v: Array, v_max: Array | float = 0.0, *,
-    lr: float, betas: tuple[float, float], eps: float, weight_decay: float, amsgrad: bool = False,
-) -> Step:  # fmt: skip
-    """Return w and its state after a step; the first state is that of `adam_init`."""
-    return adam((1 - lr * weight_decay) * w, g, step, m, v, v_max, lr=lr, betas=betas, eps=eps, amsgrad=amsgrad)
+    @pure
+    def rule(
+        w: Array, g: Array, step: int, m: Array, v: Array, v_max: Array | float = 0.0, *,
+        lr: float, betas: tuple[float, float], eps: float, amsgrad: bool = False,
+    ) -> Step:  # fmt: skip
+        """Return w and its state after a step.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> w, begun = np.array([1.0]), tg.optim.Adam.init(np.array([1.0]))
+        >>> w, state = tg.optim.Adam.rule(w, np.array([2.0]), **begun, lr=0.1, betas=(0.9, 0.999), eps=1e-8)
+        >>> w.round(6), state["step"]
+        (array([0.9]), 1)
+        """
+        step, (beta1, beta2) = step + 1, betas
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * (g * g)
+        largest = {"v_max": np.maximum(v_max, v)} if amsgrad else {}
+        unbiased = (1 - beta2**step) ** 0.5  # multiplies both sides of the fraction, which saves a pass over v
+        rate = lr * unbiased / (1 - beta1**step)
+        value = w - rate * m / (np.sqrt(largest.get("v_max", v)) + eps * unbiased)
+        return value, {"step": step, "m": m, "v": v} | largest
 
 
 class AdamW(Adam):
@@ -91,18 +79,8 @@ class AdamW(Adam):
     array([0.85])
     """
 
-    rule: ClassVar[Any] = staticmethod(adamw)
     weight_decay: float = setting(1e-2)
-
-
-def adamax(
-    w: Array, g: Array, step: int, m: Array, u: Array, *, lr: float, betas: tuple[float, float], eps: float
-) -> Step:
-    """Return w and its state after a step."""
-    step, (beta1, beta2) = step + 1, betas
-    m = beta1 * m + (1 - beta1) * g
-    u = np.maximum(beta2 * u, np.abs(g) + eps)
-    return w - (lr / (1 - beta1**step)) * m / u, {"step": step, "m": m, "u": u}
+    _decouples = True
 
 
 class Adamax(_Moments):
@@ -119,23 +97,17 @@ class Adamax(_Moments):
     """
 
     init: ClassVar[Any] = staticmethod(zeros("m", "u", step=0))
-    rule: ClassVar[Any] = staticmethod(adamax)
     lr: float = setting(2e-3)
 
-
-def nadam(
-    w: Array, g: Array, step: int, m: Array, v: Array, mu_product: float, *,
-    lr: float, betas: tuple[float, float], eps: float, momentum_decay: float,
-) -> Step:  # fmt: skip
-    """Return w and its state after a step."""
-    step, (beta1, beta2) = step + 1, betas
-    mu, next_mu = (beta1 * (1 - 0.5 * 0.96 ** (t * momentum_decay)) for t in (step, step + 1))
-    mu_product = mu_product * mu
-    m = beta1 * m + (1 - beta1) * g
-    v = beta2 * v + (1 - beta2) * (g * g)
-    ahead = ((1 - mu) / (1 - mu_product)) * g + (next_mu / (1 - mu_product * next_mu)) * m
-    root = np.sqrt(v) / (1 - beta2**step) ** 0.5
-    return w - lr * ahead / (root + eps), {"step": step, "m": m, "v": v, "mu_product": mu_product}
+    @pure
+    def rule(
+        w: Array, g: Array, step: int, m: Array, u: Array, *, lr: float, betas: tuple[float, float], eps: float
+    ) -> Step:
+        """Return w and its state after a step."""
+        step, (beta1, beta2) = step + 1, betas
+        m = beta1 * m + (1 - beta1) * g
+        u = np.maximum(beta2 * u, np.abs(g) + eps)
+        return w - (lr / (1 - beta1**step)) * m / u, {"step": step, "m": m, "u": u}
 
 
 class NAdam(_Moments):
@@ -153,6 +125,20 @@ class NAdam(_Moments):
     """
 
     init: ClassVar[Any] = staticmethod(zeros("m", "v", step=0, mu_product=1.0))
-    rule: ClassVar[Any] = staticmethod(nadam)
     lr: float = setting(2e-3)
     momentum_decay: float = setting(4e-3)
+
+    @pure
+    def rule(
+        w: Array, g: Array, step: int, m: Array, v: Array, mu_product: float, *,
+        lr: float, betas: tuple[float, float], eps: float, momentum_decay: float,
+    ) -> Step:  # fmt: skip
+        """Return w and its state after a step."""
+        step, (beta1, beta2) = step + 1, betas
+        mu, next_mu = (beta1 * (1 - 0.5 * 0.96 ** (t * momentum_decay)) for t in (step, step + 1))
+        mu_product = mu_product * mu
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * (g * g)
+        ahead = ((1 - mu) / (1 - mu_product)) * g + (next_mu / (1 - mu_product * next_mu)) * m
+        root = np.sqrt(v) / (1 - beta2**step) ** 0.5
+        return w - lr * ahead / (root + eps), {"step": step, "m": m, "v": v, "mu_product": mu_product}

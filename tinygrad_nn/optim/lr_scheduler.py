@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import StateError, given, noted
 from ..nn.habits import unknown
-from ..ops.settings import Check, count, finite, is_number, number, one_of, positive, share, whole_number
+from ..ops.settings import Check, count, finite, number, one_of, positive, share, whole_number
 from .groups import Declared, first_lr, listed
 from .optimizer import Optimizer
 
@@ -86,18 +86,19 @@ class LRScheduler(Declared, settings=_OF_ALL):
 
         Raises StateError if anything does not fit; then nothing has changed.
         """
-        own, saved = self.state_dict(), state_dict
+        own, saved, groups = self.state_dict(), state_dict, self.optimizer.param_groups
         wanted = f"the state of {type(self).__name__} must be like {own}"
-        if not isinstance(saved, Mapping) or {*saved} != {*own} or not all(_alike(saved[k], own[k]) for k in own):
+        if not isinstance(saved, Mapping) or {*saved} != {*own}:
             raise StateError(f"{wanted}, got {saved!r:.200}")
         try:
             kept = {
                 name: self._settings[name](name, saved[name]) if name in self._settings else type(x)(saved[name])
                 for name, x in own.items()
             }
+            rates = [*zip(groups, kept.pop("base_lrs"), strict=True)]
         except (TypeError, ValueError) as error:
-            raise StateError(f"{wanted}; {error}") from error
-        for group, lr in zip(self.optimizer.param_groups, kept.pop("base_lrs"), strict=True):
+            raise StateError(f"{wanted}, got {saved!r:.200}; {error}") from error
+        for group, lr in rates:
             group.initial_lr = lr
         vars(self).update(kept)
 
@@ -293,12 +294,6 @@ class ReduceLROnPlateau(LRScheduler, settings=_OF_PLATEAU):
                 lr = max(group["lr"] * self.factor, self.min_lr)
                 if group["lr"] - lr > self.eps:
                     group["lr"] = lr
-
-
-def _alike(x: Any, own: Any) -> bool:
-    if isinstance(own, (list, tuple)):
-        return isinstance(x, (list, tuple)) and len(x) == len(own) and all(map(_alike, x, own))
-    return is_number(x) if is_number(own) else type(x) is type(own)
 
 
 if not TYPE_CHECKING:

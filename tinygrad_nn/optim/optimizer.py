@@ -23,7 +23,12 @@ Array = np.ndarray
 Step = tuple[np.ndarray, dict[str, Any]]  # a parameter's array and its state
 
 
-def zeros(*names: str, **numbers: float) -> Any:
+def pure(function: Callable[..., Any]) -> Any:
+    """Return a static method without a type, so that a subclass may take other parameters."""
+    return staticmethod(function)
+
+
+def zeros(*names: str, **numbers: float) -> Callable[[Array], dict[str, Any]]:
     """Return an `init` with the given numbers, and an array of zeros under each of the names."""
 
     def init(w: Array) -> dict[str, Any]:
@@ -83,6 +88,7 @@ class Optimizer(Declared):
     _reads: ClassVar[tuple[list[str], ...]] = ([], [])
     _state: ClassVar[list[dict[str, Any]]]
     _decays = False
+    _decouples = False  # decay lowers w itself, and is not added to g
     _is_ours = True  # rules of this package keep shapes and dtypes, and modify nothing: no check is needed
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -194,6 +200,9 @@ class Optimizer(Declared):
             raise NotImplementedError(f"{kind} has no rule; write def update(self, w, g, state) in class {kind}")
         initial, settings = [{name: read(name) for name in names} for names in self._reads]
         decay = self._decays and read("weight_decay")
+        if decay and self._decouples:
+            kept = 1 - settings["lr"] * decay
+            return lambda w, g, state: rule(kept * w, g, **(state or init(w, **initial)), **settings)
         return lambda w, g, state: rule(w, g + decay * w if decay else g, **(state or init(w, **initial)), **settings)
 
     def by_group(self) -> list[Self]:

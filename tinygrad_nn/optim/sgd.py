@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from .groups import setting
-from .optimizer import Array, Optimizer, Step, no_nan
-
-
-def sgd_init(w: Array, momentum: float, dampening: float) -> dict[str, Any]:
-    """Return a velocity of zeros, or nothing: without momentum, or with dampening, which skips the first gradient."""
-    return {"velocity": np.zeros_like(w)} if momentum and not dampening else {}
-
-
-def sgd(
-    w: Array, g: Array, velocity: Array | None = None, *, lr: float, momentum: float, dampening: float, nesterov: bool
-) -> Step:
-    """Return w and its state after a step; if there is no velocity yet, it becomes the gradient."""
-    if momentum:
-        damped = (1 - dampening) * g if dampening else g
-        velocity = +g if velocity is None else momentum * velocity + damped  # +g: a copy of the gradient
-        g = g + momentum * velocity if nesterov else velocity
-    step = lr * g
-    value = np.subtract(w, step, step if step.ndim else None)  # a 0-d step is a NumPy scalar
-    return value, {} if velocity is None else {"velocity": velocity}
+from .optimizer import Array, Optimizer, Step, no_nan, pure
 
 
 class SGD(Optimizer, settings={"velocity": no_nan}):
@@ -44,8 +26,6 @@ class SGD(Optimizer, settings={"velocity": no_nan}):
     tg.tensor([0.8], dtype='float64', requires_grad=True)
     """
 
-    init: ClassVar[Any] = staticmethod(sgd_init)
-    rule: ClassVar[Any] = staticmethod(sgd)
     momentum: float = setting(0.0, below=1)
     dampening: float = setting(0.0)
     weight_decay: float = setting(0.0)
@@ -56,3 +36,28 @@ class SGD(Optimizer, settings={"velocity": no_nan}):
         if settings.get("nesterov") and (settings.get("dampening") or settings.get("momentum") == 0):
             raise ValueError("Nesterov momentum needs a momentum above 0, and no dampening; set these first")
         return settings
+
+    @pure
+    def init(w: Array, momentum: float, dampening: float) -> dict[str, Any]:
+        """Return a velocity of zeros, or nothing without momentum, or with dampening, which skips the first g."""
+        return {"velocity": np.zeros_like(w)} if momentum and not dampening else {}
+
+    @pure
+    def rule(
+        w: Array,
+        g: Array,
+        velocity: Array | None = None,
+        *,
+        lr: float,
+        momentum: float,
+        dampening: float,
+        nesterov: bool,
+    ) -> Step:
+        """Return w and its state after a step; if there is no velocity yet, it becomes the gradient."""
+        if momentum:
+            damped = (1 - dampening) * g if dampening else g
+            velocity = +g if velocity is None else momentum * velocity + damped  # +g: a copy of the gradient
+            g = g + momentum * velocity if nesterov else velocity
+        step = lr * g
+        value = np.subtract(w, step, step if step.ndim else None)  # a 0-d step is a NumPy scalar
+        return value, {} if velocity is None else {"velocity": velocity}

@@ -783,8 +783,8 @@ class Tensor:
         >>> tg.isposinf(np.array([1.0, np.inf, -np.inf, np.nan])).numpy()
         array([False,  True, False, False])
         """
-    def leaky_relu(x: Any, slope: Any = 0.01) -> Tensor:
-        r"""Return x where it is positive, elsewhere slope * x. Shapes: (...) -> (...).
+    def leaky_relu(x: Any, negative_slope: Any = 0.01) -> Tensor:
+        r"""Return x where it is positive, else negative_slope x. Shapes: (...) -> (...). Source: Maas et al. (2013).
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
