@@ -26,6 +26,16 @@ try:
 except ImportError as _error:
     raise ImportError(errors.missing("tinygrad_nn.interop.scipy needs SciPy", "scipy")) from _error
 
+# What SciPy asks for, as functions of a function of one vector.
+_DERIVED: dict[str, Callable[[Any], Any]] = {
+    "value": lambda f: no_grad()(lambda x: f(Tensor(x))),
+    "value and gradient": value_and_grad,
+    "vector": lambda f: no_grad()(lambda x: ravel(f(Tensor(x)))),
+    "jacobian": lambda f: jacobian(lambda x: ravel(f(x))),
+    "hessian": lambda f: jacobian(grad(f)),
+    "connection": lambda f: lambda x: autograd.grad(ravel(f(x := Tensor(x, requires_grad=True))).sum(), x),
+    "product": lambda f: lambda x, direction: hvp(f, (x,), (direction,))[0],
+}
 WORTH_COMPILING = 20  # evaluations, which take about as long as compiling
 _WITHOUT_GRADIENT = {"nelder-mead", "powell", "cobyla", "cobyqa"}
 _WITH_PRODUCTS = {"newton-cg", "trust-ncg", "trust-krylov", "trust-constr"}
@@ -61,13 +71,13 @@ def minimize(
     kind = method.lower() if isinstance(method, str) else ""
     settings: dict[str, Any] = {"jac": kind not in _WITHOUT_GRADIENT}
     if kind in _WITH_PRODUCTS or callable(method):
-        settings["hessp"] = _Evaluated(problem, _product, loss, args)
+        settings["hessp"] = _Evaluated(problem, "product", loss, args)
     elif kind in _WITH_HESSIAN:
-        settings["hess"] = _Evaluated(problem, _hessian, loss, args)
+        settings["hess"] = _Evaluated(problem, "hessian", loss, args)
     if constraints:
         several = isinstance(constraints, (list, tuple))
         settings["constraints"] = [problem.constraint(c) for c in (constraints if several else [constraints])]
-    function = _Evaluated(problem, value_and_grad if settings["jac"] else _value, loss, args)
+    function = _Evaluated(problem, "value and gradient" if settings["jac"] else "value", loss, args)
     found = optimize.minimize(
         function, problem.start, method=method, bounds=problem.bounds(bounds, in_pairs=True), tol=tol,
         callback=problem.callback(callback), options=options, **settings,
@@ -93,7 +103,7 @@ def least_squares(
     """
     problem = _Problem(params, compile)
     residuals = partial(residuals, **(kwargs or {}))
-    function, jac = [_Evaluated(problem, f, residuals, args) for f in (_flat, _jacobian)]
+    function, jac = [_Evaluated(problem, f, residuals, args) for f in ("vector", "jacobian")]
     if bounds is not None:
         options["bounds"] = problem.bounds(bounds, in_pairs=False)
     if callback is not None:
@@ -131,12 +141,12 @@ class _Problem:
     def constraint(self, given: Any) -> Any:
         """Return a constraint with functions of the vector."""
         if isinstance(given, Mapping):
-            parts = [_Evaluated(self, f, given["fun"], given.get("args", ())) for f in (_flat, _jacobian)]
+            parts = [_Evaluated(self, f, given["fun"], given.get("args", ())) for f in ("vector", "jacobian")]
             return {"type": given["type"], "fun": parts[0], "jac": parts[1]}
         if not isinstance(given, optimize.NonlinearConstraint):
             return given
         found = copy(given)
-        found.fun, found.jac = [_Evaluated(self, f, given.fun, ()) for f in (_flat, _jacobian)]
+        found.fun, found.jac = [_Evaluated(self, f, given.fun, ()) for f in ("vector", "jacobian")]
         return found
 
     def bounds(self, given: Any, in_pairs: bool) -> Any:
@@ -167,22 +177,28 @@ class _Problem:
     def checked(self, result: Any, function: Callable[..., Any], args: Any) -> Any:
         """Return SciPy's last result. Raises DisconnectedError if the function turns out to ignore its argument."""
         if not np.any(result.get("grad", result.get("jac", 1))):
-            _Evaluated(self, _dependence, function, args).function(result.x)
+            try:
+                _Evaluated(self, "connection", function, args).function(result.x)
+            except errors.GradientError as error:
+                raise errors.DisconnectedError(
+                    "the function does not depend on the parameters that it is given; compute with its argument, and "
+                    "not with a module or tensors from outside: minimize(lambda module: loss(module(X), y), module)"
+                ) from error
         return self.found(result)
 
 
 class _Evaluated:
-    """A function transformed by `derive`, which SciPy calls with a vector, and perhaps a direction.
+    """What SciPy asks for of a function, called with a vector, and perhaps a direction.
 
     It runs uncompiled at first, and is compiled when it has taken about as long as compiling takes.
     """
 
-    def __init__(self, problem: _Problem, derive: Callable[..., Any], function: Callable[..., Any], args: Any) -> None:
+    def __init__(self, problem: _Problem, what: str, function: Callable[..., Any], args: Any) -> None:
         args = args if isinstance(args, tuple) else (args,)
 
         def derived(*vectors: Any) -> Any:
             with restoring(function, problem.params, args):
-                return derive(lambda x: function(problem.tree(unravel(x, problem.leaves)), *args))(*vectors)
+                return _DERIVED[what](lambda x: function(problem.tree(unravel(x, problem.leaves)), *args))(*vectors)
 
         self.function, self.calls = derived, 0
         self.program: Any = Compiled(derived, own=(function,)) if problem.compile else None
@@ -201,39 +217,6 @@ class _Evaluated:
         if isinstance(found, tuple):
             return float(found[0].item()), found[1].data
         return np.asarray(found.data if isinstance(found, Tensor) else found, float)
-
-
-def _value(function: Any) -> Any:
-    return no_grad()(lambda x: function(Tensor(x)))
-
-
-def _flat(function: Any) -> Any:
-    return no_grad()(lambda x: ravel(function(Tensor(x))))
-
-
-def _product(function: Any) -> Any:
-    return lambda x, direction: hvp(function, (x,), (direction,))[0]
-
-
-def _jacobian(function: Any) -> Any:
-    return jacobian(lambda x: ravel(function(x)))
-
-
-def _hessian(function: Any) -> Any:
-    return jacobian(grad(function))
-
-
-def _dependence(function: Any) -> Any:
-    def checked(vector: Any) -> None:
-        x = Tensor(vector, requires_grad=True)
-        y = ravel(function(x)).sum()
-        if not y.requires_grad or autograd.grad(y, x, allow_unused=True)[0] is None:
-            raise errors.DisconnectedError(
-                "the function does not depend on the parameters that it is given; compute with its argument, and not "
-                "with a module or tensors from outside: minimize(lambda module: loss(module(X), y), module)"
-            )
-
-    return checked
 
 
 def _is_frozen(x: Any) -> bool:
