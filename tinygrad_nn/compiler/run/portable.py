@@ -139,7 +139,7 @@ def for_any_rows(replay: Replay, own: list[Any], kinds: Sequence[Callable[[np.nd
             with warnings.catch_warnings(action="ignore"):  # of the function, such as about a mean of no rows
                 found = _learned({n: symbols[n] for n in attempt}, partial(traced_again, kind))
         except Exception as error:  # the function's own error for such shapes, a refusal, or another program
-            reason = str(error)
+            reason = str(error) or "another program for other numbers of rows"
         else:
             break
     else:
@@ -203,7 +203,7 @@ class _Comparison:
         values, twins = _values(base.program), _values(other.program)
         places = [[(x.kind, x.key) for x in (*one.sources, *one.targets)] for one in (base, other)]
         if places[0] != places[1] or len(values) != len(twins):
-            raise Differs("another program for other numbers of rows")
+            raise Differs
         self.twins = dict(zip(values, twins, strict=True))
         self.note_shapes([*base.program.inputs, *base.program.constants])
         differ = {v: x for v in base.program.constants if (x := self.differ(v))}

@@ -88,8 +88,8 @@ def alike(value: Value, shape: Any, arrays: tuple[np.ndarray, np.ndarray], numbe
         filled, length = number(*[entries[0] for entries in lists]), shape[0] if len(shape) == 1 else shape
         return Line(of_numpy(np.full), (length, filled), kwargs, (value,))
     start, second = (*lists[0], 0, 0)[:2]
-    stops = [entries[-1] + second - start for entries in lists if entries]
-    each = [np.arange(start, stop, second - start, dtype=dtype) for stop in stops if second != start]
-    if [x.tobytes() for x in each] != [x.tobytes() for x in arrays]:
+    step = second - start if arrays[0].ndim == 1 and dtype.kind in "iuf" else 0
+    stops = [x[-1] + step for x in lists if x and step and abs((x[-1] - start) / step + 1 - len(x)) < 0.5]
+    if [np.arange(start, stop, step, dtype=dtype).tobytes() for stop in stops] != [x.tobytes() for x in arrays]:
         raise Differs
-    return Line(of_numpy(np.arange), (start, number(*stops), second - start), kwargs, (value,))
+    return Line(of_numpy(np.arange), (start, number(*stops), step), kwargs, (value,))
