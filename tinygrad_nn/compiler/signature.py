@@ -77,8 +77,6 @@ def _described(x: Any, flat: list[Any], seen: dict[int, int]) -> Any:
     if kind is float or kind is int:
         flat.append(x)
         return kind
-    if kind is tuple:
-        return kind, *[_described(part, flat, seen) for part in x]
     if kind in _DESCRIBED_ONCE:
         if (before := seen.get(id(x))) is not None:  # one object in two places is one proxy
             return kind, before
@@ -99,7 +97,7 @@ def _described(x: Any, flat: list[Any], seen: dict[int, int]) -> Any:
     if isinstance(x, SCALARS):
         flat.append(x)
         return kind
-    if isinstance(x, tuple) and hasattr(x, "_fields"):
+    if isinstance(x, tuple) and (kind is tuple or hasattr(x, "_fields")):
         return kind, *[_described(part, flat, seen) for part in x]
     if isinstance(x, np.ndarray):
         raise CompileError(f"an argument is a {kind.__name__}, which computes in a way of its own; pass np.asarray(x)")

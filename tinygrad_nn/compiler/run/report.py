@@ -11,7 +11,6 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
-from ..program import Program, Value
 from .replay import Made, Replay
 
 _RUNS, _SECONDS = 20, 0.5
@@ -22,9 +21,8 @@ class Report:
     """What one replay of a program costs; it prints as a table.
 
     `calls` counts the NumPy calls of a replay by function, except views; `guards` counts the tests that can stop the
-    program. `memory` is what the program holds, in bytes: its block, its outputs, its constants, and the most that is
-    allocated at once by lines that can't write into given memory. `programs` are all that are kept, oldest kind of
-    arguments first.
+    program. `memory` is what the program holds, in bytes: its block, its outputs, its constants, and what is allocated
+    by lines that can't write into given memory. `programs` are all that are kept, oldest kind of arguments first.
     """
 
     name: str
@@ -40,7 +38,7 @@ class Report:
 
     @property
     def peak(self) -> int:
-        """The most that the program holds at once beyond its inputs, in bytes."""
+        """What the program holds beyond its inputs, in bytes, if none of it is freed before the end."""
         return sum(self.memory.values())
 
     def __repr__(self) -> str:
@@ -60,27 +58,17 @@ class Report:
 def reported(replay: Replay, programs: Iterable[Made]) -> Report:
     """Return the report of a program, with how all that are kept were made."""
     program, plan = replay.lowered.program, replay.lowered.plan
+    allocated = {v for line in program.lines for v in line.outputs if v.base is None} - plan.places.keys()
     called = [line.function for line in program.lines if any(o.base is None for o in line.outputs)]  # others make views
     names = ["numbers" if f.kind == "operator" else f.text.replace("{0}[{1}]", "index") for f in called]
     memory = {
         "block": plan.nbytes,
         "outputs": sum(v.nbytes for v in {*program.outputs}),
         "constants": sum(v.nbytes for v in program.constants),
-        "allocated": _most_allocated(program, {*program.inputs, *program.constants, *plan.places}),
+        "allocated": sum(v.nbytes for v in allocated),
     }
     guards = sum(line.function.kind == "guard" for line in program.lines)
     return Report(replay.name, dict(Counter(names).most_common()), guards, memory, tuple(programs))
-
-
-def _most_allocated(program: Program, others: set[Value]) -> int:
-    """Return how many bytes of results are alive at once, at most, beside the others: those by lines that allocate."""
-    alive = {v.root for v in program.outputs} - others
-    highest = 0
-    for line in reversed(program.lines):
-        alive |= {*line.outputs, *[v.root for v in line.reads()]} - others
-        highest = max(highest, sum(v.nbytes for v in alive if v.base is None))
-        alive.difference_update(line.outputs)
-    return highest
 
 
 @dataclass(frozen=True, repr=False)

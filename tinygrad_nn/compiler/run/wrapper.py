@@ -142,11 +142,9 @@ class Wrapper:
             recorded = f"{node} is None or {node}.operation or {node}.hooks"
             checks.append(f"{node} is not None" if not tensor.requires_grad else recorded)
         changed = [*[t.owner for t in self._targets if t.kind in ("array", "gradient")], *self._trace.cleared]
-        for index in {s.owner for s in self._sources if s.kind == "array" and isinstance(s.owner, int)}:
-            for tensor in captured:
-                if any(x is tensor or (isinstance(x, int) and x == index) for x in changed):
-                    checks.append(f"flat[{index}] is {self.of(tensor)}")
-        return checks
+        indices = {s.owner for s in self._sources if s.kind == "array" and isinstance(s.owner, int)}
+        pairs = [(i, tensor) for i in indices for tensor in captured if any(x is tensor or x is i for x in changed)]
+        return checks + [f"flat[{i}] is {self.of(tensor)}" for i, tensor in pairs]
 
     def _checks_of_arrays(self) -> list[str]:
         """Return the conditions that are true if arrays other than arguments differ from the trace in their layout.

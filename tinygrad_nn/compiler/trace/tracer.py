@@ -37,7 +37,7 @@ class Tracer(Recorder):
         self.snapshot = snapshot
         self.handles: dict[int, Handle] = {}
         self.states: dict[int, tuple[Any, Any, list[dict[str, Any]]]] = {}
-        self.rewound: list[dict[int, list[Any]]] = []  # by generator, what is drawn before its state is restored
+        self.rewound: dict[int, list[Any]] | None = None  # by generator, what is drawn before its state is restored
         self.made_inside: dict[int, Any] = {}
         self.of_node: dict[Any, Value] = {}
         self.parts_of: dict[Any, list[Any]] = {}  # of a node with several outputs, each of these
@@ -210,17 +210,16 @@ class Tracer(Recorder):
     @contextmanager
     def rewinding(self) -> Iterator[None]:
         """Note that generators get back the states that they had, after the body has drawn from them."""
-        outer = self.rewound[-1] if self.rewound else {}
-        self.rewound.append({key: [*calls] for key, calls in outer.items()})
+        outer, self.rewound = self.rewound, {key: [*calls] for key, calls in (self.rewound or {}).items()}
         try:
             yield
         finally:
-            self.rewound.pop()
+            self.rewound = outer
 
     def drawn(self, result: Any, generator: Any, place: Any, draw: Any) -> Any:
         """Return the proxy of what a module's generator drew: an input, which is drawn anew at each replay."""
-        if self.rewound:
-            calls = self.rewound[-1].setdefault(id(generator.bit_generator), [])
+        if self.rewound is not None:
+            calls = self.rewound.setdefault(id(generator.bit_generator), [])
             calls.append(draw)
             draw = functools.partial(drawn_again, tuple(calls))
         return self.input(result, "draw#", "draw", place[0], (place[1], draw))
