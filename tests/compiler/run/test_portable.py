@@ -192,6 +192,7 @@ def spread(x: Any) -> Any:
         (squared, (3, 3)),
         (tg.grad(lambda x: x.trace()), (3, 4)),
         (spread, (6, 2)),
+        (lambda x: x[::2] * 2, (6, 2)),
     ],
 )
 def test_a_program_for_its_own_rows_says_so_and_looks(function: Any, shape: tuple[int, ...], tmp_path: Path) -> None:
@@ -252,6 +253,19 @@ def test_numbers_that_a_derivative_makes_of_the_rows_are_no_parameters(tmp_path:
     compiled.save(tmp_path / "saved.py")
     x = np.random.default_rng(1).normal(size=(7, 3))
     np.testing.assert_array_equal(alone(tmp_path / "saved.py")["run"](x), function(tg.as_tensor(x)).data)
+
+
+def test_the_rows_of_any_of_the_arguments(tmp_path: Path) -> None:
+    """The first argument is a parameter: only the rows of the others may vary."""
+    step = tg.compile(tg.grad(lambda w, x, y: ((x @ w - y) ** 2).mean()))
+    rng = np.random.default_rng(0)
+    w = rng.normal(size=4)
+    step(w, rng.normal(size=(6, 4)), rng.normal(size=6))
+    step.save(tmp_path / "saved.py")
+    run = alone(tmp_path / "saved.py")["run"]
+    for n in (1, 2, 3, 50):
+        x, y = rng.normal(size=(n, 4)), rng.normal(size=n)
+        np.testing.assert_allclose(run(w, x, y), step.function(w, x, y).data, rtol=1e-12)
 
 
 def test_arguments_with_rows_of_their_own(tmp_path: Path) -> None:

@@ -133,8 +133,9 @@ def for_any_rows(replay: Replay, own: list[Any], kinds: Sequence[Callable[[np.nd
     lengths = list(dict.fromkeys(v.shape[0] for v in arrays))
     symbols = {n: f"rows_{i}" if i > 1 else "rows" for i, n in enumerate(lengths, start=1)}
     reason = "the function takes no arrays"
-    attempts = itertools.product((lengths, lengths[:1]) if lengths else (), kinds)
-    for attempt, kind in [*attempts, *[([], kind) for kind in kinds[:-1]]]:
+    # Some lengths may be those of parameters, as in a gradient by an argument: the more of them vary, the better.
+    attempts = [part for n in range(len(lengths), 0, -1) for part in itertools.combinations(lengths, n)]
+    for attempt, kind in [*itertools.product(attempts, kinds), *[((), kind) for kind in kinds[:-1]]]:
         try:
             with warnings.catch_warnings(action="ignore"):  # of the function, such as about a mean of no rows
                 found = _learned({n: symbols[n] for n in attempt}, partial(traced_again, kind))
