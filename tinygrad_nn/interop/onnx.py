@@ -176,16 +176,13 @@ class _Graph:
         return name
 
     def ints(self, numbers: Any) -> str:
-        """Return the name of a vector of lengths, some of which may depend on the number of rows."""
-        if not any(isinstance(n, Rows) for n in numbers):
-            return self.constant(np.array(numbers, np.int64))
-        return self.add("Concat", *[self.length(n) if isinstance(n, Rows) else self.ints([n]) for n in numbers], axis=0)
-
-    def length(self, n: Rows) -> str:
-        """Return the name of a vector of one length, which depends on the number of rows."""
-        rows = self.add("Shape", self.names[self.portable.rows[n.symbol]], start=0, end=1)
-        rows = rows if n.factor == 1 else self.add("Mul", rows, self.ints([n.factor]))
-        return rows if n.offset == 0 else self.add("Add", rows, self.ints([n.offset]))
+        """Return the name of a vector of lengths, some of which may depend on numbers of rows."""
+        found = self.constant(np.array([getattr(n, "offset", n) for n in numbers], np.int64))
+        for symbol in dict.fromkeys(n.symbol for n in numbers if isinstance(n, Rows)):
+            rows = self.add("Shape", self.names[self.portable.rows[symbol]], start=0, end=1)
+            factors = [n.factor if getattr(n, "symbol", "") == symbol else 0 for n in numbers]
+            found = self.add("Add", found, self.add("Mul", rows, self.ints(factors)))
+        return found
 
     def cast(self, name: str, dtype: Any) -> str:
         """Return the name of a tensor in another dtype."""
