@@ -68,7 +68,7 @@ INSIDE = {
 BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (350, 312, 1_289),
     "engine": (1_250, 1_249, 8_991),
-    "tensor": (1_148, 1_148, 9_025),
+    "tensor": (1_148, 1_148, 9_034),
     "ops": (3_085, 2_895, 32_171),
     "ops.linalg": (873, 840, 8_984),
     "ops.numpy": (2_408, 2_284, 27_102),
@@ -86,11 +86,11 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "inspection": (2_262, 1_800, 18_174),
     "testing": (2_299, 2_299, 20_076),
     "training": (2_687, 1_648, 21_948),
-    "interop": (1_518, 1_405, 14_767),
+    "interop": (1_517, 1_405, 14_740),
     "reference": (216, 216, 1_678),
     "the top": (266, 250, 1_534),
 }
-WHOLE = (32_958, 27_749, 289_130)
+WHOLE = (32_957, 27_749, 289_112)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -125,7 +125,9 @@ def test_a_loss_an_optimizer_and_a_schedule_of_ones_own() -> None:
     assert errors[0] < 0.5 * errors[1]
     assert robust.optimizer_.lr == 0.01 * 0.5**3
     assert clone(robust).get_params()["schedule"].keywords == schedule.keywords
-    for wrong in ({"optimizer": "adm"}, {"hidden_layers": (4,), "activation": "rulu"}):
+    activations: list[Any] = ["rulu", tg.nn.ReLU(), None, np.array(["relu"])]
+    wrongs: list[dict[str, Any]] = [{"hidden_layers": (4,), "activation": given} for given in activations]
+    for wrong in [{"optimizer": "adm"}, *wrongs]:
         with pytest.raises(ValueError, match=r"is not known; write one of .* or pass a function that makes it"):
             DenseRegressor(**wrong).fit(data, targets)
     with pytest.raises(ValueError, match="activation has 1 entries for 2 hidden layers; pass one, or one for each"):

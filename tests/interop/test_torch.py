@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -209,11 +210,11 @@ def test_tensors_share_their_memory_and_gradients_are_not_lost() -> None:
 
 
 def test_memory_that_the_other_side_cannot_have_is_refused() -> None:
-    backwards: Any = tg.tensor([1.0, 2.0])[::-1]
-    for made in (to_torch, torch.from_dlpack):  # PyTorch itself ends the process
-        with pytest.raises(BufferError, match=r"no arrays with negative strides; write t\.copy\(\)"):
-            made(backwards)
-        assert made(backwards.copy()).tolist() == [2.0, 1.0]
+    ours: list[Any] = [tg.tensor([1.0, 2.0])[::-1], tg.broadcast_to(2.0, (3,))]
+    for made, t in itertools.product((to_torch, torch.from_dlpack), ours):  # PyTorch aborts, and writes there
+        with pytest.raises(BufferError, match=r"no negative strides, and no read-only memory; write t\.copy\(\)"):
+            made(t)
+        assert made(t.copy()).tolist() == t.tolist()
     for there in (torch.ones(2).bfloat16(), torch.eye(2).to_sparse(), torch.nn.Linear(1, 1).bfloat16()):
         with pytest.raises(TypeError, match=r"NumPy has no such array: write t\.float\(\), t\.cpu\(\) or"):
             from_torch(there)

@@ -300,8 +300,10 @@ class ModuleRegressor(_Regressor, _Module):
 
 def _named(known: dict[str, Any], what: str, given: Any) -> Any:
     """Return what a name stands for, or the callable that is given instead of one."""
-    if callable(given) or given in known:
-        return given if callable(given) else known[given]
+    if isinstance(given, str) and given in known:
+        return known[given]
+    if callable(given) and not isinstance(given, nn.Module):
+        return given
     raise ValueError(
         f"{what}={given!r} is not known; write one of {', '.join(known)}, or pass a function that makes it"
     )

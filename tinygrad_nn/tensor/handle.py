@@ -241,8 +241,8 @@ class Tensor:
 
     def __dlpack__(self, **options: Any) -> Any:
         self._refuse_loss("another library's array made of it")
-        if min(self.data.strides, default=0) < 0:  # PyTorch aborts the process on these
-            raise BufferError("other libraries have no arrays with negative strides; write t.copy()")
+        if min(self.data.strides, default=0) < 0 or not self.data.flags.writeable:  # PyTorch aborts, and writes there
+            raise BufferError("other libraries have no negative strides, and no read-only memory; write t.copy()")
         return self.data.__dlpack__(**options)
 
     def __dlpack_device__(self) -> Any:
