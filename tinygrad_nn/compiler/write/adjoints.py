@@ -43,8 +43,8 @@ class Adjoints(Notation):
                 if value in makers and pass_of.get(value) == number and primal not in held:
                     found.setdefault((number, primal), set()).add(value)
         seen = {*program.inputs, *makers} - folded.keys() - program.instead.keys()
-        whole = {key: values.pop() for key, values in found.items() if len(values) == 1}
-        self._values = {key: value for key, value in whole.items() if key[1] in seen and value not in folded}
+        whole = {key: values.pop() for key, values in found.items() if len(values) == 1 and key[1] in seen}
+        self._values = {key: value for key, value in whole.items() if value not in folded}
         self._of = {value: primal for (_, primal), value in reversed(self._values.items())}
 
     def symbol(self, value: Value) -> str:
@@ -61,7 +61,7 @@ class Adjoints(Notation):
             found = shown(text)
             if line.function.kind in STATEMENTS or len(found) > _WIDE:
                 found = shown(self.symbol(value))
-        elif value in self._pass_of and (whole := self.first_adjoint(value)) is not None:
+        elif self._pass_of.get(value) and (whole := self.first_adjoint(value)) is not None:
             found = f"for {shown(self.symbol(whole))}"
         self._above.update(line.outputs)
         return found

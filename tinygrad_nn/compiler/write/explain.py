@@ -95,8 +95,9 @@ class Explainer:
         seen = {self.program.present(v) for pair in noted for v in pair}
         self.outlining = Outlining(self.program, seen, self.names.new, self.functions.called)
         self.read = {v for line in self.program.lines for v in line.reads()} | set(self.program.outputs)
-        self.pass_of = {v: n for n, one in enumerate(self.passes, start=1) for v in self.traced(one.start, one.stop)}
-        self.forward = self.traced(0, self.passes[0].start if self.passes else len(trace.tracer.lines))
+        traced, of_passes = trace.tracer.lines, [slice(one.start, one.stop) for one in self.passes]
+        parts = enumerate([slice(self.passes[0].start if self.passes else None), *of_passes])  # the forward pass is 0
+        self.pass_of = {v: n for n, part in parts for line in traced[part] for v in line.outputs}
         updated = {v for t, v in self.targets if t.kind in ("array", "state")}
         self.kept = causes(self.program.lines, set(self.program.outputs) - updated)
         lines = sorted(self.program.lines, key=lambda line: self.heading(line) == "update")
@@ -116,11 +117,7 @@ class Explainer:
         value = line.outputs[0]
         if number := self.pass_of.get(value):
             return "backward" if number == 1 else f"backward, pass {number}"
-        return "forward" if value in self.forward else "afterwards" if value in self.kept else "update"
-
-    def traced(self, start: int, stop: int) -> set[Value]:
-        """Return what the lines from one of the trace to another computed."""
-        return {v for line in self.trace.tracer.lines[start:stop] for v in line.outputs}
+        return "forward" if number == 0 else "afterwards" if value in self.kept else "update"
 
     def reads(self, line: Line) -> set[Value]:
         """Return the values that a line reads, and for folded ones the values that those read."""
@@ -164,7 +161,7 @@ class Explainer:
                 codes.setdefault(self.heading(line), []).extend([*first, code])
                 shapes = ["number" if v.dtype is None else f"{v.shape}" for v in line.outputs]
                 body += [*[(text, "") for text in first], (code, ", ".join(shapes))]
-                derivation += self.adjoints.statements(line) if line.outputs[0] in self.pass_of else []
+                derivation += self.adjoints.statements(line) if self.pass_of.get(line.outputs[0]) else []
         body += [("", ""), *[(text, "") for text in self.returned()]]
         column = max([len(code) for code, shape in body if shape and len(code) <= _WIDE], default=0)
         lines = [f"    {code.ljust(column)}  # {shape}" if shape else f"    {code}".rstrip() for code, shape in body]

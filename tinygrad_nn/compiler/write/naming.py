@@ -160,8 +160,6 @@ class _Names:
         noted = [pair for one in self.tracer.passes for pair in one.adjoints]
         for value, primal in [*gradients, *noted]:
             value, primal = present(value), present(primal)
-            if primal in self.makers and self.makers[primal].function.text == "np.asarray":
-                primal = next(iter(self.makers[primal].reads()), primal)
             if value in self.makers and value.primal is None and not _descends(primal, value):
                 value.primal = primal
 
