@@ -53,61 +53,48 @@ class Emitter(Notation):
         self.functions: Functions = Functions(self._names.new)
         super().__init__(self._names.of, {}, self.functions.called)
         self.large: list[Value] = []
-        self.built: set[Value] = set()
-        self.head: list[str] = []
+        self.views: set[Line] = set()
 
     def source(self, name: str, checks: bool = False) -> str:
         """Return the whole file of a program; with `checks`, `step` checks the shapes and dtypes that it is given."""
-        self.set_aside()
-        names = [self._names.of(v) for v in self._program.inputs]
-        arrays = [(name, v) for name, v in zip(names, self._program.inputs, strict=True) if v.is_array and checks]
+        made, inputs = self.set_aside(), {self._names.of(v): v for v in self._program.inputs}
+        arrays = [(name, v) for name, v in inputs.items() if v.is_array and checks]
         body = [f"{name} = checked({name!r}, {name}, {literal(v.dtype)}, {v.shape})" for name, v in arrays]
         body += self.body()
-        large = [f"{self._names.of(v)}, " for v in self.large]
-        lines = ["def build(constants=()):"]
-        lines += [f"    {''.join(large)[:-1]} = constants"] if large else []
-        lines += [f"    {line}".rstrip() for line in self.head]
-        step = [wrapped("def step(", names, "):"), *[f"    {line}" for line in body], "", "return step\n"]
-        program = "\n".join([*lines, textwrap.indent("\n".join(step), "    ")])
+        large = "".join([f"{self._names.of(v)}, " for v in self.large])
+        start = [f"{large[:-1]} = constants"] if large else []
+        step = [wrapped("def step(", [*inputs], "):"), *[f"    {line}" for line in body], "", "return step\n"]
+        program = "def build(constants=()):\n" + textwrap.indent("\n".join([*start, *made, *step]), "    ")
         head = HEAD.format(about=_ABOUT.format(name), imports=self.functions.imports_written())
         return "\n\n".join([head, *self.functions.written(), program])
 
-    def set_aside(self) -> None:
-        """Write what `build` does: memory, constants, and the views of both."""
-        for value in self._program.constants:
-            text = array_text(value.concrete)
-            self.built.add(value)
-            if text is None:
-                self.large.append(value)
-            else:
-                self.head.append(f"{self._names.of(value)} = {text}")
+    def set_aside(self) -> list[str]:
+        """Return the lines of `build`: memory, constants, and the views of both."""
+        texts = {v: array_text(v.concrete) for v in self._program.constants}
+        self.large = [v for v, text in texts.items() if text is None]
+        made = [f"{self._names.of(v)} = {text}" for v, text in texts.items() if text is not None]
         placed = [v for line in self._program.lines for v in line.outputs if self._plan.offset(v) is not None]
         if placed:
-            self.head += [
-                f"memory = np.empty({self._plan.nbytes + 63}, np.uint8)",
-                "memory = memory[-memory.ctypes.data % 64 :]",
-            ]
+            made.append(f"memory = np.empty({self._plan.nbytes + 63}, np.uint8)")
+            made.append("memory = memory[-memory.ctypes.data % 64 :]")
         laid: dict[str, list[str]] = {}
         for value in placed:
-            self.built.add(value)
             strides = "" if value.concrete.flags.c_contiguous else f", {value.strides}"
             where = f"np.ndarray({value.shape}, {literal(value.dtype)}, memory, {self._plan.offset(value)}{strides})"
             laid.setdefault(where, []).append(self._names.of(value))
-        self.head += [" = ".join([*names, where]) for where, names in laid.items()]
+        made += [" = ".join([*names, where]) for where, names in laid.items()]
+        built = {*texts, *placed}
         for line in self._program.lines:
-            views = line.outputs and all(o.base is not None for o in line.outputs)
-            if views and line.reads() and all(v in self.built for v in line.reads()):
-                self.head.append(self.assigned(line))
-                self.built.update(line.outputs)
-        if self.head and self.head[-1]:
-            self.head.append("")
+            is_view = line.outputs and all(o.base is not None for o in line.outputs)
+            if is_view and line.reads() and built.issuperset(line.reads()):
+                made.append(self.assigned(line))
+                self.views.add(line)
+                built.update(line.outputs)
+        return [*made, ""] if made else []
 
     def body(self) -> list[str]:
         """Return the lines of `step`."""
-        found: list[str] = []
-        for line in self._program.lines:
-            if not line.outputs or not all(o in self.built and o.base is not None for o in line.outputs):
-                found += self.written(line)
+        found = [text for line in self._program.lines if line not in self.views for text in self.written(line)]
         returned = ", ".join(map(self._names.of, self._program.outputs))
         guarded = [f"    {line}" for line in found or ["pass"]]
         return [errstate(self._program.raising), *guarded, f"return ({returned}{',' if returned else ''})"]
