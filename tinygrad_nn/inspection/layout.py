@@ -65,14 +65,11 @@ Edge = tuple[Box, Box]
 def boxes_of(nodes: list[GraphNode]) -> Box:
     """Return the nodes of a graph as nested boxes; if they are too many, inner groups are collapsed, or sequences.
 
-    A group is a call of a module: the consecutive nodes that it computed. A module's leaf is in the group of the node
-    that reads it first.
+    A group is a call of a module: the consecutive nodes that it computed, and its leaves that it was first to read.
     """
-    groups: dict[GraphNode, Any] = {node: [] for node in nodes if not (node.modules or node.operation)}
-    for node in filter(lambda node: node.operation, nodes):
-        for one in (*node.parents, node):
-            groups.setdefault(one, _groups(node))
-    groups |= {node: [] for node in nodes if node not in groups}
+    # Outside leaves first: they would divide the call of a module that reads them.
+    nodes = sorted(nodes, key=lambda node: bool(node.operation or node.modules))
+    groups = {node: _groups(node) for node in nodes}
 
     def nested(members: Iterable[GraphNode], depth: int, most: int) -> Iterator[Box]:
         for group, run in groupby(members, lambda node: groups[node][depth : depth + 1]):
@@ -110,7 +107,7 @@ def _box(node: GraphNode) -> Box:
 def _groups(node: GraphNode) -> list[tuple[str, int]]:
     """Return the labels and ids of the modules around a node; layers of the article's network count as modules."""
     own = [(": ".join(filter(None, module)), owner) for module, owner in zip(node.modules, node.owners)]
-    layer = re.fullmatch(r"(?:.*\b)?[ZA](\d+)", node.name) if node.group.endswith("DenseNetwork") else None
+    layer = re.fullmatch(r"(?:.*\b)?[ZAWb](\d+)", node.name) if node.group.endswith("DenseNetwork") else None
     return own + ([(f"layer {layer[1]}", 0)] if layer else [])
 
 

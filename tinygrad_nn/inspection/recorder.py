@@ -153,7 +153,9 @@ class Recorder(Watcher):
             known.stored = array  # an optimiser may have replaced it
         own = self._within(site.modules[0]).get(id(tensor)) if site.modules and not known.operation else None
         if own is not None:
-            known.given, known.modules = own, known.modules or self._path(site.modules)
+            known.given = own
+            if not known.modules:
+                known.modules, known.owners = self._path(site.modules)
         elif not known.given:
             whole = known.operation in ("", "positive")  # an input, also of a function that a transform runs
             known.given = tensor.name or site.name_of(tensor, array, entries=whole)
@@ -163,9 +165,10 @@ class Recorder(Watcher):
         operands = dict(zip(arguments_of(operation, len(arrays)), arrays, strict=True))
         several = operation.multiple_outputs
         shape, dtype = (tuple([part.shape for part in y]), y[0].dtype) if several else (y.shape, y.dtype)
+        modules, owners = self._path(site.modules)
         added = self.graph.add_operation(
             operation, parents, operands, operands=operands, shape=shape, dtype=dtype, settings=dict(parameters),
-            stored=y, line=site.line, modules=self._path(site.modules), owners=tuple(map(id, site.modules)), node=node,
+            stored=y, line=site.line, modules=modules, owners=owners, node=node,
         )  # fmt: skip
         for name, x in added.inputs.items():
             if getattr(x, "kind", "") == "data" and not x.given:  # an array without a handle
@@ -175,9 +178,10 @@ class Recorder(Watcher):
             self.graph.computed(part, added)
         return added
 
-    def _path(self, modules: list[Any]) -> tuple[tuple[str, str], ...]:
-        """Return the classes of nested modules, and their names within the outermost one."""
-        return tuple([(self._within(modules[0]).get(id(m), ""), type(m).__name__) for m in modules])
+    def _path(self, modules: list[Any]) -> tuple[Any, Any]:
+        """Return the names of nested modules within the outermost one and their classes, and their ids."""
+        names = [(self._within(modules[0]).get(id(m), ""), type(m).__name__) for m in modules]
+        return tuple(names), tuple(map(id, modules))
 
     def cotangents(self, seeds: Any, lift: Any, create_graph: bool) -> Cotangents:
         """Return cotangents that are noted as they arrive and leave, except in a pass within another."""
