@@ -101,7 +101,8 @@ def why_nan(function: Callable[..., Any], /, *inputs: Any) -> Origin | None:
             watchdog.check_values([node for y in ends if (node := watchdog.graph.get(y)) is not None])
             with suppress(FreedGraphError):  # the function went backward itself
                 cotangents_of(ends, [np.ones(y.shape, y.dtype) for y in ends], None, False, False)
-        for y in [y for y in ends if watchdog.graph.get(y) is None]:  # tangents, and results made of arrays
+        for y in [y for y in ends if watchdog.graph.get(y) is None and not np.isfinite(y.data).all()]:
+            watchdog.check_unread()  # numbers that recorded nothing; else a tangent, or made of an array
             watchdog.check_values([GraphNode(0, "data", dtype=y.dtype, stored=y.data, name="a result")])
     except Anomaly as anomaly:
         return anomaly.origin
@@ -125,8 +126,10 @@ def detect_anomaly() -> Iterator[None]:
     ...
     tinygrad_nn.inspection.origins.Anomaly: the rule of sqrt for x[1], of 0 at x[1], gives inf from a ...
     """
-    with np.errstate(all="ignore"), watching(Watchdog()):
-        yield
+    with np.errstate(all="ignore"):
+        with watching(Watchdog()) as watchdog:
+            yield
+        watchdog.check_unread()
 
 
 class Watchdog(Recorder):
@@ -183,9 +186,12 @@ class Watchdog(Recorder):
             self.check(partial(self.from_gradient, node), node.seen)
 
     def closed(self) -> None:
-        """Check the results that nothing has read."""
+        """Check the last step's parameters."""
         self.check_step()
         super().closed()
+
+    def check_unread(self) -> None:
+        """Raise Anomaly if a result that nothing has read is not finite."""
         # Zero-safety may mask what rules compute.
         self.check_values([n for n in self.graph.nodes if n.operands and not (n.children or n.rule_of)])
 
