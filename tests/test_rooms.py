@@ -68,10 +68,10 @@ INSIDE = {
 BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (350, 312, 1_289),
     "engine": (1_250, 1_249, 8_991),
-    "tensor": (1_148, 1_148, 9_034),
-    "ops": (3_085, 2_895, 32_171),
+    "tensor": (1_148, 1_148, 9_064),
+    "ops": (3_081, 2_895, 32_147),
     "ops.linalg": (873, 840, 8_984),
-    "ops.numpy": (2_408, 2_284, 27_102),
+    "ops.numpy": (2_409, 2_284, 27_115),
     "ops.windows": (772, 772, 8_540),
     "ops.recurrent": (405, 400, 4_666),
     "transforms": (550, 549, 4_277),
@@ -90,7 +90,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (216, 216, 1_678),
     "the top": (266, 250, 1_534),
 }
-WHOLE = (32_946, 27_749, 288_992)
+WHOLE = (32_943, 27_749, 289_011)
 
 
 def name_of(path: pathlib.Path) -> str:

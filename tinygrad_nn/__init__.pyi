@@ -1734,7 +1734,7 @@ def gelu(x: Any) -> Tensor:
 def geomspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True, dtype: Any = None, axis: Any = 0) -> Tensor:
     r"""Return `num` numbers from start to stop in equal ratios, along a new axis: (...), (...) -> (num, ...).
 
-    Raises ValueError if start and stop don't have the same sign.
+    Raises ValueError if start and stop don't have the same sign. Complex numbers turn on a spiral.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg

@@ -110,6 +110,11 @@ def test_a_second_slope_of_log10_is_as_large_as_numbers_are(dtype: Any, point: f
     hold("log10", [*REVERSE, *OTHERS], np.array([[point]], dtype))
 
 
+def test_a_second_slope_of_hypot_is_finite_next_to_0() -> None:
+    slopes = second("hypot", *np.array([[1.4013e-42], [2.8e-45]], np.float32))
+    np.testing.assert_allclose(np.ravel(slopes), [2.854478e36, -np.inf, -np.inf, np.inf], 1e-4)
+
+
 @pytest.mark.parametrize("order", "CF")
 @pytest.mark.parametrize("share", [0.01, 1.0])
 @pytest.mark.parametrize("name", ["tanh", "sigmoid", "softplus"])

@@ -87,7 +87,8 @@ SMALL: dict[str, Any] = {
     "cross_entropy": (lambda x: tg.cross_entropy(x, np.array(0)), *_of_entropy(-1)),
     "binary_cross_entropy_with_logits": (
         lambda x: tg.binary_cross_entropy_with_logits(x, LABELS.astype(x.dtype), reduction="sum"),
-        lambda x, i: _sum(_s(x[i]), -m.mpf(LABELS[i])), lambda x, i, j: _sum(_is(i, j) * _s(x[i]) * _s(-x[i])),
+        lambda x, i: _sum((1 - m.mpf(LABELS[i])) * _s(x[i]), -m.mpf(LABELS[i]) * _s(-x[i])),
+        lambda x, i, j: _sum(_is(i, j) * _s(x[i]) * _s(-x[i])),
     ),
 }  # fmt: skip
 ANY_SIZE: dict[str, Any] = {

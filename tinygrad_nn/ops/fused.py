@@ -283,7 +283,9 @@ def _limit_of_excess(z: Any, y: Any) -> Any:
 
 
 _sigmoid_cross_entropy.vjp(
-    lambda g, logits, y, logits_shape, reduction: (sigmoid.kernel(logits) - y) * _spread(g, logits_shape, reduction),
+    lambda g, logits, y, logits_shape, reduction: (  # sigmoid - y has no digits left where y = 1 and the logit is large
+        ((1 - y) * sigmoid.kernel(logits) - y * sigmoid.kernel(-logits)) * _spread(g, logits_shape, reduction)
+    ),
     lambda g, logits, y_shape, reduction: -logits * _spread(g, y_shape, reduction),
     zero_safe=product_of_entries,
 )

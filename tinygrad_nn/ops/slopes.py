@@ -114,15 +114,9 @@ def _cosine_of(a: Any, b: Any, /) -> Any:
     return y
 
 
-def _product_over(u: Any, v: Any, h: Any) -> Any:
-    """Return u v / h for two cosines: the smaller one is divided."""
-    smaller = np.abs(u) < np.abs(v)
-    return np.where(smaller, u, v) / h * np.where(smaller, v, u)
-
-
 _cosine_of.vjp(
-    lambda g, a, b: g * (cosine_of(b, a) / _length(a, b) * cosine_of(b, a)),
-    lambda g, a, b, y: g * -_product_over(y, cosine_of(b, a), _length(a, b)),
+    lambda g, a, b: g * (cosine_of(b, a) / np.sqrt(_length(a, b))) ** 2,
+    lambda g, a, b, y: g * -(y / np.sqrt(_length(a, b)) * (cosine_of(b, a) / np.sqrt(_length(a, b)))),
 )
 cosine_of: Any = _cosine_of.kernel
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -74,10 +74,10 @@ def _matched(function: Any, call: Any, args: Any, kwargs: Any) -> tuple[list[Any
     return positional, keywords
 
 
-def _option(name: str, options: Iterable[str]) -> str:
+def _option(name: str, options: Collection[str]) -> str:
     return (
         f"np.{name} with {', '.join(sorted(options))} is not recorded; leave it out and assign the result: "
-        f"y = np.{name}(...)"
+        f"y = np.{name}(...)" + (".astype(dtype)" if "dtype" in options else "")
     )
 
 
@@ -103,7 +103,7 @@ def array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options: 
         options |= {} if where is True else {"where": where}
         return _written(_by_method(ufunc, call, method, inputs, options), out, True)
     if (dtype := options.pop("dtype", None)) is not None:
-        asked = (*map(np.result_type, inputs), *[None] * ufunc.nout)
+        asked = (*[type(x) if type(x) in (int, float) else np.result_type(x) for x in inputs], *[None] * ufunc.nout)
         signature = (*[None] * ufunc.nin, *[np.dtype(dtype)] * ufunc.nout)
         inputs = tuple(map(as_tensor, inputs, ufunc.resolve_dtypes(asked, signature=signature)))
     axis = {"axis": options.pop("axis")} if "axis" in options and "axis" in _signature(call).parameters else {}

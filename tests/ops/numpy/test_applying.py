@@ -116,6 +116,12 @@ def test_spaces_are_numpys_and_can_be_leaves() -> None:
             tg.geomspace(start, stop)
 
 
+@pytest.mark.parametrize(("start", "stop"), [(1j, 2.0), (-1.0 + 0j, -2.0), (1 + 1j, 3 - 2j)])
+def test_a_geometric_sequence_of_complex_numbers_is_numpys(start: Any, stop: Any) -> None:
+    found = tg.geomspace(tg.tensor(start), tg.tensor(stop), 5)
+    np.testing.assert_allclose(found.data, np.geomspace(start, stop, 5), 1e-14)
+
+
 @pytest.mark.skipif(not hasattr(np, "astype"), reason="np.astype is of NumPy 2.1")
 def test_numpys_astype_is_recorded() -> None:
     x = tg.tensor([1.5, -2.5], requires_grad=True)

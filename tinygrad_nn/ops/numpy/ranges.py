@@ -65,13 +65,14 @@ def logspace(
 def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Any:
     """Return `num` numbers from start to stop in equal ratios, along a new axis: (...), (...) -> (num, ...).
 
-    Raises ValueError if start and stop don't have the same sign.
+    Raises ValueError if start and stop don't have the same sign. Complex numbers turn on a spiral.
     """
     start, stop = _ends(start, stop)
     sign = np.sign(start.data)
-    if not np.all(sign * np.sign(stop.data) > 0):
+    signs = sign * np.sign(stop.data)
+    if not np.all(signs if signs.dtype.kind == "c" else signs > 0):
         raise ValueError("a geometric sequence must go between two numbers of the same sign, neither of them 0")
-    y = sign * logspace(log10(sign * start), log10(sign * stop), num, endpoint)
+    y = sign * logspace(log10(start / sign), log10(stop / sign), num, endpoint)
     if len(y):
         y[0] = start
     if endpoint and len(y) > 1:
