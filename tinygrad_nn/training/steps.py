@@ -9,7 +9,7 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -136,13 +136,18 @@ def tiled_step(
     makes the step: Python interrupts only the main thread, so Ctrl-C never leaves half a step.
     """
     arrays = {name: p.data for name, p in parameters.items()}
-    count = workers * (len(X) // (workers * TILE))
-    tiles = list(pairwise([len(X) * i // count for i in range(count + 1)]))
+    count = len(X) // (workers * TILE)  # tiles of each worker, which adds them up itself: threads that meet wait
+    ends = [len(X) * i // (workers * count) for i in range(workers * count + 1)]
 
-    def of_tile(low: int, high: int) -> tuple[np.ndarray, list[Any]]:
-        """Return the scores of a tile's rows, and the sums of costs and gradients over the rows."""
-        (cost, scores), gradients = gradient(arrays, X[low:high], y[low:high])
-        return scores.data, [x.data * (high - low) for x in (cost, *[gradients[name] for name in arrays])]
+    def of_worker(i: int) -> tuple[list[np.ndarray], list[Any]]:
+        """Return the scores of a worker's tiles, and the sums of costs and gradients over their rows."""
+        found, sums = list[np.ndarray](), [0] * (len(arrays) + 1)
+        for low, high in pairwise(ends[i * count : (i + 1) * count + 1]):
+            (cost, scores), gradients = gradient(arrays, X[low:high], y[low:high])
+            found.append(scores.data)
+            parts = [cost, *[gradients[name] for name in arrays]]
+            sums = [total + part.data * (high - low) for total, part in zip(sums, parts, strict=True)]
+        return found, sums
 
     def make_step(gradients: list[Any]) -> None:
         optimizer.zero_grad()
@@ -152,13 +157,11 @@ def tiled_step(
         optimizer.step()
 
     with ThreadPoolExecutor(workers) as pool:  # only for this step: a later fork finds no threads
-        scores, sums, contexts = [], list[Any](), [copy_context() for _ in tiles]
-        for of_rows, parts in pool.map(lambda context, tile: context.run(of_tile, *tile), contexts, tiles):
-            scores.append(of_rows)
-            sums = [a + b for a, b in zip(sums, parts, strict=True)] if sums else parts
-        cost, *gradients = [Tensor(np.asarray(total / len(X))) for total in sums]
+        shares = [pool.submit(copy_context().run, of_worker, i) for i in range(workers)]
+        scores, sums = zip(*[share.result() for share in shares], strict=True)
+        cost, *gradients = [Tensor(np.asarray(sum(parts) / len(X))) for parts in zip(*sums, strict=True)]
         pool.submit(copy_context().run, make_step, gradients).result()
-    return cost, Tensor(np.concatenate(scores))
+    return cost, Tensor(np.concatenate([*chain(*scores)]))
 
 
 class Steps:
