@@ -85,12 +85,12 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "checking": (2_730, 2_699, 24_785),
     "inspection": (2_269, 1_800, 18_169),
     "testing": (2_299, 2_299, 20_076),
-    "training": (2_687, 1_648, 21_948),
+    "training": (2_690, 1_648, 22_000),
     "interop": (1_517, 1_405, 14_740),
     "reference": (216, 216, 1_678),
     "the top": (266, 250, 1_534),
 }
-WHOLE = (32_943, 27_749, 289_011)
+WHOLE = (32_946, 27_749, 289_063)
 
 
 def name_of(path: pathlib.Path) -> str:
