@@ -68,7 +68,7 @@ INSIDE = {
 BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (350, 312, 1_289),
     "engine": (1_250, 1_249, 8_991),
-    "tensor": (1_148, 1_148, 9_064),
+    "tensor": (1_148, 1_148, 9_069),
     "ops": (3_081, 2_895, 32_147),
     "ops.linalg": (873, 840, 8_984),
     "ops.numpy": (2_409, 2_284, 27_115),
@@ -78,9 +78,9 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "nn": (2_584, 1_835, 18_215),
     "optim": (1_216, 814, 8_022),
     "compiler": (978, 700, 6_543),
-    "compiler.trace": (2_265, 1_100, 19_115),
+    "compiler.trace": (2_266, 1_100, 19_149),
     "compiler.lower": (353, 353, 3_260),
-    "compiler.write": (1_643, 1_100, 16_266),
+    "compiler.write": (1_643, 1_100, 16_268),
     "compiler.run": (1_082, 1_081, 9_587),
     "checking": (2_730, 2_699, 24_785),
     "inspection": (2_269, 1_800, 18_169),
@@ -90,7 +90,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (216, 216, 1_678),
     "the top": (266, 250, 1_534),
 }
-WHOLE = (32_946, 27_749, 289_063)
+WHOLE = (32_947, 27_749, 289_104)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -138,6 +138,22 @@ def test_a_function_in_the_line_of_another() -> None:
     twin.equal(X * 2)
 
 
+def test_the_data_of_a_tensor_is_an_array_also_where_it_has_no_axes() -> None:
+    w = tg.tensor([0.5, -1.0, 2.0], requires_grad=True)
+
+    def f(x: Any) -> Any:
+        loss = (w * x).sum()
+        total = loss.detach().data
+        total += 1.0
+        return loss.data, total, loss.data * 2, tg.as_tensor(x.sum()).data
+
+    step = tg.compile(f, exact=True)
+    for x in X:
+        found, right = step(x), f(x)
+        assert [type(part) for part in found] == [type(part) for part in right]
+        assert same(found, right)
+
+
 def test_numbers_of_no_dimension_are_raised_as_numpy_does_it() -> None:
     """Python's power of two NumPy scalars has other last digits than NumPy's of two arrays."""
 

@@ -19,7 +19,7 @@ class ArrayProxy:
     size: Any
 
     def as_array(self) -> Any:
-        """Return this proxy; the proxy of a Python number, which has no dtype, becomes one that has a dtype."""
+        """Return this proxy; that of a number, of Python or NumPy, becomes the proxy of an array."""
         return self
 
 

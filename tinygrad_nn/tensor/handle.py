@@ -79,8 +79,8 @@ class Tensor:
         if inside_rule.get():
             self._refuse_in_rule("data")
         data = (own := _own(self))._array
-        if type(data) is not np.ndarray and not isinstance(data, ArrayProxy):
-            data = own._array = np.asarray(data)
+        if type(data) is not np.ndarray:
+            data = own._array = data.as_array() if isinstance(data, ArrayProxy) else np.asarray(data)
         return data
 
     @data.setter

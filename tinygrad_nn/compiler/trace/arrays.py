@@ -111,7 +111,8 @@ class Traced(Proxy, NDArrayOperatorsMixin):
         """Return it as the array of a tensor, in the machine's own byte order."""
         if self.dtype.kind not in "biufc":
             raise DtypeError(unsupported_values(f"an array of dtype {self.dtype}"))
-        return self if self.dtype.isnative else self.astype(self.dtype.newbyteorder("="))
+        native = self if self.dtype.isnative else self.astype(self.dtype.newbyteorder("="))
+        return native if native.value.is_array else super().as_array()
 
     def zeros(self, shape: tuple[int, ...]) -> Any:
         """Return zeros of a shape, of this array's dtype."""

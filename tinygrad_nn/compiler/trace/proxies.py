@@ -117,6 +117,10 @@ class Proxy(ArrayProxy):
             )
         return np.array(self.number(), dtype)
 
+    def as_array(self) -> Any:
+        """Return an array of the number."""
+        return self.tracer.call(_ASARRAY, (self,), {}) if self.tracer.open else np.asarray(self.value.concrete)
+
     def number(self) -> Any:
         """Return the number; the program is then for this number only."""
         x = self.value.concrete
@@ -232,10 +236,6 @@ class Number(Proxy):
     """
 
     __slots__ = ()
-
-    def as_array(self) -> Any:
-        """Return an array of the number."""
-        return self.tracer.call(_ASARRAY, (self,), {})
 
 
 def _computing(name: str, reflected: bool) -> Any:

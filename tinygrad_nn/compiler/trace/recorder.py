@@ -216,7 +216,7 @@ class Recorder(Watcher):
 
     def array(self, tensor: Tensor) -> Any:
         """Return the proxy of a tensor's array."""
-        return self.shadow(tensor).data
+        return self.shadow(tensor)._array
 
     def value(self, x: Any) -> Value:
         """Return the value of a Tensor or a proxy, or of a constant array."""

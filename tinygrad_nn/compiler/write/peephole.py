@@ -42,7 +42,7 @@ def readable(program: Program, roots: list[Value]) -> Program:
     return without_dead_lines(program)
 
 
-_IDLE = {"np.copy", "np.positive", "np.reshape", "np.broadcast_to", "np.add.reduce"}
+_IDLE = {"np.copy", "np.asarray", "np.positive", "np.reshape", "np.broadcast_to", "np.add.reduce"}
 
 
 def _as_argument(line: Line, makers: dict[Value, Line]) -> Any:
