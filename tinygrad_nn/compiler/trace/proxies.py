@@ -217,9 +217,14 @@ def plain(x: Any) -> Any:
     return x.number() if isinstance(x, Proxy) and x.value.known else x
 
 
+def held(x: Any) -> Any:
+    """Return what a Tensor holds, and anything else as it is."""
+    return x._array if isinstance(x, Tensor) else x
+
+
 def value_of(x: Any) -> Any:
     """Return the value of a proxy, or of a Tensor of one, and anything else as it is."""
-    x = x._array if isinstance(x, Tensor) else x
+    x = held(x)
     return x.value if isinstance(x, Proxy) else x
 
 

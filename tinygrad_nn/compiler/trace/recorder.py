@@ -20,7 +20,7 @@ from ..numpy_calls import GETITEM, GUARD, KIND, OPERANDS, kind_follows, operand_
 from ..program import Function, Line, Span, Value, concrete, mapped, over_leaves
 from .arrays import Traced
 from .callers import users_line
-from .proxies import Number, Proxy
+from .proxies import Number, Proxy, held
 from .records import Location
 
 _calls: ContextVar[int] = ContextVar("calls", default=0)  # how many calls were noted in this context
@@ -216,7 +216,7 @@ class Recorder(Watcher):
 
     def array(self, tensor: Tensor) -> Any:
         """Return the proxy of a tensor's array."""
-        return self.shadow(tensor)._array
+        return held(self.shadow(tensor))
 
     def value(self, x: Any) -> Value:
         """Return the value of a Tensor or a proxy, or of a constant array."""
