@@ -301,6 +301,7 @@ def test_numbers_are_inputs_and_arguments_have_rows_of_their_own(tmp_path: pathl
         lambda x: (x.std(), x.std(axis=0), np.std(x, axis=1, ddof=1, keepdims=True), np.var(x, ddof=0.5)),
         lambda x: (x[:, [1, 0, 1]], x[..., [-1], None], x[1:, [2]], np.logaddexp(x, 0)),
         lambda x: (x[None, :, 0, None], x[len(x) - 1], x[..., -1], x[-1:, None, 1]),
+        lambda x: (tg.arange(len(x)) * x[:, 0], np.arange(1.0, len(x) + 1) @ x, x.std(axis=1, ddof=1)),
         lambda x: (x[:3], x[-2:, ::-1], np.diagonal(x), np.trace(x)),  # as many as there are
         lambda x: (x.sum(axis=()), x.max(axis=()), np.concatenate([x, x], axis=None), np.log2(abs(x)), np.exp2(x)),
         lambda x: (np.stack([x, x], axis=1), *np.split(x, 3, axis=1), np.tile(x, 2), np.repeat(x, 2, axis=1)),

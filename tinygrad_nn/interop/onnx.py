@@ -40,7 +40,7 @@ _ON_BOOLS = {
     "bitwise_or": "Or", "bitwise_xor": "Xor", "invert": "Not",
 }  # fmt: skip
 _REDUCTIONS = {
-    "add.reduce": "ReduceSum", "multiply.reduce": "ReduceProd", "maximum.reduce": "ReduceMax",
+    "add.reduce": "ReduceSum", "maximum.reduce": "ReduceMax",
     "minimum.reduce": "ReduceMin", "logical_or.reduce": "ReduceSum", "logical_and.reduce": "ReduceProd",
 }  # fmt: skip
 
@@ -209,7 +209,7 @@ class _Graph:
     def nodes_of(self, text: str, line: Line) -> Any:
         """Return the name of a line's result, or the names of several. Raises if there is no counterpart."""
         out = _dtype(line.outputs[0])
-        if text in ("copy", "asarray", "astype") or (text in ("floor", "ceil", "trunc") and out.kind != "f"):
+        if text in ("copy", "astype") or (text in ("floor", "ceil", "trunc") and out.kind != "f"):
             return self.of(line.args[0], out)
         if text in _UFUNCS or text in _COMPOSED:
             names = self.alike(line, line.args)
@@ -255,15 +255,6 @@ class _Graph:
             raise NotImplementedError
         axes = self.ints(range(len(x.shape)) if axis is None else np.ravel(axis))
         return self.add(op, *self.alike(line, [x]), axes, keepdims=int(keepdims), noop_with_empty_axes=1)
-
-    def variance(self, line: Line, x: Value, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> str:
-        """Return the variance over axes: the sum of the squares, divided by their number less `ddof`."""
-        distance = self.add("Sub", *self.alike(line, [x]), mean := self.reduced(line, "ReduceMean", x, axis, True))
-        squares = self.add("Mul", distance, distance)
-        sizes = [self.cast(self.add("Size", name), _dtype(line.outputs[0])) for name in (squares, mean)]
-        count = self.add("Sub", self.add("Div", *sizes), *self.alike(line, [ddof]))
-        axes = self.ints(range(len(x.shape)) if axis is None else np.ravel(axis))
-        return self.add("Div", self.add("ReduceSum", squares, axes, keepdims=int(keepdims)), count)
 
     def extreme(self, line: Line, op: str, x: Value, axis: Any = None, keepdims: bool = False) -> str:
         """Return the index of an extreme along an axis, or among all entries."""
@@ -418,15 +409,12 @@ _OTHERS: dict[str, Callable[..., Any]] = {
     "arange": _Graph.counted,
     "argmax": lambda g, line, *given, **options: g.extreme(line, "ArgMax", *given, **options),
     "argmin": lambda g, line, *given, **options: g.extreme(line, "ArgMin", *given, **options),
-    "einsum": lambda g, line, text, *parts, optimize=False: g.add("Einsum", *g.alike(line, parts), equation=text),
     "sort": lambda g, line, *given, **options: g.ordered(*given, **options)[0],
     "argsort": lambda g, line, *given, **options: g.ordered(*given, **options)[1],
     "cumsum": lambda g, line, x, axis, dtype=None: g.add("CumSum", *g.alike(line, [x]), g.of(axis, np.int64)),
     "isnan": lambda g, line, x: g.add("IsNaN", g.of(x)),
     "isinf": lambda g, line, x: g.add("IsInf", g.of(x)),
     "isfinite": lambda g, line, x: g.add("Not", g.add("Or", g.add("IsInf", g.of(x)), g.add("IsNaN", g.of(x)))),
-    "var": _Graph.variance,
-    "std": lambda g, line, *given, **options: g.add("Sqrt", g.variance(line, *given, **options)),
     "take_along_axis": lambda g, line, x, at, axis: g.add(
         "GatherElements", g.of(x), g.of(at, np.int64), axis=axis % len(x.shape)),
     "convolution": _Graph.convolution, "transposed_convolution": _Graph.transposed,
