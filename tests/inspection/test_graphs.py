@@ -150,4 +150,4 @@ def test_an_empty_graph_is_drawn() -> None:
     with tg.watch() as graph:
         pass
     ET.fromstring(graph.to_svg())
-    assert graph.to_dot() == "digraph {\n\n}\n"
+    assert graph.to_dot() == "digraph {\n}\n"

@@ -87,28 +87,17 @@ def naive_order(graph: Graph, path: Path) -> str:
     return Text(page_of(graph, path)).text.partition("The naive order: depth first")[2]
 
 
-def test_the_naive_order_passes_hooks_and_several_outputs(tmp_path: Path) -> None:
+def test_the_naive_order_is_not_shown_where_hooks_were_called(tmp_path: Path) -> None:
     x, called = leaf([1.0, 2.0]), list[Any]()
-
-    def tenfold(g: Any) -> Any:
-        called.append(g)
-        return g * 10
-
     with tg.watch() as graph:
         y = x * 2
-        y.register_hook(tenfold)
+        y.register_hook(called.append)
         y.sum().backward()
-    text = naive_order(graph, tmp_path / "page.html")
-    assert "y hands on [10, 10], after its hooks" in text
-    assert "right here, because" in text
+    assert naive_order(graph, tmp_path / "page.html") == ""
     assert len(called) == 1  # a page calls no hook again
-    with tg.watch() as graph:
-        y = x * 2
-        y.register_hook(lambda g: g + 1)
-        (y * y).sum().backward()
-    text = naive_order(graph, tmp_path / "page.html")
-    assert "y hands on [3, 5], after its hooks" in text
-    assert re.search(r"∂L/∂x, naive\[ 6\. 10\.\]right\[10\. 18\.\]", text)
+
+
+def test_the_naive_order_passes_several_outputs(tmp_path: Path) -> None:
     a = leaf([[2.0, 0.0], [0.0, 3.0]])
     with tg.watch() as graph:
         w, v = tg.linalg.eigh(a)

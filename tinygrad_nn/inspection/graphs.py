@@ -108,7 +108,7 @@ class Graph:
         return None if found is not None and isinstance(found.stored, tuple) else found
 
     def to_dot(self) -> str:
-        """Return the graph as text for Graphviz, modules as clusters; large graphs are collapsed to groups.
+        """Return the graph as text for Graphviz; large graphs are collapsed to groups.
 
         >>> import tinygrad_nn as tg
         >>> w = tg.tensor(2.0, requires_grad=True, name="w")

@@ -57,7 +57,8 @@ class Page:
         policy = f"default-src 'none'; script-src 'sha256-{own[0]}'; style-src 'sha256-{own[1]}'; img-src data:"
         ends = [*self._order, *reversed(self._nodes)]  # what a hook computes comes after the end
         title = f"Reverse mode, step by step: {ends[0].name}" if ends else "An empty graph"
-        naive = self.naive() if self._order else []
+        hooked = any(node.arrived is not None for node in self._nodes)  # hooks are not called again
+        naive = self.naive() if self._order and not hooked else []
         sections = self.section("step", "Forward, then backward", [*forward, *backward] or [nothing])
         sections += self.section("naive", "The naive order: depth first, each value once", naive)
         return f"""<!DOCTYPE html>
@@ -114,24 +115,22 @@ class Page:
         return "".join(f'<math display="block">{x}</math>' for x in printed) + f"<pre><code>{text}</code></pre>"
 
     def naive(self) -> list[Step]:
-        """Return the steps of a depth-first pass, in which a value hands on at once what first arrives, and only that.
-
-        The rules are applied to what has arrived; hooks are not called again: they add what they added in the pass.
-        """
-        arrived, handed, steps = dict[GraphNode, Any](), dict[GraphNode | None, Any](), list[Step]()
+        """Return the steps of a depth-first pass, where a value hands on at once what first arrives, and only that."""
+        handed, steps = dict[Any, Any](), list[Step]()
         stack = [(n, c) for n in reversed(self._order) for c in n.contributions if c.source is None]  # seeds
         while stack:
             node, one = stack.pop()
             right = one.source is None or _close(handed[one.source], one.source.seen)
             c = _whole(node, one.value if right else pulled(one, node, {"g": handed[one.source]}))
-            arrived[node] = _sum(arrived[node], c) if node in arrived else c
-            if node in handed:
+            if not node.operation:
+                handed[node] = _sum(handed[node], c) if node in handed else c
+            elif node in handed:
                 steps.append(Step(f"{node.name} gets {brief(c)} more, too late", node.number))
-            elif node.operation:
-                handed[node] = _after_hooks(node, arrived[node])
-                steps.append(_left(node, handed[node]))
+            else:
+                handed[node] = c
+                steps.append(_left(node, c))
                 stack += _uses(node)[::-1]
-        wrong = {n: g for n, x in arrived.items() if not n.operation and not _close(g := _after_hooks(n, x), n.seen)}
+        wrong = {n: g for n, g in handed.items() if not n.operation and not _close(g, n.seen)}
         if not wrong:
             return [*steps, Step("right here, because no computed value is read in two ways", self._order[0].number)]
         text = "".join([_values({f"∂L/∂{n.name}, naive": g, "right": n.seen}) for n, g in wrong.items()])
@@ -164,12 +163,7 @@ def _left(node: GraphNode, g: Any) -> Step:
     text = _values({f"∂L/∂{node.name} so far": g})
     if not _close(g, node.seen):
         text += f'<p class="wrong">{escape(f"not yet ∂L/∂{node.name} = {brief(node.seen)}")}</p>'
-    hooked = _HOOKED * (node.arrived is not None)
-    return Step(f"{node.name} hands on {brief(g)}{hooked}", node.number, [x.number for x in node.parents], text)
-
-
-def _after_hooks(node: GraphNode, g: Any) -> Any:
-    return g if node.arrived is None else g + (node.seen - node.arrived)
+    return Step(f"{node.name} hands on {brief(g)}", node.number, [x.number for x in node.parents], text)
 
 
 def _whole(node: GraphNode, c: Any) -> Any:

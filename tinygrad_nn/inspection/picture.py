@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from html import escape
 from itertools import pairwise
 
@@ -79,18 +78,12 @@ _LOOKS = {
 
 
 def dot_of(nodes: list[GraphNode]) -> str:
-    """Return the nodes of a graph as text for Graphviz, groups as clusters."""
+    """Return the nodes of a graph as text for Graphviz."""
     root = boxes_of(nodes)
-    names = {box: f"n{i}" for i, box in enumerate(root.walk())}
-
-    def drawn(box: Box) -> Iterator[str]:
-        for one in box.inner:
-            name, label = names[one], json.dumps("\n".join(one.lines), ensure_ascii=False)
-            if one.inner:
-                yield from (f"subgraph cluster_{name} {{ label={label}", *drawn(one), "}")
-            else:
-                shape, colour = _LOOKS[one.kind]
-                yield f'{name} [label={label} shape={shape} style=filled fillcolor="{colour}"]'
-
-    lines = [*drawn(root), *[f"{names[a]} -> {names[b]}" for a, b in edges_of(root)]]
-    return "digraph {\n" + "\n".join(f"  {line}" for line in lines) + "\n}\n"
+    names = {box: f"n{i}" for i, box in enumerate(root.walk()) if box.members}
+    lines = []
+    for box, name in names.items():
+        label, (shape, colour) = json.dumps("\n".join(box.lines), ensure_ascii=False), _LOOKS[box.kind]
+        lines.append(f'  {name} [label={label} shape={shape} style=filled fillcolor="{colour}"]\n')
+    lines += [f"  {names[a]} -> {names[b]}\n" for a, b in edges_of(root)]
+    return f"digraph {{\n{''.join(lines)}}}\n"
