@@ -187,7 +187,7 @@ def test_a_checkpoint_is_a_node_of_a_graph() -> None:
     with tg.watch():
         y.backward()
     (term,) = x.grad_terms()
-    assert (term.argument, term.path) == ("inputs[0]", ("checkpoint1", "item1", "y"))
+    assert (term.argument, term.path) == ("input 0", ("checkpoint1", "item1", "y"))
 
 
 def test_what_is_older_than_two_passes_is_still_checked() -> None:

@@ -123,8 +123,7 @@ def printable(text: str) -> str:
 
 def arguments_of(operation: Any, count: int) -> list[str]:
     """Return an operation's names for `count` operands."""
-    first: str = operation.arguments[0]
-    return [f"{first}[{i}]" for i in range(count)] if operation.variadic else list(operation.arguments)
+    return [f"input {i}" for i in range(count)] if operation.variadic else list(operation.arguments)
 
 
 def _of_checkpoint(x: Any) -> Any:

@@ -236,13 +236,10 @@ class SeenCotangents(Cotangents):
         """Add to the cotangent of `parent` what a rule has computed, and note it."""
         c = project(c, parent, node, rule)
         value = Parts({i: raw(part) for i, part in c.items()}) if isinstance(c, Parts) else raw(c)
-        argument = rule.argument
-        if argument.startswith("input "):  # of a variadic operation
-            argument = arguments_of(node.operation, len(node.parents or ()))[int(argument[6:])]
         source, known = self._graph.of_node(node), self._graph.of_node(parent)
         near = min(source.contributions, key=attrgetter("steps"))
         ways = min(sum(part.ways for part in source.contributions), MANY)
-        known.contributions.append(Contribution(value, source, argument, rule, ways, near.steps + 1, near))
+        known.contributions.append(Contribution(value, source, rule.argument, rule, ways, near.steps + 1, near))
         self._graph.reached.add(known)
         super().arrive(parent, c, node, rule)
 
