@@ -42,15 +42,15 @@ def entry(x: Any, index: Index) -> Any:
     return x[index[0]][index[1:]] if isinstance(x, tuple) else np.asarray(x)[index]
 
 
-def positions(node: GraphNode, index: Index) -> dict[str, Index]:
+def positions(node: GraphNode, index: Index | None) -> dict[str, Index]:
     """Return the entry of each operand from which an entry of a pointwise result is computed; {} if not pointwise."""
-    if node.engine is None or not node.engine.pointwise:
+    if index is None or node.engine is None or not node.engine.pointwise:
         return {}
     shapes = {name: np.shape(x) for name, x in node.known.items()}
     return {name: tuple(map(min, index[len(index) - len(s) :], [n - 1 for n in s])) for name, s in shapes.items()}
 
 
-def there(node: GraphNode, index: Index) -> dict[str, Any]:
+def there(node: GraphNode, index: Index | None) -> dict[str, Any]:
     """Return the operands by name: their numbers at an entry if the operation is pointwise, else the whole arrays."""
     indices, found = positions(node, index), {}
     for argument, x in node.known.items():

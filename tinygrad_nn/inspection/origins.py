@@ -101,6 +101,7 @@ def why_nan(function: Callable[..., Any], /, *inputs: Any) -> Origin | None:
             watchdog.check_values([node for y in ends if (node := watchdog.graph.get(y)) is not None])
             with suppress(FreedGraphError):  # the function went backward itself
                 cotangents_of(ends, [np.ones(y.shape, y.dtype) for y in ends], None, False, False)
+        watchdog.check_step()
         for y in [y for y in ends if watchdog.graph.get(y) is None and not np.isfinite(y.data).all()]:
             watchdog.check_unread()  # numbers that recorded nothing; else a tangent, or made of an array
             watchdog.check_values([GraphNode(0, "data", dtype=y.dtype, stored=y.data, name="a result")])
@@ -129,6 +130,7 @@ def detect_anomaly() -> Iterator[None]:
     with np.errstate(all="ignore"):
         with watching(Watchdog()) as watchdog:
             yield
+        watchdog.check_step()
         watchdog.check_unread()
 
 
@@ -185,11 +187,6 @@ class Watchdog(Recorder):
         if node.node is not None and node.node.handle is not None:  # a Tensor's, even if that is gone
             self.check(partial(self.from_gradient, node), node.seen)
 
-    def closed(self) -> None:
-        """Check the last step's parameters."""
-        self.check_step()
-        super().closed()
-
     def check_unread(self) -> None:
         """Raise Anomaly if a result that nothing has read is not finite."""
         # Zero-safety may mask what rules compute.
@@ -244,9 +241,9 @@ class Watchdog(Recorder):
         node = computed
         while node.rule_of is not None:
             node = self.graph.of_node(node.rule_of)
-        same = node.engine.pointwise and node.shape == computed.shape
+        numbers = there(node, index if node.shape == computed.shape else None)
         argument = next((x.name for x in node.parents if x.shape == computed.shape), node.name)
-        return self.origin(node, "backward", index, value, there(node, index) if same else {}, argument)
+        return self.origin(node, "backward", index, value, numbers, argument)
 
     def from_gradient(self, node: GraphNode, index: Index) -> tuple[int, Origin]:
         """Return minus the number of the node whose rule first made a gradient not finite, and the origin."""
@@ -267,6 +264,6 @@ class Watchdog(Recorder):
             if isinstance(operand, GraphNode) and operand.value is not None:
                 return self.from_value(operand, where)
             if slot != "g":
-                numbers = there(source, index) if source.engine.pointwise and source.shape == node.shape else {}
+                numbers = there(source, index if source.shape == node.shape else None)
                 return -source.number, self.origin(source, "backward", index, value, numbers, node.name)
             node, index = source, where
