@@ -8,7 +8,7 @@ import pickle
 import random
 import weakref
 from collections import OrderedDict, deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from io import IOBase
 from itertools import chain
@@ -22,9 +22,8 @@ from ...errors import CompileError
 from ...nn.module import Module
 from ...optim.optimizer import Optimizer
 from ..refusals import iterated
-from ..signature import GENERATORS
+from ..signature import BY_VALUE, GENERATORS
 
-PLAIN = (int, float, complex, str, bytes, type(None))
 CONTAINERS = (list, deque, dict, set)
 MISSING: Any = object()
 _values = methodcaller("values")
@@ -57,13 +56,11 @@ class Snapshot:
         self.values.append(get(*args))
         return self.values[-1]
 
-    def name(self, holder: Any, name: str, moves: bool = False, compared: bool = True) -> Any:
+    def name(self, holder: Any, name: str, moves: bool = False) -> Any:
         """Note what a name is bound to, and return it; `moves` tells whether a program may bind it anew."""
         value = bound(holder, name)
         self.names.append((holder, name, value, moves))
         names = vars(holder) if isinstance(holder, type) else holder
-        if not compared:
-            return value
         if isinstance(names, (dict, MappingProxyType)):
             return self.note(names.get, name, MISSING)
         return self.note(bound if value is MISSING else getattr, holder, name)
@@ -251,23 +248,23 @@ def same(now: Any, then: Any) -> bool:
     A tuple that is made anew is compared by its parts.
     """
     if type(now) is tuple and type(then) is tuple:
-        return all_same([*now], [*then])
+        return all_same(now, then)
     if now is then or type(now) is not type(then):
         return now is then
-    return isinstance(now, (*PLAIN, np.generic)) and repr(now) == repr(then)
+    return isinstance(now, BY_VALUE) and repr(now) == repr(then)
 
 
-def all_same(now: list[Any], then: list[Any]) -> bool:
+def all_same(now: Sequence[Any], then: Sequence[Any]) -> bool:
     """Return whether values are as many as before, and each is what it was."""
     return len(now) == len(then) and (all(map(is_, now, then)) or all(map(same, now, then)))
 
 
-def _alike(now: list[Any], then: list[Any], live: set[int]) -> bool:
+def _alike(now: Sequence[Any], then: Sequence[Any], live: set[int]) -> bool:
     """Return whether entries are what they were, except those in live positions."""
     return len(now) == len(then) and all(i in live or same(*pair) for i, pair in enumerate(zip(now, then, strict=True)))
 
 
-def entries_of(x: Any) -> list[Any]:
-    """Return what a list, deque, tuple, dictionary, set or class holds, including a dictionary's keys."""
+def entries_of(x: Any) -> tuple[Any, ...]:
+    """Return what a list, tuple, dictionary, set or class holds, or what acts as one, including a dictionary's keys."""
     x = vars(x) if isinstance(x, type) else x
-    return [*x, *x.values()] if isinstance(x, (dict, MappingProxyType)) else [*x]
+    return (*x, *x.values()) if isinstance(x, Mapping) else (*x,)

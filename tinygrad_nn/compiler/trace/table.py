@@ -23,11 +23,12 @@ from ...optim.optimizer import Optimizer
 from ...tensor.handle import Tensor
 from ..program import over_leaves
 from ..refusals import effect
+from ..signature import BY_VALUE
 from .callers import PACKAGE
 from .proxies import is_of_a_trace, plain
-from .snapshot import CONTAINERS, MISSING, PLAIN, Snapshot, bound, draws, entries_of, holds, same, state_of
+from .snapshot import CONTAINERS, MISSING, Snapshot, bound, draws, entries_of, holds, same, state_of
 
-LEAVES = (*PLAIN, np.generic, np.ufunc, np.dtype, slice, range, CodeType)
+LEAVES = (*BY_VALUE, np.ufunc, slice, CodeType)
 _ALWAYS_DRAWN_FROM = [np.random.mtrand._rand, vars(random)["_inst"]]
 
 
@@ -86,7 +87,7 @@ class Table:
             self._attributes_of(x)
             self.snapshot.note(type, x)
             if isinstance(x, (Mapping, MutableSequence)):  # of a class of its own, such as a ChainMap or a bytearray
-                self.snapshot.note(_held_in, x)
+                self.snapshot.note(entries_of, x)
             for part in _bound_in(x):  # such as a bound method's generator
                 self._add(part, self.labels[id(x)])
 
@@ -111,8 +112,8 @@ class Table:
                 self.snapshot.keep(x)
         for x in arguments:
             slotted = [vars(kind) for kind in type(x).__mro__ if "__slots__" in vars(kind)]
-            for name in [name for held in slotted for name in held if isinstance(held[name], MemberDescriptorType)]:
-                self.snapshot.name(x, name, compared=False)
+            slots = [name for held in slotted for name in held if isinstance(held[name], MemberDescriptorType)]
+            self.snapshot.names += [(x, name, bound(x, name), False) for name in slots]
 
     def changed(self) -> str:
         """Return what the function changed that a program can't change again, in words; "" if nothing."""
@@ -254,19 +255,14 @@ def _holders(x: Any, name: str) -> Iterator[Any]:
             own = vars(kind)[name]
             in_slot = hasattr(own, "__set__") and not isinstance(own, property)
             told = hasattr(own, "__get__") and not isinstance(own, functools.cached_property)
-            if in_slot or (told and isinstance(bound(x, name), PLAIN)):
+            if in_slot or (told and isinstance(bound(x, name), BY_VALUE)):
                 yield x
             return
-    if hasattr(type(x), "__getattr__") and isinstance(bound(x, name), PLAIN):
+    if hasattr(type(x), "__getattr__") and isinstance(bound(x, name), BY_VALUE):
         yield x
 
 
 _IMMUTABLE = 1 << 8  # the flag of classes that can't be changed
-
-
-def _held_in(x: Any) -> tuple[Any, ...]:
-    """Return what an object that acts as a dictionary or a list holds."""
-    return (*x, *x.values()) if isinstance(x, Mapping) else tuple(x)
 
 
 def _bound_in(x: Any) -> list[Any]:
