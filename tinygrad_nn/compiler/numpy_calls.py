@@ -124,7 +124,7 @@ def kind_follows(line: Line) -> bool:
     """Return whether shapes and dtypes of a line's results follow from those of its operands."""
     function = line.function
     if function is GETITEM:
-        return not any(v.dtype is not None and v.dtype.kind == "b" for v in values_in(line.args[1]))
+        return not any(v.dtype is not None and v.dtype.kind == "b" for v in values_in(line.args[1:]))
     if function.kind in _ON_ENTRIES or function.text.endswith((".reduce", ".accumulate")):
         return True
     return function.text.rpartition(".")[2] in _OPERAND_COUNTS or not line.reads()

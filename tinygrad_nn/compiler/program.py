@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import Any
@@ -194,12 +194,13 @@ concrete: Callable[[Any], Any] = attrgetter("concrete")  # what a value was whil
 
 
 def values_in(tree: Any) -> list[Value]:
-    """Return the values in nested arguments."""
+    """Return the values in a tuple, list, dict or slice, however nested."""
+    tree = (tree.start, tree.stop, tree.step) if isinstance(tree, slice) else tree
     found: list[Value] = []
-    for x in _parts(tree):
+    for x in tree.values() if isinstance(tree, dict) else tree:
         if isinstance(x, Value):
             found.append(x)
-        elif isinstance(x, _NESTED):
+        elif isinstance(x, (tuple, list, dict, slice)):
             found += values_in(x)
     return found
 
@@ -211,25 +212,13 @@ def mapped(function: Callable[[Any], Any], tree: Any) -> Any:
 
 def over_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
     """Return nested lists, tuples, dicts and slices with `function` applied to their leaves, all other kinds."""
-    if not isinstance(tree, _NESTED):  # first: most are leaves
-        return function(tree)
-    if isinstance(tree, dict) and type(tree) is not dict:
-        return function(tree)
-    parts = [over_leaves(function, part) for part in _parts(tree)]
-    if isinstance(tree, dict):
-        return dict(zip(tree, parts, strict=True))
-    if isinstance(tree, slice) or hasattr(tree, "_fields"):
-        return type(tree)(*parts)
-    return parts if isinstance(tree, list) else tuple(parts)
-
-
-_NESTED = (tuple, list, dict, slice)
-
-
-def _parts(tree: Any) -> Iterable[Any]:
-    """Return the parts of a nested argument; of anything else, itself."""
     if isinstance(tree, (tuple, list)):
-        return tree
+        parts = [over_leaves(function, part) for part in tree]
+        if isinstance(tree, list):
+            return parts
+        return type(tree)(*parts) if hasattr(tree, "_fields") else tuple(parts)
     if type(tree) is dict:
-        return tree.values()
-    return (tree.start, tree.stop, tree.step) if isinstance(tree, slice) else (tree,)
+        return {key: over_leaves(function, part) for key, part in tree.items()}
+    if isinstance(tree, slice):
+        return slice(*[over_leaves(function, part) for part in (tree.start, tree.stop, tree.step)])
+    return function(tree)
