@@ -5,6 +5,7 @@ A setting is one number or, for images, a pair; the default stride is kernel_siz
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from ..ops.joining import concatenate
@@ -21,18 +22,14 @@ AvgPool1d = module_of(avg_pool1d, "AvgPool1d", __name__, **of_windows(1, [None])
 AvgPool2d = module_of(avg_pool2d, "AvgPool2d", __name__, **of_windows(2, [None]))
 
 
-def _sizes(axes: int, output_size: Any) -> Any:
-    return output_size if isinstance(output_size, (tuple, list)) else (output_size,) * axes
+def _per_axis(axes: int, x: Any) -> Any:
+    return x if isinstance(x, (tuple, list)) else (x,) * axes
 
 
-def _size_of(axes: int) -> dict[str, Check]:
-    """Return the check of a number for all axes, or a number or None for each."""
-
-    def check(name: str, x: Any) -> Any:
-        per_axis([1 if n is None else n for n in _sizes(axes, x)], axes, name, 1)
-        return x
-
-    return {"output_size": check}
+def _size(axes: int, name: str, x: Any) -> Any:
+    """Return a size: a number for all axes, or a number or None for each. Raises ValueError for others."""
+    per_axis([1 if n is None else n for n in _per_axis(axes, x)], axes, name, 1)
+    return x
 
 
 def _adaptive(axes: int, x: Any, output_size: Any) -> Any:
@@ -40,7 +37,7 @@ def _adaptive(axes: int, x: Any, output_size: Any) -> Any:
     x = as_tensor(x)
     if x.ndim < axes:
         raise ValueError(f"output_size is {output_size}, and needs {axes} of the axes of the input, {x.shape}")
-    for axis, k in zip(range(-axes, 0), _sizes(axes, output_size), strict=True):
+    for axis, k in zip(range(-axes, 0), _per_axis(axes, output_size), strict=True):
         if k is not None:
             n, behind = x.shape[axis], (slice(None),) * (-1 - axis)
             windows = [slice(i * n // k, -(-(i + 1) * n // k)) for i in range(k)]
@@ -48,9 +45,10 @@ def _adaptive(axes: int, x: Any, output_size: Any) -> Any:
     return x
 
 
-class AdaptiveAvgPool1d(
-    OfFunction, function=lambda x, output_size: _adaptive(1, x, output_size), settings=_size_of(1)
-):  # fmt: skip
+_OF_SIZES: list[dict[str, Check]] = [{"output_size": partial(_size, axes)} for axes in (1, 2)]
+
+
+class AdaptiveAvgPool1d(OfFunction, function=partial(_adaptive, 1), settings=_OF_SIZES[0]):
     """AdaptiveAvgPool2d over the last axis only. Shapes: (..., L) -> (..., output_size).
 
     >>> import tinygrad_nn as tg
@@ -59,9 +57,7 @@ class AdaptiveAvgPool1d(
     """
 
 
-class AdaptiveAvgPool2d(
-    OfFunction, function=lambda x, output_size: _adaptive(2, x, output_size), settings=_size_of(2)
-):  # fmt: skip
+class AdaptiveAvgPool2d(OfFunction, function=partial(_adaptive, 2), settings=_OF_SIZES[1]):
     """Means over windows, chosen to give output_size. Shapes: (..., H, W) -> (..., *output_size).
 
     Along n entries, window i of k goes from ⌊i n / k⌋ to ⌈(i + 1) n / k⌉, exclusive. A size is a number for both axes,

@@ -20,7 +20,7 @@ def restoring(function: Any, *given: Any, states: Sequence[tuple[Any, Any]] = ()
 
     The modules are those among the arguments, the function itself if it is a module, a method of one or a
     `functools.partial` with one, and those that its code names, in closures and as globals. Modules that only called
-    functions name are not found, and attributes other than Tensors and generators are not put back. `states` are pairs
+    functions name are not found, and attributes other than buffers and generators are not put back. `states` are pairs
     of a generator and its state at the beginning of the body; these generators are put back, too.
     """
     modules = list(filter(is_module, (*entries(given), *_named(function))))
