@@ -242,6 +242,8 @@ def test_checkpoints_are_not_overwritten_unasked(tmp_path: Path) -> None:
         Parts().train(None, resume=True)
     with pytest.raises(ValueError, match="every_steps must be a whole number, 1 or more, got 0"):
         Parts().train(tmp_path / "other", every_steps=0)
+    with pytest.raises(TypeError, match="keep must be a whole number, 1 or more, got None"):
+        Parts().train(tmp_path / "other", keep=None)
 
 
 def test_a_damaged_checkpoint_is_passed_over_with_a_warning(tmp_path: Path) -> None:

@@ -7,8 +7,7 @@ cores (`examples/benchmarks/blas_threads.py`, with `--busy 4` for the second row
     on a quiet machine       0.52    0.51    0.57    0.56    0.52    0.53    0.50    0.48    0.49
     beside four busy loops  66.53    0.61    0.97   22.26    5.68   12.66    2.56    0.51    0.69
 
-Products are only a part of a training step: with one thread, the article's step takes 18 % longer on a quiet machine.
-On a busy machine two threads can take many times longer, unpredictably; from some 10**8 multiplications on they gain.
+With one thread, the article's step takes 18 % longer on a quiet machine: products are only a part of it.
 
 The number of threads decides the order in which a product is summed, and so its last bits. It depends on sizes alone,
 never on measured time, so the same seed gives the same numbers in every run.

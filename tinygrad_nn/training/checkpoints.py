@@ -16,7 +16,7 @@ from ..engine.arrays import copied, raw
 from ..engine.trees import leaves
 from ..errors import FileError, StateError, given, warn
 from ..nn.module import Module
-from ..ops.settings import whole_number
+from ..ops.settings import optional, whole_number
 from ..optim.groups import first_lr
 from ..tensor.handle import replace_values
 from .epochs import Training
@@ -35,20 +35,16 @@ class Checkpoints:
     """The checkpoints of a training in a folder, written and kept as `tg.train` says."""
 
     def __init__(self, folder: str | os.PathLike[str], every: int | None, every_steps: int | None, keep: int) -> None:
-        for name, value in (("every", every), ("every_steps", every_steps), ("keep", keep)):
-            if value is not None:
-                whole_number(name, value)
+        for name, value in (("every", every), ("every_steps", every_steps)):
+            optional(whole_number)(name, value)
+        whole_number("keep", keep)
         self._folder, self._keep = Path(folder), keep
         self._every, self._every_steps = every or (0 if every_steps else 1), every_steps or 0
         self.newest: tuple[int, int] | None = None
         self.settings: dict[str, Any] = {}
 
     def begin(self, training: Training, resume: bool) -> None:
-        """Continue from the newest checkpoint if `resume`; if there is none, write the first one.
-
-        Raises FileError for a folder that holds checkpoints unasked, none that is whole, or can't be written to, and
-        StateError if they belong to another training.
-        """
+        """Continue from the newest checkpoint if `resume`, or write the first one. Raises FileError or StateError."""
         self.settings, found = settings_of(training), self._found()  # the former waits for all ranks
         if found and not resume:
             raise FileError(f"{self._folder} holds checkpoints; pass resume=True to go on from them, or another folder")
@@ -126,10 +122,7 @@ def captured(training: Training) -> dict[str, Any]:
 
 
 def restore(training: Training, state: dict[str, Any], path: Path) -> None:
-    """Set a training to the captured state of a file. Raises FileError, on all ranks, if it does not fit on one.
-
-    Nothing is changed then.
-    """
+    """Set a training to the state of a file; if it does not fit on a rank, nothing changes, and all raise FileError."""
     before, wrong = captured(training), None
     try:
         _set(training, state)

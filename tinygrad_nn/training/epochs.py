@@ -22,14 +22,6 @@ from .steps import Steps
 ROWS_AT_ONCE = 1000  # at least, for validation in batches
 
 
-def pair_of(loader: DataLoader, rows: np.ndarray) -> Any:
-    """Return X and y of these rows as a loader's batch. Raises DataError for a batch that is no pair."""
-    found = loader.batch(rows)
-    if not (isinstance(found, (tuple, list)) and len(found) == 2):
-        raise DataError(f"a batch is {given(found)}, and X and y are needed; return pairs from the dataset")
-    return found
-
-
 @dataclass
 class Training:
     """A training in progress: its parts, its position, and how to run an epoch.
@@ -95,11 +87,13 @@ class Training:
                 self.means[name] = mean + (figure - mean) * (size / self.rows)
 
     def _batch(self, rows: Any) -> Any:
-        """Return X, y and weights, or None, of a batch."""
+        """Return X, y and weights, or None, of a batch. Raises DataError for a loader's that is no pair of samples."""
         if self.arrays is not None:
             return self.arrays if self.whole else picked(self.arrays, rows)
-        X, y = pair_of(self.loader, rows)
-        return *self.steps.cost.checked(X, y, "a batch's "), None
+        found = self.loader.batch(rows)
+        if not (isinstance(found, (tuple, list)) and len(found) == 2):
+            raise DataError(f"a batch is {given(found)}, and X and y are needed; return pairs from the dataset")
+        return *self.steps.cost.checked(found[0], found[1], "a batch's "), None
 
     def _of_all(self, figures: dict[str, float], rows: int) -> dict[str, float]:
         """Return the figures over the rows of all ranks, so that all ranks decide alike."""
@@ -127,6 +121,5 @@ class Training:
 
     def restore_best(self) -> None:
         """Set parameters and buffers to their values at the lowest validation cost."""
-        if self.best_arrays:
-            self.steps.look()
+        self.steps.look()
         replace_values([(self.steps.tensors[name], copied(array)) for name, array in self.best_arrays.items()])

@@ -50,9 +50,8 @@ def say(*paragraphs: str) -> None:
 
 def wrapped(text: str) -> str:
     """Return the text in lines, broken between words, that fit the terminal."""
-    return textwrap.fill(
-        text, min(shutil.get_terminal_size().columns, 100), break_long_words=False, break_on_hyphens=False
-    )
+    columns = min(shutil.get_terminal_size().columns, 100)
+    return textwrap.fill(text, columns, break_long_words=False, break_on_hyphens=False)
 
 
 def can_draw() -> bool:

@@ -65,10 +65,7 @@ class History:
             del entries[kept:]
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw cost and accuracy by epoch, in training and validation; return the cost's Axes.
-
-        If `ax` is one Axes, only the cost is drawn into it; if it is a pair, both are. Needs matplotlib.
-        """
+        """Draw cost and accuracy by epoch, into one Axes or a pair, as `tg.plots.plot_history`; return the cost's."""
         return plot_history(self, ax)
 
     def to_csv(self, path: str | PathLike[str]) -> None:

@@ -23,7 +23,7 @@ from ..optim.lr_scheduler import LRScheduler
 from .blas_threads import limited_blas, threads_for
 from .checkpoints import Checkpoints
 from .cost import LOSSES, Loss, Metric
-from .epochs import Training, pair_of
+from .epochs import Training
 from .history import History, counted, newest_figures
 from .loader import DataLoader
 from .samples import dtype_of, rows_of, weights_of
@@ -96,7 +96,8 @@ def train(
         "accumulate": accumulate, "clip_norm": clip_norm, "early_stopping": early_stopping,
     }  # fmt: skip
     if isinstance(validation, DataLoader):
-        validation = pair_of(validation, np.arange(len(validation.dataset)))
+        found = validation.batch(np.arange(len(validation.dataset)))
+        validation = () if found is None else found
     _check(options, validation, metrics, on_epoch)
     if checkpoint is None and (resume or every is not None or every_steps is not None):
         raise ValueError("resume=, every= and every_steps= are about checkpoints; pass checkpoint=, a folder for them")
@@ -124,11 +125,7 @@ def train(
 
 
 def _samples(steps: Steps, X: Any, y: Any, options: Any, weights: Any) -> tuple[Any, DataLoader]:
-    """Return the arrays X, y and weights, and a loader of their rows; or None and the loader that is given.
-
-    Raises DataError if there is no batch, and ValueError for options that a loader sets itself, or that need all
-    labels.
-    """
+    """Return the arrays X, y and weights, and a loader of their rows; or None and the loader that is given."""
     size = options["batch_size"]
     if isinstance(X, DataLoader):
         others = {"y": y, "batch_size": size, "workers": options["workers"], **weights}

@@ -196,8 +196,7 @@ def plot_confusion(y_true: Any, y_pred: Any, classes: Sequence[str] | None = Non
     both = np.concatenate([truth, found])
     right = len(truth) == len(found) > 0 and ((both >= 0) & (both < _CLASSES)).all() and not (both % 1).any()
     if not right:
-        told = f"{len(truth)} classes and {len(found)} predictions"
-        raise errors.DataError(f"{told}; pass indices, from 0 to {_CLASSES - 1}, of each")
+        raise errors.DataError(f"{len(truth)} classes, {len(found)} predictions; pass indices below {_CLASSES} of each")
     n = int(both.max()) + 1 if classes is None else len(classes)
     if both.max() >= n:
         raise errors.DataError(f"classes has {n} names, and there is a class {int(both.max())}; pass a name for each")

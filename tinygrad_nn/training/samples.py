@@ -179,14 +179,13 @@ def _joined(parts: tuple[Any, ...], sizes: list[int]) -> Any:
 @contextmanager
 def in_mode(modules: list[Module], training: bool) -> Iterator[None]:
     """Set train or eval mode in the body, and restore each module's mode afterwards."""
-    changed = [m for m in modules if m.training is not training]
-    before = [vars(m).get("training") for m in changed]
+    changed = [(m, vars(m).get("training")) for m in modules if m.training is not training]
     try:
-        for m in changed:
+        for m, _ in changed:
             m.training = training
         yield
     finally:
-        for m, mode in zip(changed, before, strict=True):
+        for m, mode in changed:
             if mode is None:
                 vars(m).pop("training", None)  # the class attribute counts again
             else:
