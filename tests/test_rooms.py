@@ -86,11 +86,11 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "inspection": (2_248, 1_800, 17_996),
     "testing": (2_299, 2_299, 20_076),
     "training": (2_666, 1_648, 21_967),
-    "interop": (1_505, 1_405, 14_455),
+    "interop": (1_507, 1_405, 14_515),
     "reference": (216, 216, 1_678),
     "the top": (266, 250, 1_534),
 }
-WHOLE = (32_873, 27_749, 288_541)
+WHOLE = (32_875, 27_749, 288_601)
 
 
 def name_of(path: pathlib.Path) -> str:

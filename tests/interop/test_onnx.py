@@ -308,7 +308,7 @@ def test_numbers_are_inputs_and_arguments_have_rows_of_their_own(tmp_path: pathl
         lambda x: (x / np.linalg.norm(x, axis=1, keepdims=True), np.dot(x, x[0]), np.outer(x[:, 0], x[:, 1])),
         lambda x: (np.roll(x, 1, axis=0), np.flip(x), np.take(x, [2, 0], axis=1), np.tensordot(x, np.eye(3), 1)),
         lambda x: (np.sort(x, axis=1), np.argsort(-x, axis=0)),
-        lambda x: ((x - x.mean(axis=0)) / (1 + x.std(axis=0)), np.log10(abs(x)), np.fabs(x)),
+        lambda x: ((x - x.mean(axis=0)) / (1 + x.std(axis=0)), np.log10(abs(x)), np.fabs(x), np.round(x, 2)),
     ],
 )
 def test_what_functions_compute_of_arrays_is_the_same(function: Any, tmp_path: pathlib.Path) -> None:

@@ -209,7 +209,7 @@ class _Graph:
     def nodes_of(self, text: str, line: Line) -> Any:
         """Return the name of a line's result, or the names of several. Raises if there is no counterpart."""
         out = _dtype(line.outputs[0])
-        if text in ("copy", "astype") or (text in ("floor", "ceil", "trunc") and out.kind != "f"):
+        if text in ("copy", "asarray", "astype") or (text in ("floor", "ceil", "trunc") and out.kind != "f"):
             return self.of(line.args[0], out)
         if text in _UFUNCS or text in _COMPOSED:
             names = self.alike(line, line.args)
@@ -412,6 +412,8 @@ _OTHERS: dict[str, Callable[..., Any]] = {
     "sort": lambda g, line, *given, **options: g.ordered(*given, **options)[0],
     "argsort": lambda g, line, *given, **options: g.ordered(*given, **options)[1],
     "cumsum": lambda g, line, x, axis, dtype=None: g.add("CumSum", *g.alike(line, [x]), g.of(axis, np.int64)),
+    "round": lambda g, line, x, decimals=0: g.add(
+        "Div", g.add("Round", g.add("Mul", g.of(x), tens := g.of(10**decimals, x.dtype))), tens),
     "isnan": lambda g, line, x: g.add("IsNaN", g.of(x)),
     "isinf": lambda g, line, x: g.add("IsInf", g.of(x)),
     "isfinite": lambda g, line, x: g.add("Not", g.add("Or", g.add("IsInf", g.of(x)), g.add("IsNaN", g.of(x)))),
