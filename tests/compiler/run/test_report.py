@@ -155,6 +155,26 @@ def test_a_profile_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
         np.testing.assert_array_equal(now, then)
 
 
+def test_a_profile_of_a_program_that_draws_leaves_the_generator_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    dropout = tg.nn.Dropout(0.5, seed=3)
+    f = tg.compile(lambda x: dropout(tg.as_tensor(x)))
+    f(X)
+    before = dropout.generator.bit_generator.state
+    f.profile(X)
+    assert dropout.generator.bit_generator.state == before
+
+
+def test_a_profile_is_of_the_program_that_holds_for_the_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+    f = tg.compile(lambda x, n: np.log(x[:, :n]))
+    f(X * X, 1)
+    f(X * X, 2)
+    for n in (1, 2):
+        assert any(f"x[:, :{n}]" in text for text, _ in f.profile(X * X, n).lines)
+    for x, n in ((X * X, 3), (-X * X, 2)):  # no program is for 3, nor for what the function itself computes
+        with pytest.raises(CompileError, match=r"no program for .* that holds for these values"):
+            f.profile(x, n)
+
+
 def test_what_was_computed_when_traced_is_let_go() -> None:
     x = np.random.default_rng(0).standard_normal((1000, 50))
 

@@ -141,12 +141,19 @@ class Replay:
                 raise _differs(what)
         return True
 
+    def inputs(self, flat: list[Any]) -> Any:
+        """Return the program's inputs, and leave generators as they are. Raises what the program raises for them."""
+        states = self.states()
+        try:
+            inputs = self.fetch(flat)
+        finally:
+            rewind(states)
+        self.build()(*inputs)
+        return inputs
+
     def verified(self, flat: list[Any], function: Callable[[], Any], exact: bool) -> Any:
         """Return what the function itself returns. Raises CompileError if its program computes something else."""
-        states = self.states()
-        inputs = [frozen_copy(x) if isinstance(x, np.ndarray) else x for x in self.fetch(flat)]
-        rewind(states)
-        self.build()(*inputs)  # raises if the program is for other numbers, before the function runs
+        inputs = [frozen_copy(x) if isinstance(x, np.ndarray) else x for x in self.inputs(flat)]
         result = function()
         pairs = [*zip(entries(self.trace.result), entries(result), strict=False)]
         form, expected = (over_leaves(lambda _: None, tree) for tree in (result, self.trace.result))

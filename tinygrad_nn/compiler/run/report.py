@@ -111,7 +111,7 @@ def profiled(replay: Replay, flat: list[Any]) -> Profile:
         times[number].append(perf_counter() - before)
         before = perf_counter()  # again, so that the time of this function is not counted
 
-    inputs, run = replay.fetch(flat), replay.made_of(ast.fix_missing_locations(tree), probe=probe)["build"]()
+    inputs, run = replay.inputs(flat), replay.made_of(ast.fix_missing_locations(tree), probe=probe)["build"]()
     end = perf_counter() + _SECONDS
     while (runs := len(times[0])) < _RUNS or (runs < 50 * _RUNS and perf_counter() < end):
         before = perf_counter()
