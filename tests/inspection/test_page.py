@@ -191,7 +191,13 @@ def test_too_many_nodes_are_refused(tmp_path: Path) -> None:
 
 def test_a_graph_that_was_not_watched_has_a_page_too(tmp_path: Path) -> None:
     x = leaf([1.0, 2.0])
-    assert "multiply1 = multiply(x, x)" in page_of(tg.graph((x * x).sum()), tmp_path / "page.html")
+    page = page_of(tg.graph(np.concatenate([x * x, x]).sum()), tmp_path / "page.html")
+    for line in (
+        "multiply1 = np.multiply(x, x)",
+        "np.concatenate([multiply1, x], axis=0)",
+        "np.sum(concatenate1, axis=(0,))",
+    ):
+        assert line in page
 
 
 def test_the_command_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -256,3 +262,10 @@ def test_a_heat_map_of_complex_numbers_shows_their_absolute_values(tmp_path: Pat
     with tg.watch() as graph:
         tg.tensor(np.full(60, 3j)) * 1
     assert "absolute values, (60,), from 3 to 3, mean 3" in page_of(graph, tmp_path / "page.html")
+
+
+def test_what_can_not_be_compiled_alone_is_a_call_of_numpy(tmp_path: Path) -> None:
+    text = Text(page_of(tg.graph(tg.nn.BatchNorm1d(2), np.eye(2)), tmp_path / "page.html")).text
+    assert "= np.add(0, 1)" in text
+    graph = tg.graph(lambda x, y: tg.copysign(x, y).sum(), np.ones(2), np.ones(2))
+    assert "copysign1 = np.copysign(x, y)" in Text(page_of(graph, tmp_path / "page.html")).text

@@ -75,10 +75,14 @@ def _called(node: GraphNode, given: list[str], wanted: list[str]) -> Formula:
         part = f"v0_[{given[0].removeprefix('output ')}]"
         return Formula({"": [f"y_ = {part}"], "outputs": [f"d{part} = g_"]}, {"outputs": f"dL{OF}y_"})
     operands = {name: f"v{i}_" for i, name in enumerate(given)}
-    args = ", ".join([operands.get(name) or repr(x) for name, x in node.inputs.items()])
+    args = [operands.get(name) or repr(np.asarray(x).item()) for name, x in node.inputs.items()]
+    args = [f"[{', '.join(args)}]"] if node.engine.variadic else args
+    settings = {name: repr(x) for name, x in node.settings.items() if not (x is None or x is False)}
+    args += [f"{name}={text}" for name, text in settings.items() if len(text) < 40]  # no arrays of indices
+    function = f"np.{node.operation}" if hasattr(np, node.operation) else node.operation
     code = {n: [f"d{operands[n]} = {node.operation}_vjp(g_)"] for n in wanted}
     rules = dict.fromkeys(wanted, f"{node.operation}_vjp(dL{OF}y_)")
-    return Formula({"": [f"y_ = {node.operation}({args})"]} | code, rules)
+    return Formula({"": [f"y_ = {function}({', '.join(args)})"]} | code, rules)
 
 
 def _outputs(node: GraphNode) -> dict[str, str]:
