@@ -68,7 +68,7 @@ INSIDE = {
 BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (350, 312, 1_289),
     "engine": (1_250, 1_249, 8_991),
-    "tensor": (1_148, 1_148, 9_069),
+    "tensor": (1_169, 1_148, 9_242),
     "ops": (3_081, 2_895, 32_147),
     "ops.linalg": (873, 840, 8_984),
     "ops.numpy": (2_409, 2_284, 27_115),
@@ -90,7 +90,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (216, 216, 1_678),
     "the top": (266, 250, 1_534),
 }
-WHOLE = (32_886, 27_749, 288_727)
+WHOLE = (32_907, 27_749, 288_900)
 
 
 def name_of(path: pathlib.Path) -> str:

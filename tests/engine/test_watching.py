@@ -22,6 +22,7 @@ OWN = ("compiler/", "inspection/", "engine/watching.py")
 NAMES = {"watched", "Watcher", "watcher", "watching", "ArrayProxy"}
 MET = {
     "checking/blame.py": {"_Steps": "is a watcher: it keeps each step", "Inquiry._recorded": "runs the function"},
+    "checking/point.py": {"_Rounding": "is a watcher: it rounds anew", "Point.spread": "differentiates beside it"},
     "engine/arrays.py": {
         "as_array": "a proxy is an array, and one of a Python number becomes that",
         "copied": "and has a copy of its own",

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import re
+import subprocess
+import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +31,41 @@ CALLS: dict[str, Callable[[], Any]] = {
     "in a gradient": lambda: tg.grad(lambda x: tg.nanmedian(x))(NANS),
     "at once": lambda: warn("All-NaN"),
 }
+
+
+# What each line warns of, as NumPy says it.
+COMPUTED: dict[str, list[str]] = {
+    "tg.log(t)": ["divide by zero encountered in log", "invalid value encountered in log"],
+    "np.log(t)": ["divide by zero encountered in log", "invalid value encountered in log"],
+    "t.sqrt()": ["invalid value encountered in sqrt"],
+    "1 / t": ["divide by zero encountered in divide"],
+    "t % 0": ["invalid value encountered in remainder"],
+    "t.max() * 1e308 * 1e9": ["overflow encountered in multiply"],
+    "t.astype(np.float32) * 1e300": ["overflow encountered in cast", "invalid value encountered in multiply"],
+    "(1e4 * t).exp()": ["overflow encountered in exp"],
+    "tg.grad(lambda x: (x**-0.5).sum())(t)": [
+        "divide by zero encountered in power", "invalid value encountered in power",
+    ],
+}  # fmt: skip
+
+
+def test_a_warning_of_a_computation_names_the_users_line_once() -> None:
+    """As Python shows warnings by default: its filters are not this test's, so another process computes."""
+    lines = "\n".join([f"for _ in range(2): {line}" for line in COMPUTED])
+    program = f"import numpy as np, tinygrad_nn as tg\nt = tg.tensor([-1.0, 0.0, 1.0])\n{lines}"
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stderr
+    expected = [
+        f"{number}: RuntimeWarning: {text}" for number, texts in enumerate(COMPUTED.values(), 3) for text in texts
+    ]
+    assert re.findall(r"^<string>:(.*)$", told, re.MULTILINE) == expected
+
+
+def test_what_a_computation_must_not_warn_of_is_not_warned_of() -> None:
+    with warnings.catch_warnings(record=True, action="default") as caught, np.errstate(divide="ignore"):
+        warnings.filterwarnings("error", category=RuntimeWarning, module=r"tinygrad_nn\.tensor\.calls$")
+        assert tg.log([0.0, 1.0]).tolist() == [-np.inf, 0.0]
+        tg.log([-1.0, 0.0])
+    assert [(str(w.message), w.filename) for w in caught] == [("invalid value encountered in log", __file__)]
 
 
 @pytest.mark.parametrize("name", CALLS)
