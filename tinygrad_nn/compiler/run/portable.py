@@ -54,8 +54,7 @@ class Portable:
         self.sources: list[Location] = self.lowered.sources
         self.targets: list[Location] = self.lowered.targets
         self.result: Any = self.trace.result
-        given = filter(is_given, self.sources)
-        self.arguments: list[Location] = sorted(given, key=lambda s: int(s.key if s.owner is None else s.owner))
+        self.arguments: list[Location] = [*filter(is_given, self.sources)]
 
     def shape(self, value: Value) -> tuple[int, ...]:
         """Return the shape of a value, with lengths that depend on the rows as `Rows`."""

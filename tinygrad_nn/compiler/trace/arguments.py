@@ -39,10 +39,9 @@ class Arguments:
         if kind is int or kind is float or isinstance(tree, SCALARS):
             number = self._tracer.argument(tree, f"{name}{place}")
             return number.number() if self._known else number
-        if kind is tuple:
-            return tuple(self._parts(tree, name, place))
-        if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-            return kind(*self._parts(tree, name, place))
+        if kind is tuple or (isinstance(tree, tuple) and hasattr(tree, "_fields")):
+            parts = self._parts(tree, name, place)
+            return tuple(parts) if kind is tuple else kind(*parts)
         if id(tree) not in self.twins:
             self.twins[id(tree)] = self._twin(tree, name, place)
         return self.twins[id(tree)]

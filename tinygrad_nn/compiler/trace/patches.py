@@ -24,7 +24,7 @@ from ..turns import Turn
 from .callers import in_package, users_line
 from .proxies import Proxy, plain
 from .recorder import Recorder
-from .snapshot import MISSING, bind, held_by
+from .snapshot import MISSING, bind, bound, held_by
 
 _turn = Turn()
 
@@ -38,7 +38,7 @@ class Patch:
 
     def __init__(self, owner: Any, name: str, instead: Callable[..., Any]) -> None:
         self._owner, self._name = owner, name
-        self.own: Any = None
+        self.own: Any = MISSING
         self._function = getattr(owner, name)
 
         @functools.wraps(self._function)
@@ -54,12 +54,12 @@ class Patch:
         """Wrap the function as long as any tracer wants it."""
         with _turn.lock:
             (self.tracers.add if wanted else self.tracers.discard)(tracer)
-            own = vars(self._owner).get(self._name)  # None if the class inherits the method
+            own = bound(self._owner, self._name)  # MISSING if the class inherits the method
             if self.tracers and own is not self.wrapped:
                 self.own, self._function = own, getattr(self._owner, self._name)
                 bind(self._owner, self._name, self.wrapped)
             elif not self.tracers and own is self.wrapped:
-                bind(self._owner, self._name, MISSING if self.own is None else self.own)
+                bind(self._owner, self._name, self.own)
 
 
 @contextmanager
