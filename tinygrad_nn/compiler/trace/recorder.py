@@ -183,8 +183,7 @@ class Recorder(Watcher):
         Raises CompileError if it was written into after it was first read: the function may have read that, too.
         """
         if id(array) not in self.constants:
-            frozen = array.flags.owndata and not array.flags.writeable
-            self.constants[id(array)] = array, Value(array if frozen else frozen_copy(array))
+            self.constants[id(array)] = array, Value(frozen_copy(array))
         value = self.constants[id(array)][1]
         floats = array.dtype.kind in "fcmM"
         if array.dtype.kind != "O" and not np.array_equal(array, value.concrete, equal_nan=floats):
