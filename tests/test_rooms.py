@@ -86,11 +86,11 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "inspection": (2_252, 1_800, 18_084),
     "testing": (2_299, 2_299, 20_076),
     "training": (2_666, 1_648, 21_967),
-    "interop": (1_507, 1_405, 14_515),
+    "interop": (1_508, 1_405, 14_519),
     "reference": (216, 216, 1_678),
     "the top": (266, 250, 1_534),
 }
-WHOLE = (32_904, 27_749, 288_847)
+WHOLE = (32_905, 27_749, 288_851)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -226,7 +226,7 @@ def _exit(status: Any = None, /) -> NoReturn:
         if _leaves.is_set():  # and the exit was not caught
             _end_all(f"has exited with {status!r}")
 
-    if status not in (None, 0):
+    if status not in (None, 0) and _mpi():
         watch = threading.Timer(_PATIENCE, end)
         watch.daemon = True
         watch.start()

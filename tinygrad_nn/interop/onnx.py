@@ -49,8 +49,9 @@ def save(portable: Portable, file: Path) -> None:
     """Write a program as an ONNX model of opset 18: this is what `step.save("model.onnx")` calls.
 
     Arguments, results and parameters keep their names from Python; the first axis of every argument is dynamic if the
-    program works for any number of rows. A model does not check what a program checks as it runs, such as whether the
-    values of a softmax are finite, or indices lie within their array.
+    program works for any number of rows. The function is run again for it, with Tensors in place of arrays where it can
+    take them. A model does not check what a program checks as it runs, such as whether the values of a softmax are
+    finite, or indices lie within their array.
 
     Raises CompileError if a line has no counterpart in ONNX, if the program changes something, or if Python decides by
     a number among the arguments; ImportError without the package onnx.
