@@ -70,7 +70,7 @@ def compile(function: Callable[..., Any] | None = None, *, exact: bool = False, 
     Another shape, dtype, string or flag among the arguments is traced anew; another number only if Python decides by
     it. If an operation is invalid (0 * inf) or a line raises, the function itself is run. Results record nothing, and
     have the bits of the function's own, except where sums are added in another order; with `exact=True`, a first call
-    whose bits differ raises. With `verify=True`, the function runs beside its program at every call, for tests.
+    whose bits differ raises. With `verify=True`, the function runs beside its program at later calls, for tests.
 
     Raises CompileError, with the line and what to write instead, for everything that is refused, and if Python reads a
     value (`if loss < 1`, `t.item()`), if a tensor has a hook, if gradients would have to go back through the program,
