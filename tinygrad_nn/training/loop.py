@@ -148,11 +148,10 @@ def _check_workers(steps: Steps, arrays: Any, options: Mapping[str, Any], compil
     loss, (_, y, weights) = steps.cost.loss, arrays
     plain = isinstance(steps.module, DenseNetwork) and are_ours(steps.module) and any(loss is f for f in LOSSES)
     ignores = loss is cross_entropy and bool(np.any(y == -100))  # the mean is over the labels that count
-    others = weights is not None or options["accumulate"] > 1 or options["clip_norm"] is not None
-    if not plain or ignores or others:
+    if not plain or ignores or weights is not None or options["accumulate"] > 1:
         raise ValueError(
             "workers= adds up the costs of tiles of a batch: it takes a tg.nn.DenseNetwork and one of the library's "
-            "losses, without weights, accumulate=, clip_norm= and ignored labels"
+            "losses, without weights, accumulate= and ignored labels"
         )
     if steps.together:
         raise ValueError("workers= are threads of one process; start more ranks instead, and leave it out")

@@ -69,6 +69,41 @@ class Programs:
             clip_grad_norm_(self.optimizer.parameters, self.clip_norm)
         (self.optimizer.inner if self.together else self.optimizer).step()
 
+    def update_in_tiles(self, parameters: dict[str, Tensor], workers: int, X: Any, y: Any) -> tuple[Tensor, Tensor]:
+        """Make one step of gradient descent on a batch, computed in tiles; return its cost and scores.
+
+        Tiles, and the order of their sum, follow from the sizes. Workers write only into their results, and one of them
+        makes the step: Python interrupts only the main thread, so Ctrl-C never leaves half a step.
+        """
+        gradient = self.gradient  # made before threads ask for it
+        arrays = {name: p.data for name, p in parameters.items()}
+        count = len(X) // (workers * TILE)  # tiles of each worker, which adds them up itself: threads that meet wait
+        ends = [len(X) * i // (workers * count) for i in range(workers * count + 1)]
+
+        def of_worker(i: int) -> tuple[list[np.ndarray], list[Any]]:
+            """Return the scores of a worker's tiles, and the sums of costs and gradients over their rows."""
+            found, sums = list[np.ndarray](), [0] * (len(arrays) + 1)
+            for low, high in pairwise(ends[i * count : (i + 1) * count + 1]):
+                (cost, scores), gradients = gradient(arrays, X[low:high], y[low:high])
+                found.append(scores.data)
+                parts = [cost, *[gradients[name] for name in arrays]]
+                sums = [total + part.data * (high - low) for total, part in zip(sums, parts, strict=True)]
+            return found, sums
+
+        def make_step(gradients: list[Any]) -> None:
+            self.optimizer.zero_grad()
+            for p, g in zip(parameters.values(), gradients, strict=True):
+                if p.requires_grad:
+                    p.backward(g)
+            self.finish()
+
+        with ThreadPoolExecutor(workers) as pool:  # only for this step: a later fork finds no threads
+            shares = [pool.submit(copy_context().run, of_worker, i) for i in range(workers)]
+            scores, sums = zip(*[share.result() for share in shares], strict=True)
+            cost, *gradients = [Tensor(np.asarray(sum(parts) / len(X))) for parts in zip(*sums, strict=True)]
+            pool.submit(copy_context().run, make_step, gradients).result()
+        return cost, Tensor(np.concatenate([*chain(*scores)]))
+
     def cost(self, parameters: dict[str, Any], X: Any, y: Any) -> tuple[Tensor, Any]:
         """Return the cost of the module with other parameters, and the scores."""
         cost = Cost(self.module.with_parameters(parameters), self.loss)
@@ -123,45 +158,6 @@ def are_ours(module: Module, *parts: Any) -> bool:
 def in_tiles(rows: int, workers: int) -> bool:
     """Return whether there are workers and the batch is large enough for a tile each."""
     return 0 < workers * TILE <= rows
-
-
-def tiled_step(
-    gradient: Callable[..., Any], parameters: dict[str, Tensor], optimizer: Optimizer, workers: int,
-    X: np.ndarray, y: np.ndarray,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Make one step of gradient descent on a batch, computed in tiles; return its cost and scores.
-
-    `gradient(parameters, X, y)` returns ((cost, scores), gradients) of a tile, where the cost is the mean over rows.
-    Tiles, and the order of their sum, follow from the sizes. Workers write only into their results, and one of them
-    makes the step: Python interrupts only the main thread, so Ctrl-C never leaves half a step.
-    """
-    arrays = {name: p.data for name, p in parameters.items()}
-    count = len(X) // (workers * TILE)  # tiles of each worker, which adds them up itself: threads that meet wait
-    ends = [len(X) * i // (workers * count) for i in range(workers * count + 1)]
-
-    def of_worker(i: int) -> tuple[list[np.ndarray], list[Any]]:
-        """Return the scores of a worker's tiles, and the sums of costs and gradients over their rows."""
-        found, sums = list[np.ndarray](), [0] * (len(arrays) + 1)
-        for low, high in pairwise(ends[i * count : (i + 1) * count + 1]):
-            (cost, scores), gradients = gradient(arrays, X[low:high], y[low:high])
-            found.append(scores.data)
-            parts = [cost, *[gradients[name] for name in arrays]]
-            sums = [total + part.data * (high - low) for total, part in zip(sums, parts, strict=True)]
-        return found, sums
-
-    def make_step(gradients: list[Any]) -> None:
-        optimizer.zero_grad()
-        for p, g in zip(parameters.values(), gradients, strict=True):
-            if p.requires_grad:
-                p.backward(g)
-        optimizer.step()
-
-    with ThreadPoolExecutor(workers) as pool:  # only for this step: a later fork finds no threads
-        shares = [pool.submit(copy_context().run, of_worker, i) for i in range(workers)]
-        scores, sums = zip(*[share.result() for share in shares], strict=True)
-        cost, *gradients = [Tensor(np.asarray(sum(parts) / len(X))) for parts in zip(*sums, strict=True)]
-        pool.submit(copy_context().run, make_step, gradients).result()
-    return cost, Tensor(np.concatenate([*chain(*scores)]))
 
 
 class Steps:
@@ -252,7 +248,7 @@ class Steps:
                 return found
             X, y, _ = batches[0]
             parameters = dict(self.module.named_parameters())
-            return [tiled_step(self.programs.gradient, parameters, self.optimizer, self.workers, X, y)]
+            return [self.programs.update_in_tiles(parameters, self.workers, X, y)]
         except CompileError as error:
             warn(f"the training step is not compiled: {error}. Pass compile=False if that is meant to be so")
             self.by_program = set()
