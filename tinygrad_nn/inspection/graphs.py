@@ -143,8 +143,8 @@ class Graph:
         Each step shows the operation in the picture, the values that flow in and out, the rule as mathematics and as
         the NumPy that runs, the sums of contributions, and the line of code; its number in the address links to it. A
         second list walks the graph depth first, where a value hands on at once what first arrives, and shows where that
-        goes wrong. The page is one file that needs no network; without scripts, or printed, it is a list. Raises
-        ValueError for more than 600 nodes: watch a smaller part, such as one layer or fewer steps, or use `to_svg()`.
+        goes wrong; there is none if hooks were called. The page is one file that needs no network; without scripts, or
+        printed, it is a list. Raises ValueError for more than 600 nodes: watch a smaller part, or use `to_svg()`.
         """
         if len(self) > MOST:
             raise ValueError(

@@ -80,12 +80,12 @@ class Anomaly(FloatingPointError):
 def why_nan(function: Callable[..., Any], /, *inputs: Any) -> Origin | None:
     """Return where a function's results or gradients cease to be finite, None if all of them are finite.
 
-    The function runs once forward, then backward from the sum of its results, unless it calls `backward` itself. Arrays
-    and numbers among the inputs become Tensors that require grad; integers stay as they are. No `.grad` is changed,
-    except by the function. Raises GradientError if nothing is recorded because an input is an array of integers. The
-    origin is the first value that makes a result not finite: a mask of -inf that softmax turns into 0 is none. If all
-    results are finite, it is the first rule that turned a finite cotangent into one that is not, or a write into an
-    array that the graph needs.
+    The function runs once forward, then backward from the sum of its results, unless it calls `backward` itself; what
+    it differentiates counts as a result. Arrays and numbers among the inputs become Tensors that require grad; integers
+    stay as they are. No `.grad` is changed, except by the function. Raises GradientError if nothing is recorded because
+    an input is an array of integers. The origin is the first value that makes a result not finite: a mask of -inf that
+    softmax turns into 0 is none. If all results are finite, it is the first rule that turned a finite cotangent into
+    one that is not, or a write into an array that the graph needs.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
