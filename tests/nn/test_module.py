@@ -33,8 +33,36 @@ class Tower(tg.nn.Module):
 def test_parameters_are_found_in_attributes_lists_dicts_and_modules_once_each() -> None:
     tower = Tower()
     names = [name for name, _ in tower.named_parameters()]
-    assert names == ["layers.0.weight", "layers.1.weight", "heads.left.weight"]
+    assert names == ["tied", "layers.1.weight", "heads.left.weight"]
     assert [p.shape for p in tower.parameters()] == [(1, 2), (2, 2), (3, 2)]
+
+
+def test_a_state_has_pytorchs_order() -> None:
+    """So that parameters may also be copied pair by pair."""
+    torch = pytorch()
+
+    def made(nn: Any, ones: Any, buffer: Any) -> Any:
+        class Mixed(nn.Module):  # type: ignore[misc]
+            def __init__(self) -> None:
+                super().__init__()
+                self.first, self.scale = nn.Linear(2, 2), nn.Parameter(ones(2))
+                self.norm, self.shift = nn.BatchNorm1d(2), nn.Parameter(ones(1))
+                buffer(self, "mean", ones(3))
+                self.last = nn.Parameter(ones(4))
+
+        class Chain(nn.Sequential):  # type: ignore[misc]
+            def __init__(self) -> None:
+                super().__init__(nn.Linear(1, 1), Mixed())
+                self.head, self.own = Mixed(), nn.Parameter(ones(5))
+
+        return Chain()
+
+    ours = made(tg.nn, tg.ones, lambda module, name, x: setattr(module, name, tg.nn.Buffer(x)))
+    theirs = made(torch.nn, torch.ones, lambda module, name, x: module.register_buffer(name, x))
+    assert [*ours.state_dict()] == [*theirs.state_dict()]
+    assert [name for name, _ in ours.named_parameters()] == [name for name, _ in theirs.named_parameters()]
+    assert [name for name, _ in ours.named_buffers()] == [name for name, _ in theirs.named_buffers()]
+    assert [name for name, _ in ours.named_modules()] == [name for name, _ in theirs.named_modules()]
 
 
 def test_zero_grad_forgets_every_gradient() -> None:
@@ -223,7 +251,7 @@ def test_marks_say_what_is_a_parameter_and_what_is_saved() -> None:
     assert names(module.named_parameters()) == ["frozen", "many.0", "many.1.deep"]
     assert [p.requires_grad for p in module.parameters()] == [False, True, True]
     assert names(module.named_buffers()) == ["mean", "mask"]
-    assert list(module.state_dict()) == ["frozen", "many.0", "many.1.deep", "mean"]
+    assert list(module.state_dict()) == ["frozen", "mean", "many.0", "many.1.deep"]
 
 
 def test_a_computed_tensor_on_a_module_is_neither_parameter_nor_buffer() -> None:
@@ -241,8 +269,8 @@ def test_a_copy_has_the_same_roles_and_ties(copied: Any) -> None:
     tower.requires_grad_(False)
     tower = copied(tower)
     assert names(marked.named_parameters()) == ["frozen", "many.0", "many.1.deep"]
-    assert list(marked.state_dict()) == ["frozen", "many.0", "many.1.deep", "mean"]
-    assert names(tower.named_parameters()) == ["layers.0.weight", "layers.1.weight", "heads.left.weight"]
+    assert list(marked.state_dict()) == ["frozen", "mean", "many.0", "many.1.deep"]
+    assert names(tower.named_parameters()) == ["tied", "layers.1.weight", "heads.left.weight"]
     assert tower.tied is tower.layers[0].weight
 
 
@@ -508,7 +536,7 @@ def test_a_tied_parameter_may_stand_in_a_state_under_each_name() -> None:
     tower.load_state_dict({**state, "tied": tied})
     tower.load_state_dict({**state, "tied": tied, "layers.0.weight": tied})
     assert tower.layers[0].weight.data.mean() == 5
-    with pytest.raises(tg.errors.StateError, match=r"tied is another name of layers\.0\.weight here, and has other"):
+    with pytest.raises(tg.errors.StateError, match=r"layers\.0\.weight is another name of tied here, and has other"):
         tower.load_state_dict({**state, "tied": tied, "layers.0.weight": tied + 1})
 
 

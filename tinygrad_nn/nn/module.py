@@ -190,14 +190,17 @@ class Module(Explained, settings={"training": switch}):
                 _role(t)  # which marks it
 
     def _held(self, prefix: str = "") -> Iterator[tuple[str, Any]]:
-        """Return the modules, Tensors and generators that this module holds directly, with their names."""
+        """Yield the modules, Tensors and generators that this module holds directly, with their names."""
         own, unnamed = vars(self), self._unnamed
-        if unnamed is None:
-            return _parts(prefix, own)
-        tensors = {name: x for name, x in own.items() if isinstance(x, Tensor)}
-        others = {name: x for name, x in own.items() if name not in {*tensors, unnamed}}
-        nests = tensors, getattr(self, unnamed), others  # in PyTorch's order
-        return (named for nest in nests for named in _parts(prefix, nest))
+        if unnamed is not None:
+            getattr(self, unnamed)  # raises where super().__init__() was left out
+
+        def rank(name: str) -> int:  # PyTorch's order
+            x = own[name]
+            return int(_role(x) != _PARAMETER) if isinstance(x, Tensor) else 2 + (name != unnamed)
+
+        for name in sorted(own, key=rank):
+            yield from _parts(prefix, own[name] if name == unnamed else {name: own[name]})
 
     def _tensors(self, *roles: str) -> Iterator[tuple[str, Tensor]]:
         """Yield the Tensors of these roles, under each of their names."""
@@ -216,7 +219,7 @@ class Module(Explained, settings={"training": switch}):
         return _once((name, m) for name, m in _all(self) if isinstance(m, Module))
 
     def parameters(self) -> list[Tensor]:
-        """Return the parameters, in the order of their names."""
+        """Return the parameters in PyTorch's order: a module's own come before those of the modules that it holds."""
         return [p for _, p in self.named_parameters()]
 
     def buffers(self) -> list[Tensor]:
