@@ -50,16 +50,16 @@ def watch() -> Iterator[Graph]:
 
 
 @contextmanager
-def watching(watcher_: Any) -> Iterator[Any]:
-    """Let a watcher see the body. Raises GradientError inside the body of another watcher."""
+def watching(recorder: Any) -> Iterator[Any]:
+    """Let a Recorder see the body. Raises GradientError inside the body of another watcher."""
     if watcher() is not None:
         raise errors.GradientError(
             "this code is watched already, by tg.watch, tg.detect_anomaly or tg.compile; put this `with` around that "
             "call, or leave one of the two out"
         )
-    with watched(watcher_.switched(bool(recording.get()))):
-        yield watcher_
-    watcher_.closed()
+    with watched(recorder.switched(bool(recording.get()))):
+        yield recorder
+    recorder.graph.name_by(Site())  # what was computed last and not read since
 
 
 def graph(output: Tensor | Callable[..., Any], /, *inputs: Any) -> Graph:
@@ -192,10 +192,6 @@ class Recorder(Watcher):
     def left(self, node: GraphNode) -> None:
         """Note that a node's adjoint is complete, before its rules run."""
         remember(node)
-
-    def closed(self) -> None:
-        """Name what was computed last and not read since, as the user's code names it."""
-        self.graph.name_by(Site())
 
 
 def _names_within(module: Any) -> dict[int, str]:
