@@ -68,9 +68,8 @@ class Notation:
     def index(self, index: Any) -> str:
         """Return the text of an index, with colons for slices."""
         parts = index if isinstance(index, tuple) else (index,)
-        texts = [self.part_of_index(part) for part in parts]
-        one = isinstance(index, tuple) and len(parts) == 1 and not isinstance(parts[0], slice)
-        return ", ".join(texts) + "," * one or "()"
+        pair = len(parts) == 1 and isinstance(parts[0], tuple)  # x[(0, 1),] has two rows, x[0, 1] is an entry
+        return ", ".join(map(self.part_of_index, parts)) + "," * pair or "()"
 
     def part_of_index(self, part: Any) -> str:
         """Return the text of one part of an index."""
