@@ -78,7 +78,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "nn": (2_583, 1_835, 18_217),
     "optim": (1_216, 814, 8_022),
     "compiler": (967, 700, 6_529),
-    "compiler.trace": (2_262, 1_100, 19_066),
+    "compiler.trace": (2_265, 1_100, 19_110),
     "compiler.lower": (353, 353, 3_260),
     "compiler.write": (1_642, 1_100, 16_253),
     "compiler.run": (1_088, 1_081, 9_592),
@@ -90,7 +90,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (216, 216, 1_678),
     "the top": (266, 250, 1_534),
 }
-WHOLE = (32_898, 27_749, 288_793)
+WHOLE = (32_901, 27_749, 288_837)
 
 
 def name_of(path: pathlib.Path) -> str:

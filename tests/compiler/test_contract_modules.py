@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import random
 from collections import deque
 from collections.abc import Callable
@@ -357,10 +358,28 @@ def test_a_generator_of_a_module_whose_draws_are_not_noted_is_refused(what: str)
     assert draw(module) == (of_class.random() if what == "a Generator of the class" else draw(untouched))
 
 
-def test_an_iterator_that_a_module_holds_is_refused() -> None:
-    for held in (iter([1.0, 2.0]), [iter([1.0, 2.0])]):
-        module = Drawing(numbers=held)
-        assert_refused(lambda x, module=module: module.forward(x), X, says=r"iterator that a module.*argument")
+class Numbered(tg.nn.Module):
+    """A module with a number, which an iterator of its class gives."""
+
+    numbers = itertools.count()
+
+    def __init__(self, **held: Any) -> None:
+        vars(self).update(held, number=next(Numbered.numbers))
+
+    def forward(self, x: Any) -> Any:
+        return x * 2
+
+    def next(self, x: Any) -> Any:
+        return x * next(self.numbers)
+
+
+def test_an_iterator_of_a_module_is_refused_where_it_is_read() -> None:
+    for module in (Numbered(), Numbered(numbers=iter([1.0, 2.0]))):
+        assert_refused(module.next, X, says=r"reads an iterator.*argument")
+        assert same(tg.compile(module.forward)(X), X * 2)
+        assert next(module.numbers) in (1.0, 2)
+    module = Numbered(held=[iter([1.0, 2.0])])  # which nothing would tell of
+    assert_refused(lambda x: x * next(module.held[0]), X, says=r"iterator that a module.*argument")
 
 
 def test_a_module_with_slots_is_refused() -> None:

@@ -19,12 +19,12 @@ from ...engine.trees import leaves
 from ...engine.watching import watcher
 from ...nn.module import Module
 from ..program import over_leaves
-from ..refusals import effect, random_drawn
+from ..refusals import effect, iterated, random_drawn
 from ..turns import Turn
 from .callers import in_package, users_line
 from .proxies import Proxy, plain
 from .recorder import Recorder
-from .snapshot import MISSING, bind, bound, held_by
+from .snapshot import MISSING, bind, bound, held_by, is_read_on
 
 _turn = Turn()
 
@@ -126,6 +126,8 @@ def _read(tracer: Any, function: Any, module: Any, name: str) -> Any:
     elif held.get(name) is x and isinstance(x, np.random.Generator):
         tracer.snapshot.generators.pop(id(x), None)
         return NotedGenerator(x, tracer, (held, name))
+    elif is_read_on(x):
+        raise tracer.refusal(iterated(f" at {users_line()}"))
     return x
 
 

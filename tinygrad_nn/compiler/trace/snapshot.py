@@ -78,7 +78,7 @@ class Snapshot:
     def meet(self, x: Any) -> None:
         """Note what a module or an optimiser holds, or a container or an array in one, and what that holds.
 
-        Raises CompileError for an iterator, and for attributes in slots.
+        Raises CompileError for attributes in slots, and for an iterator, unless reading it as an attribute will tell.
         """
         if is_read_on(x):
             raise CompileError(iterated(" that a module or an optimiser holds"))
@@ -96,7 +96,8 @@ class Snapshot:
         if isinstance(x, (Module, Optimizer)):
             self._note_class(x)
             held = held_by(x)
-            live = {name for name, part in held.items() if type(part) is np.ndarray}
+            told = isinstance(x, Module)  # which attributes are read
+            live = {name for name, part in held.items() if type(part) is np.ndarray or (told and is_read_on(part))}
             live |= {"defaults", "_state"} if isinstance(x, Optimizer) else set()
         if not isinstance(held, tuple):
             self.hold(held, live)
@@ -116,7 +117,7 @@ class Snapshot:
                 )
             self.hold(kind)
             for name, part in vars(kind).items():
-                if not name.startswith("__"):
+                if not (name.startswith("__") or is_read_on(part)):
                     self.meet(part)
 
     def expose(self, module: Module) -> None:
