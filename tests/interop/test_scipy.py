@@ -97,6 +97,7 @@ def test_a_module_is_fitted_but_for_what_is_frozen_and_stays_as_it_was() -> None
     fitted = found.params
     assert isinstance(fitted, tg.nn.Sequential)
     assert [p.requires_grad for p in fitted.parameters()] == [p.requires_grad for p in module.parameters()]
+    assert all(np.array_equal(a.data, b.data) for a, b in zip(fitted.buffers(), module.buffers(), strict=True))
     assert loss(fitted, X, y).item() == pytest.approx(found.fun, rel=1e-12)
     assert loss(seen[-1], X, y).item() == pytest.approx(found.fun, rel=1e-12)
 

@@ -49,9 +49,9 @@ def minimize(
     """Return the result of `scipy.optimize.minimize`, with the best parameters as `.params`, nested as given.
 
     `params` are arrays, Tensors, numbers and Modules in nested lists, tuples and dicts, and `loss(params, *args)` gets
-    them in the same nesting, as Tensors; a list of numbers is a vector, as in SciPy. A Module's frozen parameters stay,
-    and `params` itself is not changed: `.params` is new. Gradients, Hessians and Hessian-vector products are exact, and
-    computed for the methods that use them.
+    them in the same nesting, as Tensors; a list of numbers is a vector, as in SciPy. A Module's frozen parameters and
+    its buffers stay, and `params` itself is not changed: `.params` is new. Gradients, Hessians and Hessian-vector
+    products are exact, and computed for the methods that use them.
 
     `bounds` are a pair of numbers or None that holds for every entry, or SciPy's `Bounds`; or, nested as the parameters
     (a Module's by name), one of these for each leaf, SciPy's pairs for each entry, or None for no bounds. Constraints
