@@ -378,8 +378,8 @@ def test_an_iterator_of_a_module_is_refused_where_it_is_read() -> None:
         assert_refused(module.next, X, says=r"reads an iterator.*argument")
         assert same(tg.compile(module.forward)(X), X * 2)
         assert next(module.numbers) in (1.0, 2)
-    module = Numbered(held=[iter([1.0, 2.0])])  # which nothing would tell of
-    assert_refused(lambda x: x * next(module.held[0]), X, says=r"iterator that a module.*argument")
+    holder: Any = Numbered(held=[iter([1.0, 2.0])])  # which nothing would tell of
+    assert_refused(lambda x: x * next(holder.held[0]), X, says=r"iterator that a module.*argument")
 
 
 def test_a_module_with_slots_is_refused() -> None:
