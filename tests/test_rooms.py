@@ -75,7 +75,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "ops.windows": (772, 772, 8_540),
     "ops.recurrent": (405, 400, 4_666),
     "transforms": (550, 549, 4_277),
-    "nn": (2_583, 1_835, 18_217),
+    "nn": (2_594, 1_835, 18_282),
     "optim": (1_216, 814, 8_022),
     "compiler": (967, 700, 6_529),
     "compiler.trace": (2_265, 1_100, 19_110),
@@ -90,7 +90,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (216, 216, 1_678),
     "the top": (266, 250, 1_534),
 }
-WHOLE = (32_901, 27_749, 288_837)
+WHOLE = (32_912, 27_749, 288_902)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -65,6 +65,23 @@ def test_a_state_has_pytorchs_order() -> None:
     assert [name for name, _ in ours.named_modules()] == [name for name, _ in theirs.named_modules()]
 
 
+def test_apply_visits_modules_in_pytorchs_order_and_each_once() -> None:
+    torch = pytorch()
+
+    def visited(nn: Any) -> list[str]:
+        network = nn.Sequential(nn.Linear(1, 2), nn.Sequential(nn.ReLU(), nn.Tanh()), nn.Sigmoid())
+        found: list[str] = []
+        assert network.apply(lambda m: found.append(type(m).__name__)) is network
+        return found
+
+    assert visited(tg.nn) == visited(torch.nn) == ["Linear", "ReLU", "Tanh", "Sequential", "Sigmoid", "Sequential"]
+    shared, network = tg.nn.ReLU(), tg.nn.Module()
+    network.parts, network.itself = [shared, shared], network
+    seen: list[Any] = []
+    network.apply(seen.append)
+    assert seen == [shared, network]
+
+
 def test_zero_grad_forgets_every_gradient() -> None:
     tower = Tower()
     sum((p.sum() for p in tower.parameters()), tg.tensor(0.0)).backward()

@@ -240,6 +240,15 @@ def test_weights_of_losses_are_buffers_whenever_they_are_set() -> None:
     assert loss.weight.tolist() == [2.0, 1.0]
 
 
+def test_a_weight_of_a_loss_that_is_trained_stays_a_parameter() -> None:
+    weight = tg.tensor([1.0, 2.0], requires_grad=True)
+    loss: Any = nn.CrossEntropyLoss(weight)
+    assert loss.weight is weight
+    assert [name for name, _ in loss.named_parameters()] == ["weight"]
+    loss([[0.0, 1.0], [1.0, 0.0]], [0, 1]).backward()
+    assert weight.grad is not None
+
+
 def test_switches_of_a_loader_are_checked_and_a_users_own_are_not() -> None:
     for wrong in ({"shuffle": "no"}, {"drop_last": 1}):
         with pytest.raises(TypeError, match="must be True or False"):

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..ops.settings import integer, number, one_of, positive, share
 from ..tensor.creation import as_tensor
+from ..tensor.handle import Tensor
 from . import losses
 from .label_losses import cross_entropy, nll_loss
 from .module import Buffer
@@ -16,7 +17,9 @@ from .of_functions import OfFunction, module_of
 
 
 def _weight(name: str, x: Any) -> Any:
-    return None if x is None else Buffer(x)
+    if x is None or (isinstance(x, Tensor) and x.requires_grad):  # one that is trained stays a parameter
+        return x
+    return Buffer(x)
 
 
 class Loss(OfFunction, settings={"reduction": one_of("mean", "sum", "none"), "weight": _weight, "pos_weight": _weight}):

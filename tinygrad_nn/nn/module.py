@@ -279,9 +279,17 @@ class Module(Explained, settings={"training": switch}):
         forget_gradients(self.parameters(), set_to_none)
 
     def apply(self, fn: Callable[[Module], Any]) -> Self:
-        """Call `fn` on each module inside, then on this one; return this module."""
-        for m in reversed(self.modules()):
-            fn(m)
+        """Call `fn` on each module inside, then on this one, once each; return this module."""
+        seen: set[int] = set()
+
+        def visit(m: Module) -> None:
+            if id(m) not in seen:
+                seen.add(id(m))
+                for child in m.children():
+                    visit(child)
+                fn(m)
+
+        visit(self)
         return self
 
     def astype(self, dtype: Any) -> Self:
