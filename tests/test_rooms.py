@@ -66,9 +66,9 @@ INSIDE = {
 # Room: lines it may have, lines it is meant to have, tokens it may have (so that nothing is gained by long lines).
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
-    "errors": (350, 312, 1_289),
+    "errors": (371, 312, 1_386),
     "engine": (1_250, 1_249, 8_991),
-    "tensor": (1_169, 1_148, 9_242),
+    "tensor": (1_146, 1_146, 9_048),
     "ops": (3_081, 2_895, 32_147),
     "ops.linalg": (873, 840, 8_984),
     "ops.numpy": (2_409, 2_284, 27_115),
@@ -78,7 +78,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "nn": (2_594, 1_835, 18_282),
     "optim": (1_216, 814, 8_022),
     "compiler": (967, 700, 6_529),
-    "compiler.trace": (2_265, 1_100, 19_110),
+    "compiler.trace": (2_265, 1_100, 19_084),
     "compiler.lower": (353, 353, 3_260),
     "compiler.write": (1_642, 1_100, 16_253),
     "compiler.run": (1_088, 1_081, 9_592),
@@ -90,7 +90,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (216, 216, 1_678),
     "the top": (266, 250, 1_534),
 }
-WHOLE = (32_912, 27_749, 288_902)
+WHOLE = (32_910, 27_747, 288_779)
 
 
 def name_of(path: pathlib.Path) -> str:

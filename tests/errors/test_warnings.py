@@ -43,6 +43,8 @@ COMPUTED: dict[str, list[str]] = {
     "t.max() * 1e308 * 1e9": ["overflow encountered in multiply"],
     "t.astype(np.float32) * 1e300": ["overflow encountered in cast", "invalid value encountered in multiply"],
     "(1e4 * t).exp()": ["overflow encountered in exp"],
+    "t.mean() / np.inf * np.inf": ["invalid value encountered in multiply"],
+    "(t * 1e308 * 1.5).sum() + (abs(t) * 1e308).sum()": ["overflow encountered in reduce"],
     "tg.grad(lambda x: (x**-0.5).sum())(t)": [
         "divide by zero encountered in power", "invalid value encountered in power",
     ],
@@ -60,12 +62,29 @@ def test_a_warning_of_a_computation_names_the_users_line_once() -> None:
     assert re.findall(r"^<string>:(.*)$", told, re.MULTILINE) == expected
 
 
-def test_what_a_computation_must_not_warn_of_is_not_warned_of() -> None:
-    with warnings.catch_warnings(record=True, action="default") as caught, np.errstate(divide="ignore"):
-        warnings.filterwarnings("error", category=RuntimeWarning, module=r"tinygrad_nn\.tensor\.calls$")
+@pytest.mark.parametrize("line", COMPUTED)
+def test_a_warning_of_a_computation_that_is_collected_names_the_users_line(line: str) -> None:
+    with pytest.warns(RuntimeWarning) as caught:
+        exec(compile(line, "typed in", "exec"), {"tg": tg, "np": np, "t": tg.tensor([-1.0, 0.0, 1.0])})
+    assert {str(w.message) for w in caught} == set(COMPUTED[line])
+    assert {(w.filename, w.lineno) for w in caught} == {("typed in", 1)}
+
+
+def test_what_is_not_to_be_warned_of_is_not() -> None:
+    with warnings.catch_warnings(record=True, action="always") as caught:
+        warnings.filterwarnings("ignore", "divide by zero")
         assert tg.log([0.0, 1.0]).tolist() == [-np.inf, 0.0]
         tg.log([-1.0, 0.0])
+        warnings.filterwarnings("ignore", module=__name__)
+        tg.log([-1.0])
     assert [(str(w.message), w.filename) for w in caught] == [("invalid value encountered in log", __file__)]
+
+
+def test_a_warning_of_code_that_no_user_called_is_shown_once() -> None:
+    """A thread whose outermost function is the library's: Python names no line."""
+    program = "import _thread, time, tinygrad_nn as tg\n_thread.start_new_thread(tg.log, (-1.0,))\ntime.sleep(0.3)"
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stderr
+    assert told.count("invalid value encountered in log") == 1
 
 
 @pytest.mark.parametrize("name", CALLS)

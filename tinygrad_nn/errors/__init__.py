@@ -6,9 +6,11 @@ Any other message stands where it is raised, or in its room's `refusals`.
 from __future__ import annotations
 
 import difflib
+import os
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,8 @@ import numpy as np
 from .remedies import called, remedy
 from .remedies import noted as noted
 from .unsupported import NOT_RECORDED, table
+
+PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 
 class GradientError(RuntimeError):
@@ -141,11 +145,9 @@ def given(x: Any) -> str:
     if isinstance(x, type):
         return f"the class {x.__name__}"
     kind = type(x).__name__
-    return (
-        f"{kind} of shape {tuple(x.shape)}"
-        if hasattr(x, "shape")
-        else f"{' '.join(repr(x).split()):.40} of type {kind}"
-    )
+    if hasattr(x, "shape"):
+        return f"{kind} of shape {tuple(x.shape)}"
+    return f"{' '.join(repr(x).split()):.40} of type {kind}"
 
 
 def only_tensors(what: str, found: Any) -> str:
@@ -163,10 +165,29 @@ def in_columns(rows: Sequence[Sequence[str]]) -> str:
 
 def warn(message: str, category: type[Warning] = RuntimeWarning) -> None:
     """Warn at the line that called this package."""
-    frame, level, ours = sys._getframe(1), 2, f"{__package__.partition('.')[0]}."
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(ours):
+    frame: FrameType | None = sys._getframe(1)
+    level = 2
+    while frame is not None and _is_ours(frame.f_code.co_filename):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
+
+
+def _is_ours(file: str) -> bool:
+    return file.startswith(PACKAGE) and file != f"{PACKAGE}__main__.py"
+
+
+def _shown(message: warnings.WarningMessage) -> None:
+    """Show a warning; one that names a line of this package is given again, at the line that called the package."""
+    if _is_ours(message.filename):
+        warn(str(message.message), message.category)
+    else:
+        _show(message)
+
+
+# NumPy warns at the line that calls it, and only its error state could change that, at the price of an operation.
+_show = warnings._showwarnmsg  # type: ignore[attr-defined]
+warnings._showwarnmsg = _shown  # type: ignore[attr-defined]
+warnings.filterwarnings("always", module=rf"{__package__.partition('.')[0]}\.")
 
 
 def missing(what: str, package: str) -> str:

@@ -6,8 +6,6 @@ one and two operands more than halve a call's time; for two, `record` and `make`
 
 from __future__ import annotations
 
-import re
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
@@ -24,21 +22,6 @@ from .refusals import no_rule
 
 _new = object.__new__
 _NUMBERS = frozenset({int, float, bool, complex, np.ndarray, np.float64, np.float32, np.bool_})
-
-
-# NumPy warns at the line that calls it, which is one of this module. Raised, the warning can name the user's line.
-warnings.filterwarnings("error", category=RuntimeWarning, module=re.escape(__name__) + "$")
-
-
-def _warned(warning: RuntimeWarning, forward: Any, *operands: Any) -> Any:
-    """Return the result that NumPy warned about, computed again, after warning at the user's line."""
-    kinds = list[str]()
-    calling: Any = {kind: "call" for kind, mode in np.geterr().items() if mode == "warn"}
-    with np.errstate(**calling, call=lambda kind, _: kinds.append(kind)):
-        y = forward(*operands)
-    for text in (str(warning), *[f"{kind} encountered in {forward.__name__}" for kind in kinds[1:]]):
-        errors.warn(text)
-    return y
 
 
 def constant(x: Any) -> Any:
@@ -63,8 +46,6 @@ def call_one(op: Operation) -> Callable[[Any], Tensor]:
             else:
                 data, parent = constant(x), None
             y = forward(data)
-        except RuntimeWarning as warning:
-            y = _warned(warning, forward, data)
         except Exception as error:
             errors.failed(error, op.name, [x])
             raise
@@ -97,8 +78,6 @@ def call_two(op: Operation) -> Callable[[Any, Any], Tensor]:
                 q = None
                 z = b if type(b) is float else constant(b)
             y = forward(x, z)
-        except RuntimeWarning as warning:
-            y = _warned(warning, forward, x, z)
         except Exception as error:
             errors.failed(error, op.name, [a, b])
             raise

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import operator
-import os
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Sequence
@@ -23,7 +22,6 @@ from ..errors.unsupported import ELSEWHERE, elsewhere
 from .refusals import LEAF_ASSIGNMENT, RECORDED_ASSIGNMENT, needs_seed, raw_in_rule, silent_loss
 
 new = object.__new__
-_PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 NUMPY_FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 
 
@@ -227,7 +225,7 @@ class Tensor:
         """Raise DetachedError if a rule from outside this package, which is itself being recorded, leaves the graph."""
         if inside_rule.get() and node_of(self) is not None:
             caller = sys._getframe(2).f_code.co_filename  # 0: this frame, 1: the property or method, 2: its caller
-            if not caller.startswith(_PACKAGE):
+            if not caller.startswith(errors.PACKAGE):
                 raise errors.DetachedError(raw_in_rule(what))
 
     def _refuse_loss(self, what: str) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(__file__))) + os.sep
+from ...errors import PACKAGE
+
 _PACKAGES = (PACKAGE, os.path.dirname(np.__file__) + os.sep)
 _PYTHONS_OWN = os.path.dirname(os.__file__) + os.sep
 

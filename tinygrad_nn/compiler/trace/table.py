@@ -17,14 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import CompileError
+from ...errors import PACKAGE, CompileError
 from ...nn.module import Module
 from ...optim.optimizer import Optimizer
 from ...tensor.handle import Tensor
 from ..program import over_leaves
 from ..refusals import effect
 from ..signature import BY_VALUE
-from .callers import PACKAGE
 from .proxies import is_of_a_trace, plain
 from .snapshot import CONTAINERS, MISSING, Snapshot, bound, draws, entries_of, holds, same, state_of
 

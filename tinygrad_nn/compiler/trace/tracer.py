@@ -15,12 +15,12 @@ from ...engine.cotangents import Cotangents
 from ...engine.operation import Operation
 from ...engine.outputs import ITEM
 from ...engine.rules import RuleForEach
-from ...errors import CompileError
+from ...errors import PACKAGE, CompileError
 from ...tensor.handle import Tensor, make, node_of
 from ..program import Function, Span, Value
 from ..refusals import effect, hook_in_trace, recorded_outside, value_read
 from .arrays import Traced
-from .callers import PACKAGE, in_package, users_line
+from .callers import in_package, users_line
 from .cotangents import NotedCotangents, names_of
 from .patches import drawn_again
 from .proxies import concretes, value_of
