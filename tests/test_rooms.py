@@ -82,7 +82,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "compiler.lower": (353, 353, 3_260),
     "compiler.write": (1_642, 1_100, 16_253),
     "compiler.run": (1_088, 1_081, 9_592),
-    "checking": (2_730, 2_699, 24_785),
+    "checking": (2_730, 2_699, 24_784),
     "inspection": (2_248, 1_800, 18_070),
     "testing": (2_299, 2_299, 20_076),
     "training": (2_661, 1_648, 21_941),
@@ -90,7 +90,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (216, 216, 1_678),
     "the top": (266, 250, 1_534),
 }
-WHOLE = (32_910, 27_747, 288_779)
+WHOLE = (32_910, 27_747, 288_778)
 
 
 def name_of(path: pathlib.Path) -> str:

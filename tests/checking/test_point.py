@@ -250,3 +250,12 @@ def test_what_lies_beside_a_point_is_next_to_it_on_the_side_that_is_asked_for() 
         assert beside.dtype == WIDE
         assert 0 < sign * (beside[0] - 4.0) < 0.02
         assert 0 < abs(beside[1] + 2.0) < 0.02
+
+
+def test_a_complex_step_that_differences_contradict_is_no_witness_afterwards() -> None:
+    """In |x| it sees nothing; next to a kink, differences of a sum of many numbers are too rough to say so."""
+    x = np.random.default_rng(11).normal(size=10**6)
+    x[:2] = 1.1, -5.7e-4
+    judged = Point(HandWritten(lambda x: abs(x).sum() + (x**2).sum(), [x], lambda x: np.sign(x) + 2 * x), [x])
+    with np.errstate(all="ignore"):
+        assert [judge(judged, unit(x.size, entry)).verdict for entry in (0, 1)] == [Verdict.PRECISION] * 2

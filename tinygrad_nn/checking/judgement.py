@@ -79,7 +79,7 @@ class _Judgement:
         # The complex step has no truncation error, but is wrong if |x| or a comparison is involved: the ladder decides.
         agrees = abs(exact.value - rough.value) <= 2 * rough.error + 1e-12 * abs(rough.value)
         own = self._agrees(self.right, exact)
-        self.point.holomorphic = agrees or own or not self._is_sharp(rough.value, rough)
+        self.point.holomorphic = agrees or own or self._agrees(exact.value, rough)
         if agrees and not own and self._agrees(self.right, rough):
             blur = self.point.spread(self.direction, 0.0, lambda there: there.complex_slope(self.direction).value)
             nearer = abs(self.right - rough.value) <= rough.error < abs(exact.value - rough.value)
