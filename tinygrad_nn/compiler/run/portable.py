@@ -200,7 +200,8 @@ class _Comparison:
 
     def __init__(self, symbol: str, counts: tuple[int, int], base: Portable, other: Portable) -> None:
         self.symbol, self.counts, self.base = symbol, counts, base
-        values, twins = _values(base.program), _values(other.program)
+        programs = base.program, other.program
+        values, twins = ([*p.inputs, *p.constants, *[v for x in p.lines for v in x.outputs]] for p in programs)
         places = [[(x.kind, x.key) for x in (*one.sources, *one.targets)] for one in (base, other)]
         if places[0] != places[1] or len(values) != len(twins):
             raise Differs
@@ -251,11 +252,6 @@ class _Comparison:
         if isinstance(x, (float, np.floating)) and type(x) is type(twin):
             return ratio(self.symbol, self.counts, (x, twin))
         raise Differs
-
-
-def _values(program: Program) -> list[Value]:
-    """Return every value of a program: inputs, constants, and what its lines compute."""
-    return [*program.inputs, *program.constants, *[v for line in program.lines for v in line.outputs]]
 
 
 def present(source: Location) -> Any:

@@ -121,8 +121,7 @@ class Wrapper:
         """Return the code that fetches an input."""
         owner = self.owner(source.owner)
         if source.kind == "draw":
-            name, draw = source.key
-            return f"{self.of(draw)}({owner}[{name!r}])"
+            return f"{self.of(source.key[1])}({owner}[{source.key[0]!r}])"
         return source.code(owner)
 
     def _checks(self) -> list[str]:
