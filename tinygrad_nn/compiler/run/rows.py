@@ -85,8 +85,7 @@ def alike(value: Value, shape: Any, arrays: tuple[np.ndarray, np.ndarray], numbe
     kwargs = {} if dtype in (float, int, bool) else {"dtype": dtype}
     lists: list[Any] = [x.ravel().tolist() for x in arrays]
     if all(x.size and x.tobytes() == x.size * x.ravel()[:1].tobytes() for x in arrays):
-        filled, length = number(*[entries[0] for entries in lists]), shape[0] if len(shape) == 1 else shape
-        return Line(of_numpy(np.full), (length, filled), kwargs, (value,))
+        return Line(of_numpy(np.full), (shape, number(*[entries[0] for entries in lists])), kwargs, (value,))
     start, second = (*lists[0], 0, 0)[:2]
     step = second - start if arrays[0].ndim == 1 and dtype.kind in "iuf" else 0
     stops = [x[-1] + step for x in lists if x and step and abs((x[-1] - start) / step + 1 - len(x)) < 0.5]

@@ -44,7 +44,7 @@ class Recorder(Watcher):
         self.constants: dict[int, tuple[np.ndarray, Value]] = {}
         self.viewed: set[Value] = set()
         self.arrays: weakref.WeakValueDictionary[int, Traced] = weakref.WeakValueDictionary()
-        self.answered: set[tuple[Value, type, Any]] = set()
+        self.answered: set[Any] = set()
         self.open: bool = True
         self.singular: bool = False
         self.refused: CompileError | None = None
@@ -196,8 +196,8 @@ class Recorder(Watcher):
 
     def guarded(self, value: Value, answer: Any) -> Any:
         """Restrict the program to this answer about a number, and return the answer."""
-        if self.open and (guard := (value, type(answer), answer)) not in self.answered:
-            self.answered.add(guard)  # with its type, as True is 1, and says less
+        if self.open and (guard := (value, repr(answer))) not in self.answered:  # True is 1, and says less
+            self.answered.add(guard)
             self.lines.append(Line(GUARD, (value, answer), {}, (), users_line()))
         return answer
 
