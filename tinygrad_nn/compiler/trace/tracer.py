@@ -67,13 +67,14 @@ class Tracer(Recorder):
 
     def attempted(self, compute: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
         """Return `compute()`, or `otherwise()` if that asks proxies for what they can't tell."""
-        before = self.refused, self.failed
+        refused, failed = self.refused, self.failed
         try:
             return compute()
         except Exception as error:
             if not _is_of_the_trace(error):
                 raise
-            self.refused, self.failed = before
+            self.refused = refused
+            self.failed = failed
         return otherwise()
 
     def _opaque(self, operation: Any, arrays: list[Any], parameters: dict[str, Any]) -> Any:

@@ -10,8 +10,8 @@ from typing import Any
 from ...errors import CompileError
 from ..lower.lowering import Lowered
 from ..lower.rewrites import causes
-from ..program import Line, Value
-from ..trace.records import Location
+from ..program import Line, Program, Value
+from ..trace.records import Location, Pass
 from ..trace.traced_call import Trace
 from .adjoints import Adjoints, loss
 from .folding import Folding
@@ -79,36 +79,37 @@ class Explainer:
     """Writes a program for people; its lines are those of the plain program, before any memory was planned."""
 
     def __init__(self, lowered: Lowered, trace: Trace, title: str) -> None:
-        self.trace, self.lowered = trace, lowered
-        self.title = title if title.isidentifier() and not keyword.iskeyword(title) else "step"
-        self.passes = trace.tracer.passes
+        self.trace: Trace = trace
+        self.lowered: Lowered = lowered
+        self.title: str = title if title.isidentifier() and not keyword.iskeyword(title) else "step"
+        self.passes: list[Pass] = trace.tracer.passes
         roots = [lowered.plain.present(root) for one in self.passes for root in one.roots]
         noted = [pair for one in self.passes for pair in one.adjoints]
-        self.program = readable(lowered.plain, roots)
-        self.targets = list(zip(lowered.targets, self.program.outputs, strict=False))
-        self.names = Names()
+        self.program: Program = readable(lowered.plain, roots)
+        self.targets: list[tuple[Location, Value]] = list(zip(lowered.targets, self.program.outputs, strict=False))
+        self.names: Names = Names()
         self.names.used.update([self.title, *map(loss, range(1, len(self.passes) + 1))])
         for source in lowered.sources:
             self.names.of(source.value)
-        self.functions = Functions(self.names.new)
+        self.functions: Functions = Functions(self.names.new)
         self.inputs: dict[str, Any] = {}
         seen = {self.program.present(v) for pair in noted for v in pair}
-        self.outlining = Outlining(self.program, seen, self.names.new, self.functions.called)
-        self.read = {v for line in self.program.lines for v in line.reads()} | set(self.program.outputs)
+        self.outlining: Outlining = Outlining(self.program, seen, self.names.new, self.functions.called)
+        self.read: set[Value] = {v for line in self.program.lines for v in line.reads()} | set(self.program.outputs)
         traced, of_passes = trace.tracer.lines, [slice(one.start, one.stop) for one in self.passes]
         parts = enumerate([slice(self.passes[0].start if self.passes else None), *of_passes])  # the forward pass is 0
-        self.pass_of = {v: n for n, part in parts for line in traced[part] for v in line.outputs}
+        self.pass_of: dict[Value, int] = {v: n for n, part in parts for line in traced[part] for v in line.outputs}
         updated = {v for t, v in self.targets if t.kind in ("array", "state")}
-        self.kept = causes(self.program.lines, set(self.program.outputs) - updated)
+        self.kept: set[Value] = causes(self.program.lines, set(self.program.outputs) - updated)
         lines = sorted(self.program.lines, key=lambda line: self.heading(line) == "update")
         groups = [list(lines) for _, lines in groupby(lines, self.heading)]
         for number, one in enumerate(self.passes, start=1):
             for g, primal in [[self.program.present(v) for v in pair] for pair in one.adjoints]:
                 if self.pass_of.get(g) == number != self.pass_of.get(primal):  # what an adjoint was rewritten to
                     self.names.primals.setdefault(g, primal)
-        self.notation = Folding(self.program, groups, self.names, self.functions.called)
-        self.sections = [self.notation.shown(lines) for lines in groups]
-        self.adjoints = Adjoints(self.program, trace.tracer, self.pass_of, self.notation)
+        self.notation: Folding = Folding(self.program, groups, self.names, self.functions.called)
+        self.sections: list[list[Line]] = [self.notation.shown(lines) for lines in groups]
+        self.adjoints: Adjoints = Adjoints(self.program, trace.tracer, self.pass_of, self.notation)
 
     # What stands where.
 

@@ -30,7 +30,8 @@ class Folding(Notation):
                 self._uses[x] += self._uses[line.outputs[0]] - 1
         for lines in sections:
             self.fold(lines)
-        self.name, self.called = names.of, called
+        self.name = names.of
+        self.called = called
 
     def shown(self, lines: list[Line]) -> list[Line]:
         """Return the lines that are written as such."""

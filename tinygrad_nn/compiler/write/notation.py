@@ -42,7 +42,9 @@ class Notation:
     """
 
     def __init__(self, name: Callable[[Value], str], folded: dict[Value, Line], called: Called = _identifier) -> None:
-        self.name, self.folded, self.called = name, folded, called
+        self.name: Callable[[Value], str] = name
+        self.folded: dict[Value, Line] = folded
+        self.called: Called = called
         self.texts: dict[Value, str] = {}
 
     # Operands.
