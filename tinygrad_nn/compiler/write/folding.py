@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 from ..program import Line, Program, Value
 from .naming import Names
@@ -30,7 +31,7 @@ class Folding(Notation):
                 self._uses[x] += self._uses[line.outputs[0]] - 1
         for lines in sections:
             self.fold(lines)
-        self.name = names.of
+        self.name: Callable[[Value], str] = names.of
         self.called = called
 
     def shown(self, lines: list[Line]) -> list[Line]:
@@ -42,11 +43,11 @@ class Folding(Notation):
         own: set[Value] = set()
         for line in lines:
             free = [v for v in dict.fromkeys(line.reads()) if v in own and self.is_small(v)]
-            self.folded |= {v: self._makers[v] for v in free}
+            self.folded.update({v: self._makers[v] for v in free})
             while free and self.width(line) > _WIDE:
                 longest = max(free, key=lambda v: self.width(self._makers[v]))
                 free.remove(longest)
-                del self.folded[longest]
+                self.folded.pop(longest)
             own.update(line.outputs)
 
     def width(self, line: Line) -> int:
