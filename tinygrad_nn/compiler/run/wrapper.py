@@ -141,8 +141,9 @@ class Wrapper:
             recorded = f"{node} is None or {node}.operation or {node}.hooks"
             checks.append(f"{node} is not None" if not tensor.requires_grad else recorded)
         changed = [*[t.owner for t in self._targets if t.kind in ("array", "gradient")], *self._trace.cleared]
+        arguments = {x for x in changed if isinstance(x, int)}
         indices = {s.owner for s in self._sources if s.kind == "array" and isinstance(s.owner, int)}
-        pairs = [(i, tensor) for i in indices for tensor in captured if any(x is tensor or x is i for x in changed)]
+        pairs = [(i, x) for i in indices for x in captured if i in arguments or any(y is x for y in changed)]
         return checks + [f"flat[{i}] is {self.of(tensor)}" for i, tensor in pairs]
 
     def _checks_of_arrays(self) -> list[str]:
