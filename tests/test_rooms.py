@@ -80,7 +80,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "compiler": (967, 700, 6_529),
     "compiler.trace": (2_268, 1_100, 19_125),
     "compiler.lower": (353, 353, 3_260),
-    "compiler.write": (1_647, 1_100, 16_348),
+    "compiler.write": (1_648, 1_100, 16_399),
     "compiler.run": (1_083, 1_081, 9_569),
     "checking": (2_730, 2_699, 24_784),
     "inspection": (2_248, 1_800, 18_070),
@@ -90,7 +90,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (216, 216, 1_678),
     "the top": (266, 250, 1_534),
 }
-WHOLE = (32_913, 27_747, 288_891)
+WHOLE = (32_914, 27_747, 288_942)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 import copy
 import operator
-import os
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Sequence

@@ -85,7 +85,10 @@ class Explainer:
         self.passes: list[Pass] = trace.tracer.passes
         roots = [lowered.plain.present(root) for one in self.passes for root in one.roots]
         noted = [pair for one in self.passes for pair in one.adjoints]
-        self.program: Program = readable(lowered.plain, roots)
+        traced, of_passes = trace.tracer.lines, [slice(one.start, one.stop) for one in self.passes]
+        parts = enumerate([slice(self.passes[0].start if self.passes else None), *of_passes])  # the forward pass is 0
+        self.pass_of: dict[Value, int] = {v: n for n, part in parts for line in traced[part] for v in line.outputs}
+        self.program: Program = readable(lowered.plain, roots, {v for v, n in self.pass_of.items() if n})
         self.targets: list[tuple[Location, Value]] = list(zip(lowered.targets, self.program.outputs, strict=False))
         self.names: Names = Names()
         self.names.used.update([self.title, *map(loss, range(1, len(self.passes) + 1))])
@@ -96,9 +99,6 @@ class Explainer:
         seen = {self.program.present(v) for pair in noted for v in pair}
         self.outlining: Outlining = Outlining(self.program, seen, self.names.new, self.functions.called)
         self.read: set[Value] = {v for line in self.program.lines for v in line.reads()} | set(self.program.outputs)
-        traced, of_passes = trace.tracer.lines, [slice(one.start, one.stop) for one in self.passes]
-        parts = enumerate([slice(self.passes[0].start if self.passes else None), *of_passes])  # the forward pass is 0
-        self.pass_of: dict[Value, int] = {v: n for n, part in parts for line in traced[part] for v in line.outputs}
         updated = {v for t, v in self.targets if t.kind in ("array", "state")}
         self.kept: set[Value] = causes(self.program.lines, set(self.program.outputs) - updated)
         lines = sorted(self.program.lines, key=lambda line: self.heading(line) == "update")

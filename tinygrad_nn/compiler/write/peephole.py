@@ -16,11 +16,11 @@ MEAN = Function("np.mean", np.mean)
 SAME = Function("{0}", np.positive, "operator")
 
 
-def readable(program: Program, roots: list[Value]) -> Program:
+def readable(program: Program, roots: list[Value], backward: set[Value]) -> Program:
     """Return the program as people would write it, without its guards, with the roots of its backward passes.
 
     No value of the program itself is changed; `instead` maps replaced values to their replacements. An output that is
-    the same as another value is that value.
+    the same as another value is that value; one of the backward passes that is one of the forward pass keeps its line.
     """
     program = program.copy()
     program.lines = [line for line in program.lines if line.function.kind != "guard"]
@@ -38,7 +38,8 @@ def readable(program: Program, roots: list[Value]) -> Program:
                 line.function, line.args, line.kwargs = found
         if line.function is SAME:
             program.instead[line.outputs[0]] = line.args[0]
-    program.outputs = [program.present(v) for v in program.outputs]
+    same = [(v, program.present(v)) for v in program.outputs]
+    program.outputs = [v if v in backward and x not in backward else x for v, x in same]
     return without_dead_lines(program)
 
 
