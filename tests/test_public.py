@@ -52,6 +52,7 @@ def test_the_import_leaves_out_what_builds_trains_and_compiles() -> None:
     rooms = printed("import sys, tinygrad_nn; print(*{m.split('.')[1] for m in sys.modules if 'tinygrad_nn.' in m})")
     assert "ops" in rooms
     assert not {"nn", "optim", "compiler", "checking", "testing", "interop"} & rooms
+    assert not {"concurrent.futures", "zipfile"} & printed("import sys, tinygrad_nn; print(*sys.modules)")
     page = (Path(__file__).parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
     _, _, told = page.partition("`import tinygrad_nn` imports ")
     assert rooms - {"autograd", "data", "linalg"} == set(re.findall(r"`(\w+)`", told.partition("\n")[0]))

@@ -85,12 +85,12 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "checking": (2_730, 2_699, 24_784),
     "inspection": (2_248, 1_800, 18_070),
     "testing": (2_299, 2_299, 20_076),
-    "training": (2_661, 1_648, 21_941),
+    "training": (2_673, 1_648, 21_974),
     "interop": (1_508, 1_405, 14_519),
     "reference": (216, 216, 1_678),
     "the top": (266, 250, 1_534),
 }
-WHOLE = (32_914, 27_747, 288_942)
+WHOLE = (32_926, 27_747, 288_975)
 
 
 def name_of(path: pathlib.Path) -> str:

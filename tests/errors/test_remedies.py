@@ -48,7 +48,7 @@ EXCEPTED = {
     "interop/onnx.py:several": "the exporter words what it can't write",
     "interop/onnx.py:window_sum": "the exporter words what it can't write",
     "compiler/trace/proxies.py:__hash__": "NumPy's own words, for code that asks whether there is a hash",
-    "training/formats.py:require": "a reason inside the sentences of training.formats, which say what to do",
+    "training/reading.py:require": "a reason inside the sentences of training.reading, which say what to do",
     "Differs": "a reason inside the sentence of run.portable, which says what to write",
     "NoSource": "a reason inside the sentence of run.module.Module, which says what to write",
 }

@@ -21,8 +21,9 @@ from ..optim.groups import first_lr
 from ..tensor.handle import replace_values
 from .epochs import Training
 from .files import load, save
-from .formats import bytes_of, require
+from .formats import bytes_of
 from .loader import TensorDataset
+from .reading import require
 
 _NAMES = f"step-{'[0-9]' * 10}.npz"
 _LEFT = f".{'[0-9a-f]' * 16}.tmp"  # by writers that were killed

@@ -11,8 +11,8 @@ from ..engine.arrays import as_array
 from ..errors import DataError
 from ..errors.unsupported import ELSEWHERE, elsewhere
 from ..ops.settings import is_number, number, whole_number
-from .formats import read_idx
 from .loader import DataLoader, Dataset, Subset, TensorDataset, collate, random_split
+from .reading import read_idx
 
 __all__ = ["DataLoader", "Dataset", "Subset", "TensorDataset", "collate", "make_moons", "one_hot", "random_split"]
 __all__ += ["read_idx", "train_test_split"]

@@ -17,7 +17,7 @@ from ..errors import DtypeError, FileError, given
 from ..nn.module import Module
 from ..ops.settings import explained
 from . import formats
-from .formats import Path, opened, require
+from .reading import Path, opened, require
 
 _FORMATS = {
     ".safetensors": (formats.write_safetensors, formats.read_safetensors),
