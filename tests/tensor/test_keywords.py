@@ -23,5 +23,5 @@ def test_a_python_number_has_the_dtype_that_a_ufunc_is_asked_for(ufunc: np.ufunc
 
 
 def test_a_dtype_that_is_not_recorded_is_given_afterwards() -> None:
-    with pytest.raises(TypeError, match=r"y = np\.concatenate\(\.\.\.\)\.astype\(dtype\)"):
-        np.concatenate([tg.ones(2)], dtype=np.float32)
+    with pytest.raises(TypeError, match=r"y = np\.stack\(\.\.\.\)\.astype\(dtype\)"):
+        np.stack([tg.ones(2)], dtype=np.float32)
