@@ -43,12 +43,6 @@ class Step:
     line: str
     text: str
 
-    @property
-    def names(self) -> list[str]:
-        """The inputs' names."""
-        names = list(self.operation.arguments)
-        return [f"{names[0]}[{i}]" for i in range(len(self.arrays))] if self.operation.variadic else names
-
     def subject(self, order: int = 1) -> Subject:
         """Return the step as a function of the active inputs, with the others constant; at order 2, its gradient."""
 
@@ -61,9 +55,12 @@ class Step:
         subject = Subject(alone, [self.arrays[i] for i in self.active])
         if order == 2:
             subject = derivative_of(subject, Point(subject, subject.arrays).weights)
-        subject.names, subject.alone = [self.names[i] for i in self.active], True
+        names = list(self.operation.arguments)
+        if self.operation.variadic:
+            names = [f"{names[0]}[{i}]" for i in range(len(self.arrays))]
+        subject.names, subject.alone = [names[i] for i in self.active], True
         arrays = enumerate(map(np.asarray, self.arrays))
-        subject.constants = {self.names[i]: x for i, x in arrays if i not in self.active and x.dtype.kind == "f"}
+        subject.constants = {names[i]: x for i, x in arrays if i not in self.active and x.dtype.kind == "f"}
         return subject
 
 
@@ -93,11 +90,7 @@ class Culprit:
 
 @dataclass(eq=False)
 class Inquiry:
-    """All steps that a function records from its arrays to its results, and what is wrong with them.
-
-    When first needed, the function is run once more with a watcher that keeps every step and its values. A function
-    with a gradient by hand has no steps.
-    """
+    """The steps that a function records on the way to its results, and what is wrong with them, found when needed."""
 
     subject: Subject
     arrays: Arrays

@@ -18,7 +18,7 @@ from .numerical import difference_quotient, within
 from .point import Point, modes_compared, signed_like, unit
 from .report import STEPS, ErrorCurve, Finding, GradientReport, Verdict
 from .search import wrong_entries
-from .subject import HandWritten, Measured, Subject, derivative_of
+from .subject import HandWritten, Subject, derivative_of
 
 SAMPLE = 128
 DIRECTIONS = 3
@@ -99,7 +99,8 @@ def numerical_gradient(
     _check_known("method", method, ("central", "forward", "complex", "ridders"))
     if step is not None and method in ("complex", "ridders"):
         raise ValueError(f"method={method!r} chooses its step by itself; leave out step=")
-    subject = Measured(function, inputs)
+    subject = Subject(function, inputs)
+    subject.measured = True
     point = Point(subject, subject.arrays)
     if len(point.values) != 1 or point.results != 1:
         raise ValueError(

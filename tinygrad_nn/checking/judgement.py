@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .numerical import COARSE, EPS, LAST, NUDGE, Slope, largest
-from .point import Point, coarsest_of, halves
+from .point import NOWHERE, Point, coarsest_of, halves
 from .report import Finding, Verdict
 from .subject import Arrays
 
@@ -39,8 +39,7 @@ class _Judgement:
         """Return the verdict."""
         point = self.point
         if point.is_nowhere_finite:
-            self.given = math.nan
-            return self._found(Verdict.NONFINITE, "the function's value is not finite")
+            return NOWHERE
         if point.holomorphic:
             self.exact = point.complex_slope(self.direction)
         self.found = point.ladder(self.direction, self._agree, 1e-5 if self.exact.known else 1e-9)

@@ -21,10 +21,7 @@ CLOSE = 1e-5
 
 
 def likely_mistake(subject: Subject, position: int) -> str:
-    """Return in words how the derivative with respect to one input is wrong, or "" if nothing fits.
-
-    The right derivative is measured entry by entry; if an input has more than 512 entries, at a few of them.
-    """
+    """Return in words how the derivative with respect to one input is wrong, or "" if nothing fits."""
     point = Point(subject, [x.astype(WIDE) for x in subject.arrays])
     wrong = point.gradients[position]
     if wrong is None:

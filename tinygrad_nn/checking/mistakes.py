@@ -1,8 +1,4 @@
-"""The catalogue of mistakes: what a wrong gradient is instead of the right one, in one sentence.
-
-`tg.gradcheck` and `tg.diff_backprop` share it. Each adds mistakes that only it can see: the former can measure
-derivatives at other points, the latter knows the gradients and values of neighbouring layers.
-"""
+"""The mistakes that `tg.gradcheck` and `tg.diff_backprop` know: what a gradient is instead of the right one."""
 
 from __future__ import annotations
 

@@ -76,10 +76,7 @@ class Extrapolation:
 
 
 class Ladder:
-    """The results of central and one-sided quotients at shrinking steps for a line at 0; whether values moved at all.
-
-    Steps above and below half of `size` are extrapolated separately. It ends early if an error is small `enough`.
-    """
+    """The results of central and one-sided quotients at shrinking steps for a line at 0, and whether values moved."""
 
     def __init__(self, line: Line, middle: Any, steps: Iterator[float], size: float, noise: Any, enough: float) -> None:
         wide, near = ([Extrapolation(2), Extrapolation(1), Extrapolation(1)] for _ in range(2))
@@ -99,9 +96,7 @@ class Ladder:
             vanishes = len(central.row) > 3 and (gaps[-1] <= 0.6 * gaps[-2] or gaps[-1] <= 100 * rounding)
             if enough and tables is near and known and vanishes and not _differ(below.best, above.best):
                 break
-        sides = [_nearer(n.best if enough else n.value, w.best) for n, w in zip(near[1:], wide[1:], strict=True)]
-        self.left: Slope = sides[0]
-        self.right: Slope = sides[1]
+        self.left, self.right = (_nearer(n.best if enough else n.value, w.best) for n, w in zip(near[1:], wide[1:]))
         self.central: Slope = _nearer(near[0].value, wide[0].value)
         self.jumps: bool = _stays(heights, noise)
         self.moves: bool = bool(np.any(heights))
@@ -123,7 +118,7 @@ def descend(
 ) -> Ladder:  # fmt: skip
     """Return the results of a descending ladder of steps for a line at 0, where its value is `middle`.
 
-    `size` is that of the numbers that are moved: steps above and below it are extrapolated separately, because 1 / x
+    `size` is that of the numbers that are moved: steps above and below half of it are extrapolated separately, as 1 / x
     looks smooth from afar. `noise` is the possible rounding error of a value, `fine` the part that tiny steps show. The
     ladder ends early when the derivative is accurate enough, or smaller steps can't improve it, and there is no sign of
     a kink or a jump. If there is one, or if the last witness disagrees (`agree` says for each whether it agrees with a

@@ -16,6 +16,7 @@ from .report import Finding, Verdict
 from .subject import Arrays, Subject
 
 NOTHING = SimpleNamespace(conventions="", culprit=None, coarsest=0.0, largest=0.0, trusted=False)
+NOWHERE = Finding(math.nan, math.nan, math.inf, math.nan, Verdict.NONFINITE, "the function's value is not finite")
 
 
 class Point:
@@ -165,7 +166,7 @@ def dot(us: Iterable[Any], vs: Iterable[Any]) -> Any:
 def modes_compared(point: Point, rng: np.random.Generator) -> Finding:
     """Return the finding on <u, J v> by forward and <J' u, v> by reverse mode, for a random v, in float64."""
     if point.is_nowhere_finite:
-        return Finding(math.nan, math.nan, math.inf, math.nan, Verdict.NONFINITE, "the function's value is not finite")
+        return NOWHERE
     direction = signed_like(rng, point.x)
 
     def pushed(there: Point) -> list[Any]:

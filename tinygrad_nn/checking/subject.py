@@ -27,8 +27,8 @@ class Subject:
     """A function of Tensors: its values and derivatives at any arrays like its inputs'.
 
     `arrays` are the arrays of numbers in the inputs, and `names` says where each is. If it is `alone`, one operation,
-    `constants` are its other arrays, by name. The function gets Tensors in the inputs' nesting, and Modules with
-    replaced parameters.
+    `constants` are its other arrays, by name. If it is only `measured`, its results may also be arrays and numbers. The
+    function gets Tensors in the inputs' nesting, and Modules with replaced parameters.
     """
 
     by_hand = measured = alone = False
@@ -40,9 +40,7 @@ class Subject:
         self.inputs: list[Any] = list(inputs)
         found = list(leaves(self.inputs))
         paths = [f"input {i}" if len(self.inputs) > 1 else "input" for i in range(len(self.inputs))]
-        self.names: list[str] = [
-            name for tree, path in zip(self.inputs, paths, strict=True) for name in _names(tree, path)
-        ]
+        self.names: list[str] = [name for tree, path in zip(self.inputs, paths) for name in _names(tree, path)]
         self.arrays: Arrays = [np.array(as_array(_plain(x))) for x in found]
         self.wraps: list[Callable[[Any], Any]] = [_maker(x) if self.by_hand else Tensor for x in found]
         for name, x in zip(self.names, self.arrays, strict=True):
@@ -147,19 +145,10 @@ class Subject:
         return numbers
 
 
-class Measured(Subject):
-    """A function of which only values are needed: it may also return arrays and numbers."""
+class HandWritten(Subject):
+    """A function of arrays with a gradient written by hand: `gradient(*inputs)`, nested as the inputs."""
 
-    measured = True
-
-
-class HandWritten(Measured):
-    """A function of arrays with a gradient written by hand: `gradient(*inputs)`, nested as the inputs.
-
-    If an input is PyTorch's or JAX's, both functions get arrays of that library.
-    """
-
-    by_hand = True
+    by_hand = measured = True
 
     def __init__(self, function: Callable[..., Any], inputs: Sequence[Any], gradient: Callable[..., Any]) -> None:
         super().__init__(function, inputs)

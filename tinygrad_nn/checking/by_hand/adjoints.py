@@ -1,8 +1,4 @@
-"""Adjoints of a recorded graph: how far rounding can move them, and how they are written by hand.
-
-Every pass runs over a copy of the graph's nodes: no hook is called, no `.grad` changes, and the graph can still be
-differentiated afterwards.
-"""
+"""Adjoints of a recorded graph: how far rounding can move them, and how they are written by hand."""
 
 from __future__ import annotations
 
@@ -64,7 +60,7 @@ class Graph:
         return exact, tolerance
 
     def _pass(self, wanted: list[Node], given: Mapping[Node, np.ndarray], seed: int, eps: float) -> Arrays:
-        """Return the wanted adjoints of a backward pass that changes each entry of every array by about `eps`."""
+        """Return the wanted adjoints of a pass over copies of the nodes that changes each entry by about `eps`."""
         rng = np.random.default_rng(seed)
         copies: dict[Node, Node] = {}
         arrived: Arrays = {}
@@ -178,7 +174,6 @@ class Alignment:
             if name in keys:
                 raise ValueError(f"{keys[name]!r} and {key!r} are both the gradient of {name}; leave one out")
             keys[name] = key
-        for name, key in keys.items():
             self._check(name, key)
         hands = {name: _floats(gradients[key]) for name, key in keys.items()}
         return [
