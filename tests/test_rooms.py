@@ -82,7 +82,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "compiler.lower": (353, 353, 3_260),
     "compiler.write": (1_648, 1_100, 16_399),
     "compiler.run": (1_083, 1_081, 9_569),
-    "checking": (2_696, 2_696, 24_717),
+    "checking": (2_698, 2_696, 24_731),
     "inspection": (2_248, 1_800, 18_070),
     "testing": (2_299, 2_299, 20_076),
     "training": (2_673, 1_648, 21_974),
@@ -90,7 +90,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (216, 216, 1_678),
     "the top": (266, 250, 1_534),
 }
-WHOLE = (32_892, 27_744, 288_908)
+WHOLE = (32_894, 27_744, 288_922)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -96,7 +96,9 @@ class Ladder:
             vanishes = len(central.row) > 3 and (gaps[-1] <= 0.6 * gaps[-2] or gaps[-1] <= 100 * rounding)
             if enough and tables is near and known and vanishes and not _differ(below.best, above.best):
                 break
-        self.left, self.right = (_nearer(n.best if enough else n.value, w.best) for n, w in zip(near[1:], wide[1:]))
+        left, right = [_nearer(n.best if enough else n.value, w.best) for n, w in zip(near[1:], wide[1:], strict=True)]
+        self.left: Slope = left
+        self.right: Slope = right
         self.central: Slope = _nearer(near[0].value, wide[0].value)
         self.jumps: bool = _stays(heights, noise)
         self.moves: bool = bool(np.any(heights))
