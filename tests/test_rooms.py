@@ -66,7 +66,7 @@ INSIDE = {
 # Room: lines it may have, lines it is meant to have, tokens it may have (so that nothing is gained by long lines).
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
-    "errors": (371, 312, 1_386),
+    "errors": (372, 312, 1_387),
     "engine": (1_250, 1_249, 8_991),
     "tensor": (1_146, 1_146, 9_048),
     "ops": (3_081, 2_895, 32_147),
@@ -78,7 +78,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "nn": (2_594, 1_835, 18_282),
     "optim": (1_216, 814, 8_022),
     "compiler": (967, 700, 6_529),
-    "compiler.trace": (2_268, 1_100, 19_125),
+    "compiler.trace": (2_268, 1_100, 19_120),
     "compiler.lower": (353, 353, 3_260),
     "compiler.write": (1_648, 1_100, 16_399),
     "compiler.run": (1_083, 1_081, 9_569),
@@ -90,7 +90,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (216, 216, 1_678),
     "the top": (266, 250, 1_534),
 }
-WHOLE = (32_894, 27_744, 288_922)
+WHOLE = (32_895, 27_744, 288_918)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -167,18 +167,19 @@ def warn(message: str, category: type[Warning] = RuntimeWarning) -> None:
     """Warn at the line that called this package."""
     frame: FrameType | None = sys._getframe(1)
     level = 2
-    while frame is not None and _is_ours(frame.f_code.co_filename):
+    while frame is not None and is_ours(frame.f_code.co_filename):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
 
 
-def _is_ours(file: str) -> bool:
+def is_ours(file: str) -> bool:
+    """Return whether a file belongs to this package, except its `__main__`, which users run."""
     return file.startswith(PACKAGE) and file != f"{PACKAGE}__main__.py"
 
 
 def _shown(message: warnings.WarningMessage) -> None:
     """Show a warning; one that names a line of this package is given again, at the line that called the package."""
-    if _is_ours(message.filename):
+    if is_ours(message.filename):
         warn(str(message.message), message.category)
     else:
         _show(message)

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import PACKAGE
+from ...errors import PACKAGE, is_ours
 
-_PACKAGES = (PACKAGE, os.path.dirname(np.__file__) + os.sep)
+_NUMPYS = os.path.dirname(np.__file__) + os.sep
 _PYTHONS_OWN = os.path.dirname(os.__file__) + os.sep
 
 
@@ -26,8 +26,8 @@ def users_line() -> str:
 @functools.cache
 def is_no_users(file: str) -> bool:
     """Return whether a file belongs to this package, except its `__main__`, or to NumPy or Python."""
-    package = file.startswith(_PACKAGES) and file != PACKAGE + "__main__.py"
-    return package or (file.startswith((_PYTHONS_OWN, "<frozen ")) and "-packages" not in file)
+    pythons = file.startswith((_PYTHONS_OWN, "<frozen ")) and "-packages" not in file
+    return is_ours(file) or file.startswith(_NUMPYS) or pythons
 
 
 def in_package(depth: int) -> bool:
